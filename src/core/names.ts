@@ -1,0 +1,83 @@
+import { GoldfishError } from './errors.ts';
+
+/** Names of workspaces, slots, stages, signals, tags, sources, projects: never an option or a dot path. */
+export const NAME_PATTERN = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$/;
+export const RUN_ID_PATTERN = /^stage-[a-f0-9]+$/;
+export const PIPELINE_RUN_ID_PATTERN = /^prun-[a-f0-9]+$/;
+export const SNAPSHOT_ID_PATTERN = /^snap-[a-f0-9]{8}-\d{8}-\d{6}$/;
+export const ENVIRONMENT_NAME_PATTERN = /^[A-Z_][A-Z0-9_]*$/;
+export const VERSION_PATTERN = /^v([1-9]\d{0,8})$/;
+
+/** Windows device names and words the system uses itself; refused so that a project stays portable. */
+const RESERVED_NAMES = new Set([
+  'con',
+  'prn',
+  'aux',
+  'nul',
+  'head',
+  'fetch_head',
+  'orig_head',
+  'latest',
+  'none',
+]);
+
+export function isName(value: string): boolean {
+  return NAME_PATTERN.test(value) && !RESERVED_NAMES.has(value.toLowerCase());
+}
+
+/** Refuses what is no name. `what` is the noun used in the message: "workspace", "tag". */
+export function requireName(value: string, what: string): string {
+  if (isName(value)) return value;
+  const reserved = RESERVED_NAMES.has(value.toLowerCase());
+  throw new GoldfishError('INVALID_ARGUMENT', {
+    message: reserved
+      ? `"${clip(value)}" is a reserved word and cannot be a ${what} name.`
+      : `"${clip(value)}" is not a valid ${what} name.`,
+    hint: 'Use 1 to 64 letters, digits, "-" or "_", starting with a letter or digit.',
+    details: { field: what, pattern: NAME_PATTERN.source },
+  });
+}
+
+/** Shortens text that came from outside so that it can stand in a message. */
+export function clip(text: string, max = 80): string {
+  const flat = text.replaceAll(/\p{Cc}+/gu, ' ');
+  return flat.length <= max ? flat : `${flat.slice(0, max)}…`;
+}
+
+/** `3` → `v3`. */
+export function formatVersion(version: number): string {
+  return `v${version}`;
+}
+
+/** `v3` → 3; undefined for anything else. */
+export function parseVersion(text: string): number | undefined {
+  const match = VERSION_PATTERN.exec(text);
+  return match ? Number(match[1]) : undefined;
+}
+
+/** A reference as a person types it. `name` is a workspace or a slot; which one is found out by the reader. */
+export type Reference =
+  | { kind: 'name'; name: string }
+  | { kind: 'version'; name: string; version: number }
+  | { kind: 'tag'; tag: string; name?: string }
+  | { kind: 'run'; id: string }
+  | { kind: 'pipeline_run'; id: string };
+
+/**
+ * Reads `ws`, `ws@v3`, `ws@tag`, `@tag`, `stage-<hex>`, `prun-<hex>`. Ids may be prefixes of ≥ 6 hex.
+ * Pure: says nothing about whether the thing exists.
+ */
+export function parseReference(text: string): Reference {
+  if (/^stage-[a-f0-9]{6,}$/.test(text)) return { kind: 'run', id: text };
+  if (/^prun-[a-f0-9]{6,}$/.test(text)) return { kind: 'pipeline_run', id: text };
+  const at = text.indexOf('@');
+  if (at === -1) return { kind: 'name', name: requireName(text, 'workspace') };
+  const name = text.slice(0, at);
+  const rest = text.slice(at + 1);
+  const version = parseVersion(rest);
+  if (name !== '' && version !== undefined) {
+    return { kind: 'version', name: requireName(name, 'workspace'), version };
+  }
+  const tag = requireName(rest, 'tag');
+  return name === '' ? { kind: 'tag', tag } : { kind: 'tag', tag, name: requireName(name, 'workspace') };
+}

@@ -1,0 +1,185 @@
+import type { Cause } from './causes.ts';
+import type { JsonObject } from './json.ts';
+import type { EventSource, RunEventName, RunState, TerminalState } from './run-lifecycle.ts';
+import type { SignalType } from './signals.ts';
+import type { StagePlan } from './stage-plan.ts';
+
+/** Row types as the services see them. Times are ISO text; `null` is "not (yet)". Mapped to columns in store/ only. */
+
+export type Workspace = {
+  name: string;
+  goal: string;
+  fromWorkspace: string | null;
+  fromVersion: number | null;
+  createdAt: string;
+};
+
+export type Slot = { name: string; workspace: string | null; mountedAt: string | null };
+
+export type VersionOrigin = 'run' | 'checkpoint' | 'fork' | 'manual';
+
+export type WorkspaceVersion = {
+  workspace: string;
+  version: number;
+  gitSha: string;
+  treeSha: string;
+  createdBy: VersionOrigin;
+  message: string;
+  createdAt: string;
+  prunedAt: string | null;
+};
+
+export type ExperimentRecord = {
+  id: string;
+  kind: 'checkpoint' | 'pipeline_run';
+  workspace: string;
+  version: number;
+  pipelineRunId: string | null;
+  snapshotId: string | null;
+  message: string;
+  createdAt: string;
+};
+
+export type PipelineRunState = 'pending' | 'running' | TerminalState;
+
+export type PipelineRun = {
+  id: string;
+  workspace: string;
+  version: number;
+  pipeline: string;
+  submissionKey: string;
+  state: PipelineRunState;
+  reason: string;
+  /** The arguments of the call, as given. */
+  request: JsonObject;
+  maxParallel: number | null;
+  goldfishVersion: string;
+  createdAt: string;
+  endedAt: string | null;
+};
+
+/** Why a run failed, made once when it ends: what an agent needs to act without reading the whole log. */
+export type Failure = {
+  class: 'code' | 'data' | 'oom' | 'infra' | 'preempted' | 'timeout' | 'config';
+  /** The first line of the program's output that states the error. Untrusted text. */
+  firstErrorLine: string | null;
+  /** Cursor for `logs` at that line. */
+  logCursor: string | null;
+  /** The last lines of the log. Untrusted text. */
+  logTail: string[];
+  retrySafe: boolean;
+};
+
+export type StageRun = {
+  id: string;
+  pipelineRunId: string;
+  position: number;
+  workspace: string;
+  version: number;
+  stage: string;
+  state: RunState;
+  cause: Cause | null;
+  attempt: number;
+  backend: string;
+  profile: string;
+  plan: StagePlan;
+  cacheKey: string | null;
+  cacheReason: string | null;
+  cachedFrom: string | null;
+  exitCode: number | null;
+  signal: string | null;
+  errorMessage: string | null;
+  failure: Failure | null;
+  progress: number | null;
+  progressMessage: string | null;
+  cancelCause: Cause | null;
+  cancelReason: string | null;
+  createdAt: string;
+  startedAt: string | null;
+  endedAt: string | null;
+};
+
+export type RunAttempt = {
+  runId: string;
+  attempt: number;
+  externalId: string;
+  handle: JsonObject | null;
+  rawState: string | null;
+  absentSince: string | null;
+  absentCount: number;
+  stopRequestedAt: string | null;
+  exitCode: number | null;
+  signal: string | null;
+  cause: Cause | null;
+  result: JsonObject | null;
+  metricsOffset: number;
+  launchedAt: string | null;
+  startedAt: string | null;
+  endedAt: string | null;
+  releasedAt: string | null;
+};
+
+export type RunEvent = {
+  seq: number;
+  runId: string;
+  attempt: number;
+  event: RunEventName | 'submit';
+  fromState: RunState | null;
+  toState: RunState;
+  source: EventSource;
+  detail: JsonObject;
+  createdAt: string;
+};
+
+export type RunInput = {
+  runId: string;
+  name: string;
+  type: SignalType;
+  fromRunId: string | null;
+  fromSignal: string | null;
+  hash: string | null;
+  stale: boolean;
+};
+
+export type StoredOutput = {
+  runId: string;
+  name: string;
+  type: SignalType;
+  kind: 'file' | 'folder';
+  hash: string;
+  size: number;
+  storageLocation: string;
+  createdAt: string;
+};
+
+export type MetricPoint = { name: string; step: number | null; value: number; loggedAt: string };
+/** NaN is possible in `last`; min and max ignore it and are null where nothing else was logged. */
+export type MetricSummary = {
+  name: string;
+  last: number | null;
+  min: number | null;
+  max: number | null;
+  count: number;
+};
+
+export type AuditRow = {
+  id: number;
+  operation: string;
+  workspace: string | null;
+  actor: string;
+  reason: string | null;
+  outcome: string;
+  details: JsonObject;
+  createdAt: string;
+};
+
+export type SupervisorLease = {
+  token: number;
+  pid: number | null;
+  pidStart: string | null;
+  bootId: string | null;
+  goldfishVersion: string | null;
+  socket: string | null;
+  acquiredAt: string | null;
+  heartbeatAt: string | null;
+};

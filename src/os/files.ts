@@ -1,0 +1,70 @@
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, mkdir, open, realpath, rename, rm } from 'node:fs/promises';
+import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
+import { errnoOf, GoldfishError } from '../core/errors.ts';
+import { clip } from '../core/names.ts';
+
+/** Writes so that readers see the old content or the new one whole, also after a power cut. Makes the parent folder. */
+export async function writeFileAtomic(
+  file: string,
+  content: string | Uint8Array,
+  mode = 0o600,
+): Promise<void> {
+  const folder = dirname(file);
+  await mkdir(folder, { recursive: true });
+  const temporary = join(folder, `.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    const handle = await open(temporary, 'wx', mode);
+    try {
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncFolder(folder);
+}
+
+/** Makes names created, renamed or removed in a folder durable. */
+export async function syncFolder(folder: string): Promise<void> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(folder, 'r');
+    await handle.sync();
+  } finally {
+    await handle?.close();
+  }
+}
+
+/**
+ * Resolves a relative path that must stay below `root`, links followed; the last part need not exist.
+ * Errors: PATH_OUTSIDE_ROOT.
+ */
+export async function resolveInside(root: string, path: string): Promise<string> {
+  const outside = (): GoldfishError =>
+    new GoldfishError('PATH_OUTSIDE_ROOT', {
+      message: `"${clip(path)}" leaves the folder it must stay in.`,
+      hint: 'Use a relative path without "..", that no symbolic link leads out of.',
+    });
+  if (path.includes('\0') || isAbsolute(path)) throw outside();
+  const normal = normalize(path);
+  if (normal === '..' || normal.startsWith(`..${sep}`)) throw outside();
+  const realRoot = await realpath(root);
+  const real = await realpathOfExisting(join(realRoot, normal));
+  if (real !== realRoot && !real.startsWith(realRoot + sep)) throw outside();
+  return join(realRoot, normal);
+}
+
+/** The real path of the longest part that exists, with the rest appended. */
+async function realpathOfExisting(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    return join(await realpathOfExisting(dirname(path)), path.slice(dirname(path).length + 1));
+  }
+}

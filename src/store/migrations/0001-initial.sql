@@ -1,0 +1,237 @@
+-- The whole schema of a project's .goldfish/goldfish.db, as the numbered migrations in src/store/migrations build it
+-- (a test proves the two equal). Times are ISO 8601 UTC with milliseconds, durations seconds, sizes bytes,
+-- hashes sha256:<hex>. JSON columns end in _json. Several processes share the file: WAL, foreign keys on,
+-- synchronous FULL, every write in a short immediate transaction.
+
+CREATE TABLE project (
+  id            INTEGER PRIMARY KEY CHECK (id = 1),
+  name          TEXT NOT NULL,
+  created_at    TEXT NOT NULL
+) STRICT;
+
+-- A line of experimentation. The name is the key people type; renaming (a deleted workspace frees its name)
+-- cascades to everything that belongs to it.
+CREATE TABLE workspaces (
+  name             TEXT PRIMARY KEY,
+  goal             TEXT NOT NULL,
+  from_workspace   TEXT REFERENCES workspaces (name) ON UPDATE CASCADE,
+  from_version     INTEGER,
+  created_at       TEXT NOT NULL,
+  deleted_at       TEXT
+) STRICT;
+
+CREATE TABLE slots (
+  name             TEXT PRIMARY KEY,
+  workspace_name   TEXT UNIQUE REFERENCES workspaces (name) ON UPDATE CASCADE,
+  mounted_at       TEXT
+) STRICT;
+
+-- Immutable snapshots; numbers are never reused, so rows are never deleted.
+CREATE TABLE workspace_versions (
+  workspace_name   TEXT NOT NULL REFERENCES workspaces (name) ON UPDATE CASCADE,
+  version          INTEGER NOT NULL CHECK (version >= 1),
+  git_sha          TEXT NOT NULL,
+  tree_sha         TEXT NOT NULL,
+  created_by       TEXT NOT NULL CHECK (created_by IN ('run', 'checkpoint', 'fork', 'manual')),
+  message          TEXT NOT NULL,
+  created_at       TEXT NOT NULL,
+  pruned_at        TEXT,
+  PRIMARY KEY (workspace_name, version)
+) STRICT;
+
+-- The experiment's memory of a checkpoint or a pipeline run.
+CREATE TABLE records (
+  id               TEXT PRIMARY KEY,
+  kind             TEXT NOT NULL CHECK (kind IN ('checkpoint', 'pipeline_run')),
+  workspace_name   TEXT NOT NULL REFERENCES workspaces (name) ON UPDATE CASCADE,
+  version          INTEGER NOT NULL,
+  pipeline_run_id  TEXT UNIQUE REFERENCES pipeline_runs (id),
+  snapshot_id      TEXT UNIQUE,
+  message          TEXT NOT NULL,
+  created_at       TEXT NOT NULL,
+  FOREIGN KEY (workspace_name, version) REFERENCES workspace_versions (workspace_name, version) ON UPDATE CASCADE
+) STRICT;
+CREATE INDEX records_by_workspace ON records (workspace_name, created_at);
+
+-- One call of `run`. Everything the call said is here, so that nothing is lost on the way to the supervisor.
+CREATE TABLE pipeline_runs (
+  id               TEXT PRIMARY KEY CHECK (id GLOB 'prun-*'),
+  workspace_name   TEXT NOT NULL,
+  version          INTEGER NOT NULL,
+  pipeline_name    TEXT NOT NULL,
+  submission_key   TEXT NOT NULL,
+  state            TEXT NOT NULL CHECK (state IN ('pending', 'running', 'completed', 'failed', 'terminated', 'canceled')),
+  reason           TEXT NOT NULL,
+  request_json     TEXT NOT NULL,
+  max_parallel     INTEGER,
+  goldfish_version TEXT NOT NULL,
+  created_at       TEXT NOT NULL,
+  ended_at         TEXT,
+  FOREIGN KEY (workspace_name, version) REFERENCES workspace_versions (workspace_name, version) ON UPDATE CASCADE
+) STRICT;
+CREATE INDEX pipeline_runs_by_key ON pipeline_runs (submission_key, created_at);
+CREATE INDEX pipeline_runs_by_workspace ON pipeline_runs (workspace_name, created_at);
+CREATE INDEX pipeline_runs_open ON pipeline_runs (state) WHERE state IN ('pending', 'running');
+
+-- One execution of one stage. `state` changes only together with a row in run_events.
+CREATE TABLE stage_runs (
+  id               TEXT PRIMARY KEY CHECK (id GLOB 'stage-*'),
+  pipeline_run_id  TEXT NOT NULL REFERENCES pipeline_runs (id),
+  position         INTEGER NOT NULL,
+  workspace_name   TEXT NOT NULL,
+  version          INTEGER NOT NULL,
+  stage_name       TEXT NOT NULL,
+  state            TEXT NOT NULL CHECK (state IN ('pending', 'preparing', 'building', 'launching', 'running', 'finishing',
+                                                  'completed', 'failed', 'terminated', 'canceled')),
+  cause            TEXT,
+  attempt          INTEGER NOT NULL DEFAULT 1,
+  backend_type     TEXT NOT NULL,
+  profile          TEXT NOT NULL,
+  plan_json        TEXT NOT NULL,
+  -- Known once every input's content is known.
+  cache_key        TEXT,
+  cache_reason     TEXT,
+  cached_from      TEXT REFERENCES stage_runs (id),
+  exit_code        INTEGER,
+  signal           TEXT,
+  -- The first error stays; later events never overwrite it.
+  error_message    TEXT,
+  failure_json     TEXT,
+  progress         REAL,
+  progress_message TEXT,
+  cancel_cause     TEXT,
+  cancel_reason    TEXT,
+  created_at       TEXT NOT NULL,
+  started_at       TEXT,
+  ended_at         TEXT,
+  CHECK ((ended_at IS NULL) = (state NOT IN ('completed', 'failed', 'terminated', 'canceled'))),
+  CHECK ((cause IS NULL) = (ended_at IS NULL)),
+  FOREIGN KEY (workspace_name, version) REFERENCES workspace_versions (workspace_name, version) ON UPDATE CASCADE
+) STRICT;
+CREATE INDEX stage_runs_by_pipeline_run ON stage_runs (pipeline_run_id, position);
+CREATE INDEX stage_runs_by_stage ON stage_runs (workspace_name, stage_name, created_at);
+CREATE INDEX stage_runs_by_cache_key ON stage_runs (cache_key) WHERE state = 'completed';
+CREATE INDEX stage_runs_open ON stage_runs (backend_type, state)
+  WHERE state NOT IN ('completed', 'failed', 'terminated', 'canceled');
+CREATE INDEX stage_runs_by_creation ON stage_runs (created_at, id);
+
+-- The DAG within one pipeline run.
+CREATE TABLE run_needs (
+  run_id           TEXT NOT NULL REFERENCES stage_runs (id),
+  needs_run_id     TEXT NOT NULL REFERENCES stage_runs (id),
+  PRIMARY KEY (run_id, needs_run_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX run_needs_reverse ON run_needs (needs_run_id);
+
+-- What backends know of one attempt, kept apart from what it means: raw state, result and handle.
+CREATE TABLE run_attempts (
+  run_id           TEXT NOT NULL REFERENCES stage_runs (id),
+  attempt          INTEGER NOT NULL,
+  -- Committed before the backend is asked; deterministic, so that a crash in between is recovered by looking for it.
+  external_id      TEXT NOT NULL,
+  handle_json      TEXT,
+  raw_state        TEXT,
+  -- Since when the backend cannot find it; NULL while it is seen or unknown.
+  absent_since     TEXT,
+  absent_count     INTEGER NOT NULL DEFAULT 0,
+  stop_requested_at TEXT,
+  exit_code        INTEGER,
+  signal           TEXT,
+  cause            TEXT,
+  result_json      TEXT,
+  metrics_offset   INTEGER NOT NULL DEFAULT 0,
+  launched_at      TEXT,
+  started_at       TEXT,
+  ended_at         TEXT,
+  released_at      TEXT,
+  PRIMARY KEY (run_id, attempt)
+) STRICT;
+
+CREATE TABLE run_events (
+  seq              INTEGER PRIMARY KEY AUTOINCREMENT,
+  run_id           TEXT NOT NULL REFERENCES stage_runs (id),
+  attempt          INTEGER NOT NULL,
+  event            TEXT NOT NULL,
+  from_state       TEXT,
+  to_state         TEXT NOT NULL,
+  source           TEXT NOT NULL CHECK (source IN ('caller', 'supervisor', 'backend')),
+  detail_json      TEXT NOT NULL DEFAULT '{}',
+  created_at       TEXT NOT NULL
+) STRICT;
+CREATE INDEX run_events_by_run ON run_events (run_id, seq);
+
+-- What a run reads: by content, whoever made it.
+CREATE TABLE run_inputs (
+  run_id           TEXT NOT NULL REFERENCES stage_runs (id),
+  name             TEXT NOT NULL,
+  signal_type      TEXT NOT NULL,
+  from_run_id      TEXT REFERENCES stage_runs (id),
+  from_signal      TEXT,
+  -- NULL until the producer has completed.
+  hash             TEXT,
+  stale            INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (run_id, name)
+) STRICT;
+CREATE INDEX run_inputs_by_producer ON run_inputs (from_run_id);
+
+-- What a run wrote: its stored outputs. storage_location is a key of the object storage.
+CREATE TABLE signal_lineage (
+  stage_run_id     TEXT NOT NULL REFERENCES stage_runs (id),
+  signal_name      TEXT NOT NULL,
+  signal_type      TEXT NOT NULL,
+  kind             TEXT NOT NULL CHECK (kind IN ('file', 'folder')),
+  hash             TEXT NOT NULL,
+  size             INTEGER NOT NULL,
+  storage_location TEXT NOT NULL,
+  stats_json       TEXT NOT NULL DEFAULT '{}',
+  created_at       TEXT NOT NULL,
+  PRIMARY KEY (stage_run_id, signal_name)
+) STRICT;
+CREATE INDEX signal_lineage_by_hash ON signal_lineage (hash);
+
+-- NULL value means NaN; infinities are stored as they are.
+CREATE TABLE metrics (
+  run_id           TEXT NOT NULL REFERENCES stage_runs (id),
+  seq              INTEGER NOT NULL,
+  attempt          INTEGER NOT NULL,
+  name             TEXT NOT NULL,
+  step             REAL,
+  value            REAL,
+  logged_at        TEXT NOT NULL,
+  PRIMARY KEY (run_id, name, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE metric_summaries (
+  run_id           TEXT NOT NULL REFERENCES stage_runs (id),
+  name             TEXT NOT NULL,
+  last             REAL,
+  min              REAL,
+  max              REAL,
+  count            INTEGER NOT NULL,
+  PRIMARY KEY (run_id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
+  operation        TEXT NOT NULL,
+  workspace        TEXT,
+  actor            TEXT NOT NULL,
+  reason           TEXT,
+  outcome          TEXT NOT NULL,
+  details_json     TEXT NOT NULL,
+  created_at       TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_by_time ON audit (created_at);
+
+-- At most one supervisor: whoever holds the row with the highest token. A holder whose token is gone must not write.
+CREATE TABLE supervisor_lease (
+  id               INTEGER PRIMARY KEY CHECK (id = 1),
+  token            INTEGER NOT NULL,
+  pid              INTEGER,
+  pid_start        TEXT,
+  boot_id          TEXT,
+  goldfish_version TEXT,
+  socket           TEXT,
+  acquired_at      TEXT,
+  heartbeat_at     TEXT
+) STRICT;
