@@ -1,0 +1,101 @@
+import type { JsonObject } from '../core/json.ts';
+import type { PipelineRun, PipelineRunState } from '../core/rows.ts';
+import type { Db } from './database.ts';
+
+type Row = {
+  id: string;
+  workspace_name: string;
+  version: number;
+  pipeline_name: string;
+  submission_key: string;
+  state: string;
+  reason: string;
+  request_json: string;
+  max_parallel: number | null;
+  goldfish_version: string;
+  created_at: string;
+  ended_at: string | null;
+};
+
+function toPipelineRun(row: Row): PipelineRun {
+  return {
+    id: row.id,
+    workspace: row.workspace_name,
+    version: row.version,
+    pipeline: row.pipeline_name,
+    submissionKey: row.submission_key,
+    state: row.state as PipelineRunState,
+    reason: row.reason,
+    request: JSON.parse(row.request_json) as JsonObject,
+    maxParallel: row.max_parallel,
+    goldfishVersion: row.goldfish_version,
+    createdAt: row.created_at,
+    endedAt: row.ended_at,
+  };
+}
+
+export function insertPipelineRun(db: Db, run: PipelineRun): void {
+  db.prepare(
+    `INSERT INTO pipeline_runs (id, workspace_name, version, pipeline_name, submission_key, state, reason, request_json,
+       max_parallel, goldfish_version, created_at, ended_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  ).run(
+    run.id,
+    run.workspace,
+    run.version,
+    run.pipeline,
+    run.submissionKey,
+    run.state,
+    run.reason,
+    JSON.stringify(run.request),
+    run.maxParallel,
+    run.goldfishVersion,
+    run.createdAt,
+    run.endedAt,
+  );
+}
+
+export function getPipelineRun(db: Db, id: string): PipelineRun | undefined {
+  const row = db.prepare<Row>('SELECT * FROM pipeline_runs WHERE id = ?').get(id);
+  return row && toPipelineRun(row);
+}
+
+/** The newest pipeline run of this key that is active or completed: the one an equal call returns. */
+export function findLivePipelineRun(db: Db, submissionKey: string): PipelineRun | undefined {
+  const row = db
+    .prepare<Row>(
+      `SELECT * FROM pipeline_runs WHERE submission_key = ? AND state IN ('pending', 'running', 'completed')
+       ORDER BY created_at DESC, id DESC LIMIT 1`,
+    )
+    .get(submissionKey);
+  return row && toPipelineRun(row);
+}
+
+/** Newest first. */
+export function listPipelineRuns(db: Db, filter: { workspace?: string; limit: number }): PipelineRun[] {
+  return db
+    .prepare<Row>(
+      'SELECT * FROM pipeline_runs WHERE ? IS NULL OR workspace_name = ? ORDER BY created_at DESC, id DESC LIMIT ?',
+    )
+    .all(filter.workspace ?? null, filter.workspace ?? null, filter.limit)
+    .map(toPipelineRun);
+}
+
+export function setPipelineRunState(
+  db: Db,
+  change: { id: string; state: PipelineRunState; endedAt: string | null },
+): void {
+  db.prepare('UPDATE pipeline_runs SET state = ?, ended_at = ? WHERE id = ? AND ended_at IS NULL').run(
+    change.state,
+    change.endedAt,
+    change.id,
+  );
+}
+
+/** Ids that begin with a prefix, at most `limit`. */
+export function pipelineRunIdsLike(db: Db, prefix: string, limit: number): string[] {
+  return db
+    .prepare<{ id: string }>('SELECT id FROM pipeline_runs WHERE id >= ? AND id < ? ORDER BY id LIMIT ?')
+    .all(prefix, `${prefix}g`, limit)
+    .map((row) => row.id);
+}
