@@ -29,6 +29,8 @@ export function projectLayout(root: string, stateDir: string = join(root, '.gold
     /** Virtual environments by key. */
     environments: join(stateDir, 'environments'),
     objects: join(stateDir, 'objects'),
+    /** Stored folders as plain folders, by content; read only, made when first needed. */
+    folder: (hash: string): string => join(stateDir, 'folders', hash.replace('sha256:', '')),
     logs: join(stateDir, 'log'),
     supervisorLog: join(stateDir, 'log', 'supervisor.log'),
     serverLog: join(stateDir, 'log', 'server.log'),

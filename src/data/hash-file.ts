@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { lstat, readdir, readlink } from 'node:fs/promises';
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { EMPTY_FOLDER_HASH, type FolderEntry } from '../core/folder-hash.ts';
+import { sha256 } from '../core/json.ts';
+
+/** `sha256:<hex>` and size of a file, read as a stream. */
+export async function hashFile(file: string, signal?: AbortSignal): Promise<{ hash: string; size: number }> {
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const chunk of createReadStream(file, {
+    highWaterMark: 1 << 20,
+    ...(signal ? { signal } : {}),
+  })) {
+    hash.update(chunk as Buffer);
+    size += (chunk as Buffer).length;
+  }
+  return { hash: `sha256:${hash.digest('hex')}`, size };
+}
+
+export type ScannedEntry = FolderEntry & { size: number };
+export type FolderScan = { entries: ScannedEntry[]; problems: string[] };
+
+/**
+ * Reads a folder as it is to be stored. Links that stay inside are kept as links; links that leave it, devices,
+ * sockets and pipes are problems. Empty folders are kept.
+ */
+export async function scanFolder(root: string, signal?: AbortSignal): Promise<FolderScan> {
+  const scan: FolderScan = { entries: [], problems: [] };
+  await visit(root, root, scan, signal);
+  return scan;
+}
+
+async function visit(root: string, folder: string, scan: FolderScan, signal?: AbortSignal): Promise<void> {
+  const names = await readdir(folder);
+  signal?.throwIfAborted();
+  if (names.length === 0 && folder !== root) {
+    scan.entries.push({ path: shown(root, folder), mode: '040000', hash: EMPTY_FOLDER_HASH, size: 0 });
+  }
+  for (const name of names.sort()) {
+    const full = join(folder, name);
+    const path = shown(root, full);
+    const stat = await lstat(full);
+    if (/[\n\0]/.test(name)) scan.problems.push(`${JSON.stringify(path)} has a line break in its name`);
+    else if (stat.isDirectory()) await visit(root, full, scan, signal);
+    else if (stat.isSymbolicLink()) await addLink({ root, full, path, scan });
+    else if (stat.isFile()) {
+      const { hash, size } = await hashFile(full, signal);
+      scan.entries.push({ path, mode: (stat.mode & 0o111) === 0 ? '100644' : '100755', hash, size });
+    } else scan.problems.push(`${path} is neither a file nor a folder`);
+  }
+}
+
+async function addLink(link: { root: string; full: string; path: string; scan: FolderScan }): Promise<void> {
+  const target = await readlink(link.full);
+  const resolved = resolve(dirname(link.full), target);
+  if (!resolved.startsWith(link.root + sep)) {
+    link.scan.problems.push(`${link.path} is a link that leaves the folder`);
+    return;
+  }
+  link.scan.entries.push({ path: link.path, mode: '120000', hash: sha256(target), size: target.length });
+}
+
+function shown(root: string, path: string): string {
+  return relative(root, path).split(sep).join('/');
+}
