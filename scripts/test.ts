@@ -1,0 +1,91 @@
+/**
+ * `npm test`: every suite of vitest.config.ts, one line each with its time; the whole output of a suite only when it
+ * failed; then what could not run here, why, and the command that would enable it. `npm test -- unit` runs one suite.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import config from '../vitest.config.ts';
+import { countSuite, mergeSkips, type SuiteCount, summaryLine, type VitestReport } from './test-report.ts';
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url));
+const VITEST = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
+/** A suite that takes longer hangs. */
+const SUITE_LIMIT_MS = 25 * 60_000;
+
+function suites(): string[] {
+  const names: string[] = [];
+  for (const project of config.test?.projects ?? []) {
+    if (typeof project !== 'object' || !('test' in project)) continue;
+    const name = project.test?.name;
+    if (typeof name === 'string') names.push(name);
+  }
+  return names;
+}
+
+type Ended = { code: number | null; output: string };
+
+function runVitest(suite: string, reportFile: string): Promise<Ended> {
+  const options = ['--project', suite, '--reporter=default', '--reporter=json'];
+  const child = spawn(
+    process.execPath,
+    [VITEST, 'run', ...options, `--outputFile.json=${reportFile}`, '--allowOnly=false'],
+    {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: SUITE_LIMIT_MS,
+      // CI: a missing snapshot is a failure, never written on the way.
+      env: { ...process.env, CI: 'true', NO_COLOR: '1' },
+    },
+  );
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, output: Buffer.concat(chunks).toString('utf8') }));
+  });
+}
+
+async function readReport(file: string): Promise<VitestReport | undefined> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as VitestReport;
+  } catch {
+    return undefined;
+  }
+}
+
+async function runSuite(suite: string, folder: string): Promise<SuiteCount> {
+  const started = performance.now();
+  const reportFile = join(folder, `${suite}.json`);
+  const ended = await runVitest(suite, reportFile);
+  const count = countSuite(await readReport(reportFile), ended.code);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  if (count.failed > 0) console.log(ended.output.trimEnd());
+  for (const complaint of count.complaints) console.log(`  ${complaint}`);
+  console.log(`${suite.padEnd(14)} ${seconds.padStart(6)} s   ${summaryLine([count])}`);
+  return count;
+}
+
+const known = suites();
+const chosen = process.argv.length > 2 ? process.argv.slice(2) : known;
+const unknown = chosen.find((suite) => !known.includes(suite));
+if (unknown !== undefined) {
+  console.error(`There is no suite "${unknown}"; there are ${known.join(', ')}.`);
+  process.exit(2);
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'goldfish-test-'));
+const counts: SuiteCount[] = [];
+try {
+  for (const suite of chosen) counts.push(await runSuite(suite, folder));
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+for (const skip of mergeSkips(counts)) {
+  console.log(`Not run: ${skip.count} test(s) need ${skip.needs}. To enable them: ${skip.command}`);
+}
+console.log(summaryLine(counts));
+process.exitCode = counts.some((count) => count.failed > 0) ? 1 : 0;
