@@ -1,0 +1,131 @@
+import { z } from 'zod';
+import { clip } from '../core/names.ts';
+import { nearest } from '../core/suggest.ts';
+import type { Locate, Path, ProblemList } from './problem.ts';
+
+export type ShapeCheck = {
+  value: unknown;
+  /** Where the value stands in its file. */
+  at: Path;
+  locate: Locate;
+  problems: ProblemList;
+  /** Keys of the SPEC that this version does not know yet, dotted from `at`. */
+  later?: ReadonlySet<string>;
+};
+
+/**
+ * Parses a value with its schema. Every issue becomes a problem at the line of the key or value; undefined where
+ * there is any. Error texts of the schemas are written to follow a name: "must be …".
+ */
+export function checkShape<S extends z.ZodType>(schema: S, check: ShapeCheck): z.output<S> | undefined {
+  const result = schema.safeParse(check.value);
+  if (result.success) return result.data;
+  for (const issue of result.error.issues) {
+    if (check.problems.full()) break;
+    if (issue.code === 'unrecognized_keys') reportUnknownKeys(schema, issue, check);
+    else reportIssue(issue, check);
+  }
+  return undefined;
+}
+
+function reportUnknownKeys(
+  schema: z.ZodType,
+  issue: { path: PropertyKey[]; keys: string[] },
+  check: ShapeCheck,
+): void {
+  const inner = pathOf(issue.path);
+  const known = knownKeys(schema, inner);
+  for (const key of issue.keys) {
+    if (check.problems.full()) return;
+    const place = check.locate([...check.at, ...inner, key], 'key');
+    if (check.later?.has([...inner, key].join('.')) === true) {
+      check.problems.add(place, laterProblem(`"${key}"`));
+      continue;
+    }
+    check.problems.add(place, unknownName('key', key, known));
+  }
+}
+
+export function laterProblem(what: string): { message: string; hint: string } {
+  return { message: `${what} arrives in a later version.`, hint: 'Remove it for now.' };
+}
+
+/** `Unknown stage "trian".` with the nearest valid name and all of them. */
+export function unknownName(
+  noun: string,
+  typed: string,
+  known: readonly string[],
+): { message: string; hint?: string; allowed: string[] } {
+  const near = nearest(typed, known);
+  const list = clip(known.join(', '), 300);
+  const all = known.length === 0 ? undefined : `Known: ${list}.`;
+  const hint = near === undefined ? all : `Did you mean "${near}"?`;
+  const message = `Unknown ${noun} "${clip(typed)}".`;
+  return { message, ...(hint === undefined ? {} : { hint }), allowed: known.slice(0, 100) };
+}
+
+function reportIssue(issue: z.core.$ZodIssue, check: ShapeCheck): void {
+  const inner = pathOf(issue.path);
+  const path = [...check.at, ...inner];
+  const name = dotted(inner.length > 0 ? inner : check.at.slice(-1));
+  const value = valueAt(check.value, inner);
+  if (value === undefined) {
+    check.problems.add(check.locate(path), {
+      message: `"${name}" is missing.`,
+      hint: `It ${issue.message}.`,
+    });
+    return;
+  }
+  const allowed = issue.code === 'invalid_value' ? issue.values.map(String) : undefined;
+  const near = allowed && typeof value === 'string' ? nearest(value, allowed) : undefined;
+  check.problems.add(check.locate(path), {
+    message: `"${name}" ${issue.message}, not ${describe(value)}.`,
+    ...(near === undefined ? {} : { hint: `Did you mean "${near}"?` }),
+    ...(allowed === undefined ? {} : { allowed }),
+  });
+}
+
+/** Numbers in zod paths are list positions, symbols do not occur in what was read from text. */
+function pathOf(path: readonly PropertyKey[]): (string | number)[] {
+  return path.map((part) => (typeof part === 'symbol' ? String(part) : part));
+}
+
+/** `stages[2].name`; the top of a file has no name of its own. */
+function dotted(path: Path): string {
+  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${clip(part)}`)).join('');
+  return text.replace(/^\./, '') || 'the file';
+}
+
+function valueAt(value: unknown, path: Path): unknown {
+  let current = value;
+  for (const part of path) {
+    if (typeof current !== 'object' || current === null || !Object.hasOwn(current, part)) return undefined;
+    current = Object.entries(current).find(([key]) => key === String(part))?.[1];
+  }
+  return current;
+}
+
+/** A value as it stands in a message: never long, never on several lines. */
+export function describe(value: unknown): string {
+  if (value === null) return 'empty';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'a mapping';
+  return typeof value === 'string' ? `"${clip(value, 40)}"` : String(value);
+}
+
+/** The keys a strict object of the schema knows, found through optional values and preprocessing. */
+function knownKeys(schema: z.ZodType, path: Path): string[] {
+  let current: unknown = unwrap(schema);
+  for (const part of path) {
+    if (current instanceof z.ZodObject) current = unwrap(current.shape[String(part)]);
+    else if (current instanceof z.ZodArray) current = unwrap(current.element);
+  }
+  return current instanceof z.ZodObject ? Object.keys(current.shape) : [];
+}
+
+export function unwrap(schema: unknown): unknown {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable || schema instanceof z.ZodDefault) {
+    return unwrap(schema.unwrap());
+  }
+  return schema instanceof z.ZodPipe ? unwrap(schema.out) : schema;
+}

@@ -1,0 +1,90 @@
+import { LineCounter, parseDocument } from 'yaml';
+import { clip } from '../core/names.ts';
+import { type Locate, type Place, type Problem, problemList } from './problem.ts';
+import { nodeLocator, type YamlNode } from './yaml-node.ts';
+import { readRoot, TOO_DEEP } from './yaml-reader.ts';
+
+/** A file a person writes is far smaller; the parser needs about a second for a megabyte. */
+const MAX_CHARACTERS = 512 * 1024;
+/** `root` is null where the text is no YAML at all; the problems then say why. */
+export type YamlFile = { file: string; root: YamlNode | null; locate: Locate; problems: Problem[] };
+
+/**
+ * Reads YAML 1.2 into plain JSON values and remembers where each key and value stands. Never throws: syntax
+ * errors, duplicate keys, tags, merge keys, numbers that JSON cannot hold, and files made to exhaust the
+ * reader become problems.
+ */
+export function readYaml(file: string, text: string): YamlFile {
+  const lines = new LineCounter();
+  const placeOf = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const problems = problemList();
+  const unreadable = (): YamlFile => ({
+    file,
+    root: null,
+    locate: () => placeOf(0),
+    problems: problems.found(),
+  });
+  if (text.length > MAX_CHARACTERS) {
+    problems.add(
+      { file, line: 1, column: 1 },
+      {
+        message: `The file has ${text.length} characters; at most ${MAX_CHARACTERS} are read.`,
+        hint: 'Keep data in files of their own and only settings here.',
+      },
+    );
+    return unreadable();
+  }
+  // Without the byte order mark that some editors write, which would shift the columns of the first line.
+  const clean = text.startsWith('\uFEFF') ? text.slice(1) : text;
+  const document = parseDocument(clean, {
+    lineCounter: lines,
+    prettyErrors: false,
+    stringKeys: true,
+    resolveKnownTags: false,
+    // The library compares each key with each; the reader below does it with a set, and says where the first one is.
+    uniqueKeys: false,
+    logLevel: 'silent',
+  });
+  const errors = [...document.errors, ...document.warnings];
+  for (const error of onlyTheCause(errors)) {
+    problems.add(placeOf(error.pos[0]), syntaxProblem(error.code, error.message));
+  }
+  if (document.errors.length > 0) return unreadable();
+  const root = readRoot(document.contents, { placeOf, problems });
+  return { file, root, locate: nodeLocator(root, placeOf), problems: problems.found() };
+}
+
+type SyntaxError = { code: string; message: string; pos: [number, number] };
+
+/**
+ * Leaves out what only follows from another error: what is nested too deeply fails at each level on the way out,
+ * and after the first token that does not fit, the rest of the file does not fit either.
+ */
+function onlyTheCause(errors: readonly SyntaxError[]): readonly SyntaxError[] {
+  const exhausted = errors.find((error) => error.code === 'RESOURCE_EXHAUSTION');
+  if (exhausted) return [exhausted];
+  const lost = errors.findIndex((error) => error.code === 'UNEXPECTED_TOKEN');
+  return errors.filter((error, index) => error.code !== 'UNEXPECTED_TOKEN' || index === lost);
+}
+
+const SYNTAX_HINTS: Record<string, string> = {
+  TAB_AS_INDENT: 'Indent with spaces, not with tabs.',
+  BAD_INDENT: 'Give all keys of one mapping the same indentation.',
+  MULTIPLE_DOCS: 'Keep one document per file: remove the line "---" in the middle.',
+  NON_STRING_KEY: 'A key is plain text, without a tag.',
+  TAG_RESOLVE_FAILED: 'Remove the tag ("!…") and write a plain value.',
+  MISSING_CHAR: 'Close every bracket and quote, and put ":" and a space after each key.',
+  BLOCK_AS_IMPLICIT_KEY: 'Quote a value that contains ": ".',
+  BAD_SCALAR_START: 'Quote a value that starts with a special character.',
+};
+
+function syntaxProblem(code: string, message: string): Omit<Problem, keyof Place> {
+  if (code === 'RESOURCE_EXHAUSTION') return TOO_DEEP;
+  const hint = SYNTAX_HINTS[code] ?? 'Check indentation, colons and quotes at this place.';
+  if (code === 'UNEXPECTED_TOKEN')
+    return { message: 'This is not valid YAML: this text does not fit here.', hint };
+  return { message: `This is not valid YAML: ${clip(message, 160).replace(/\.$/, '')}.`, hint };
+}
