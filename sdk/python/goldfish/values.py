@@ -1,0 +1,91 @@
+"""Turning Python values into JSON that means the same everywhere, or saying exactly what cannot be."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from .errors import GoldfishError, shown
+
+
+def json_text(value: Any, what: str) -> str:
+    """JSON text with two spaces of indent, keys in the order given, floats as repr, a newline at the end.
+
+    The same value gives the same bytes on every machine. Raises GoldfishError naming the place
+    (`$.loss[3]`) of NaN, an infinity, a set, an object.
+    """
+    plain = plain_json(value, what, strict=False)
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+
+
+def plain_json(value: Any, what: str, strict: bool, place: str = "$", seen: tuple = ()) -> Any:
+    """The value in JSON's own types.
+
+    Tuples become lists; numpy scalars become numbers. With `strict` nothing may come back as something else
+    (no arrays, no keys but text), and NaN and infinities pass: a state that is saved to be continued.
+    """
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if not strict and not math.isfinite(value):
+            raise GoldfishError("%s: %s is %r, which JSON does not have." % (what, place, float(value)))
+        return float(value)
+    if id(value) in seen:
+        raise GoldfishError("%s: %s contains itself." % (what, place))
+    seen = seen + (id(value),)
+    if isinstance(value, dict):
+        return _plain_object(value, what, strict, place, seen)
+    if isinstance(value, (list, tuple)):
+        return [
+            plain_json(item, what, strict, "%s[%d]" % (place, index), seen) for index, item in enumerate(value)
+        ]
+    if hasattr(value, "tolist"):  # numpy scalars and arrays, array.array, torch tensors
+        listed = value.tolist()
+        if strict and isinstance(listed, list):
+            raise GoldfishError(
+                "%s: %s is an array inside other data: save %s.tolist(), a dict of arrays alone, or a file."
+                % (what, place, place.lstrip("$.") or "value")
+            )
+        return plain_json(listed, what, strict, place, seen)
+    raise GoldfishError(
+        "%s: %s is a %s, which JSON does not have%s."
+        % (what, place, type(value).__name__, "; sort it into a list" if isinstance(value, (set, frozenset)) else "")
+    )
+
+
+def _plain_object(value: dict, what: str, strict: bool, place: str, seen: tuple) -> dict:
+    result = {}
+    for key, item in value.items():
+        if hasattr(key, "item") and not isinstance(key, (str, int, float)):
+            key = key.item()
+        if not isinstance(key, str) and (strict or isinstance(key, bool) or not isinstance(key, (int, float))):
+            raise GoldfishError("%s: a key of %s is %s; keys must be text." % (what, place, shown(key)))
+        name = key if isinstance(key, str) else repr(key)
+        if name in result:
+            raise GoldfishError("%s: %s has the key %s twice." % (what, place, shown(name)))
+        result[name] = plain_json(item, what, strict, "%s.%s" % (place, name), seen)
+    return result
+
+
+def as_number(value: Any, what: str) -> float:
+    """An int or a float (also from numpy, Decimal, Fraction, a tensor of one element). Raises GoldfishError otherwise."""
+    if hasattr(value, "item") and not isinstance(value, (bool, int, float)):
+        try:
+            value = value.item()
+        except (TypeError, ValueError, RuntimeError):
+            raise GoldfishError("%s must be one number, not an array of several." % what) from None
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int):
+        # Readers in other languages have 53 bits; beyond them the nearest double is what they would see.
+        if abs(value) <= 2**53:
+            return int(value)
+    if isinstance(value, (str, bytes)) or value is None:
+        raise GoldfishError("%s must be a number, not %s." % (what, shown(value)))
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise GoldfishError("%s must be a number, not %s." % (what, shown(value))) from None
