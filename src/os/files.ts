@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, realpath, rename, rm } from 'node:fs/promises';
-import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
+import { type FileHandle, mkdir, open, readlink, realpath, rename, rm } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { errnoOf, GoldfishError } from '../core/errors.ts';
 import { clip } from '../core/names.ts';
 
@@ -54,17 +54,42 @@ export async function resolveInside(root: string, path: string): Promise<string>
   const normal = normalize(path);
   if (normal === '..' || normal.startsWith(`..${sep}`)) throw outside();
   const realRoot = await realpath(root);
-  const real = await realpathOfExisting(join(realRoot, normal));
+  const real = await realpathOfExisting(join(realRoot, normal)).catch((error: unknown) => {
+    // A loop of links, or a name no file can have: nothing inside is meant.
+    if (errnoOf(error) === 'ELOOP' || errnoOf(error) === 'ENAMETOOLONG') throw outside();
+    throw error;
+  });
   if (real !== realRoot && !real.startsWith(realRoot + sep)) throw outside();
   return join(realRoot, normal);
 }
 
-/** The real path of the longest part that exists, with the rest appended. */
-async function realpathOfExisting(path: string): Promise<string> {
+/** As many links as Linux follows before it speaks of a loop. */
+const MAX_LINKS = 40;
+
+/**
+ * The real path of the longest part that exists, with the rest appended. A link whose target does not exist yet is
+ * followed too: writing through it would create the target.
+ */
+async function realpathOfExisting(path: string, links = 0): Promise<string> {
   try {
     return await realpath(path);
   } catch (error) {
-    if (errnoOf(error) !== 'ENOENT' || dirname(path) === path) throw error;
-    return join(await realpathOfExisting(dirname(path)), path.slice(dirname(path).length + 1));
+    const code = errnoOf(error);
+    if ((code !== 'ENOENT' && code !== 'ENOTDIR') || dirname(path) === path) throw error;
+  }
+  const parent = await realpathOfExisting(dirname(path), links);
+  const last = join(parent, basename(path));
+  const target = await readLinkIfAny(last);
+  if (target === undefined || links >= MAX_LINKS) return last;
+  return realpathOfExisting(resolve(parent, target), links + 1);
+}
+
+async function readLinkIfAny(path: string): Promise<string | undefined> {
+  try {
+    return await readlink(path);
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === 'EINVAL' || code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
   }
 }

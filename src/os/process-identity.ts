@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { errnoOf } from '../core/errors.ts';
 
 /**
  * A process that can be told from a later one with the same pid. `start` is the kernel's start time in ticks
@@ -38,10 +39,12 @@ export function isProcessAlive(identity: ProcessIdentity): boolean {
 }
 
 function respondsToSignal(pid: number): boolean {
+  // 0 and negative numbers would ask for whole groups.
+  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
   try {
     process.kill(pid, 0);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    return errnoOf(error) === 'EPERM';
   }
 }

@@ -1,0 +1,64 @@
+import { isoTime } from '../core/clock.ts';
+import type { StageRun } from '../core/rows.ts';
+import { getPipelineRun } from '../store/pipeline-runs.ts';
+import { applyRunEvent } from '../store/run-events.ts';
+import { countHolding, getStageRun, needsOf, readyStageRuns } from '../store/stage-runs.ts';
+import { reuseIfPossible } from './cache.ts';
+import type { RunsDeps } from './deps.ts';
+import { settlePipelineRun } from './settle.ts';
+
+/**
+ * Claims every run that may start now: its needs are complete, nothing earlier can stand for it, its backend has
+ * a free slot and its pipeline run may have one more. Row and slot are claimed in one transaction, and capacity is
+ * counted from the rows themselves, so that no slot can leak. Returns what was claimed.
+ */
+export function admitRuns(deps: Pick<RunsDeps, 'db' | 'clock' | 'backends'>): StageRun[] {
+  const claimed: StageRun[] = [];
+  let reused: boolean;
+  do {
+    // A reused run may make its dependents ready at once.
+    reused = false;
+    for (const ready of readyStageRuns(deps.db)) {
+      const outcome = deps.db.write(() => admitOne(deps, ready.id));
+      if (outcome === 'reused') reused = true;
+      else if (outcome !== 'waits') claimed.push(outcome);
+    }
+  } while (reused);
+  return claimed;
+}
+
+function admitOne(
+  deps: Pick<RunsDeps, 'db' | 'clock' | 'backends'>,
+  runId: string,
+): StageRun | 'reused' | 'waits' {
+  const { db } = deps;
+  const run = getStageRun(db, runId);
+  if (run?.state !== 'pending') return 'waits';
+  if (reuseIfPossible(deps, run)) return 'reused';
+  if (waitsFor(deps, run)) return 'waits';
+  const verdict = applyRunEvent(db, {
+    runId,
+    event: 'prepare',
+    source: 'supervisor',
+    at: isoTime(deps.clock.now()),
+  });
+  if (verdict.kind !== 'moved') return 'waits';
+  settlePipelineRun(deps, run.pipelineRunId);
+  return getStageRun(db, runId) ?? 'waits';
+}
+
+/** What a pending run waits for, in words; null when nothing holds it. Reads only. */
+export function waitsFor(deps: Pick<RunsDeps, 'db' | 'backends'>, run: StageRun): string | null {
+  const { db } = deps;
+  const upstream = needsOf(db, run.id).filter((need) => need.state !== 'completed');
+  if (upstream.length > 0) return `stage ${upstream.map((need) => `${need.stage} (${need.id})`).join(', ')}`;
+  const capacity = deps.backends.capacity(run.backend);
+  if (countHolding(db, { backend: run.backend }) >= capacity) {
+    return `capacity of ${run.backend}: all ${capacity} slots are taken`;
+  }
+  const limit = getPipelineRun(db, run.pipelineRunId)?.maxParallel ?? null;
+  if (limit !== null && countHolding(db, { pipelineRunId: run.pipelineRunId }) >= limit) {
+    return `max_parallel: ${limit} runs of this pipeline run are active`;
+  }
+  return null;
+}

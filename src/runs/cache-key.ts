@@ -1,0 +1,56 @@
+import { canonicalJson, hashJson, type JsonObject } from '../core/json.ts';
+import type { StagePlan } from '../core/stage-plan.ts';
+
+/** Content of a stage's inputs by name; all must be known before a key exists. */
+export type InputHashes = Record<string, string>;
+
+/** Everything that decides what a stage computes, by the word a miss is explained with. */
+export function cacheParts(plan: StagePlan, inputs: InputHashes) {
+  return {
+    command: plan.command,
+    outputs: plan.outputs,
+    config: plan.config,
+    inputs,
+    image: plan.environmentKey,
+    environment: plan.environment,
+    code: plan.codeHash,
+  };
+}
+
+export function cacheKey(plan: StagePlan, inputs: InputHashes): string {
+  return hashJson(cacheParts(plan, inputs));
+}
+
+/** Names what differs between what would run and what ran: `config (k: 3 → 5)`, `inputs (features)`. */
+export function explainDifference(
+  now: { plan: StagePlan; inputs: InputHashes },
+  then: { plan: StagePlan; inputs: InputHashes },
+): string[] {
+  const a = cacheParts(now.plan, now.inputs);
+  const b = cacheParts(then.plan, then.inputs);
+  const differing = (Object.keys(a) as (keyof typeof a)[]).filter(
+    (part) => canonicalJson(a[part]) !== canonicalJson(b[part]),
+  );
+  return differing.map((part) => {
+    if (part === 'config') return `config (${describeChanges(b.config, a.config)})`;
+    if (part === 'inputs') return `inputs (${changedKeys(b.inputs, a.inputs).join(', ')})`;
+    return part;
+  });
+}
+
+function changedKeys(from: JsonObject, to: JsonObject): string[] {
+  const keys = new Set([...Object.keys(from), ...Object.keys(to)]);
+  return [...keys].filter((key) => canonicalJson(from[key]) !== canonicalJson(to[key])).sort();
+}
+
+/** At most three changes, each value clipped: an explanation, not a diff. */
+function describeChanges(from: JsonObject, to: JsonObject): string {
+  const keys = changedKeys(from, to);
+  const shown = keys.slice(0, 3).map((key) => `${key}: ${brief(from[key])} → ${brief(to[key])}`);
+  return keys.length > 3 ? `${shown.join(', ')}, and ${keys.length - 3} more` : shown.join(', ');
+}
+
+function brief(value: unknown): string {
+  const text = value === undefined ? 'absent' : canonicalJson(value);
+  return text.length <= 40 ? text : `${text.slice(0, 39)}…`;
+}

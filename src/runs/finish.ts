@@ -1,0 +1,149 @@
+import type { BackendStatus, RunHandle, RunResult } from '../backends/port.ts';
+import type { Cause } from '../core/causes.ts';
+import { isoTime } from '../core/clock.ts';
+import { messageOf } from '../core/errors.ts';
+import type { StageRun } from '../core/rows.ts';
+import { isTerminal } from '../core/run-lifecycle.ts';
+import { storeOutputs } from '../data/store-outputs.ts';
+import { noteReleased, recordAttemptEnd } from '../store/attempts.ts';
+import { applyRunEvent } from '../store/run-events.ts';
+import { getStageRun } from '../store/stage-runs.ts';
+import type { RunsDeps } from './deps.ts';
+import { endWithCause, type RunEnd } from './end.ts';
+import { ingestMetrics } from './ingest-metrics.ts';
+
+/** Storing outputs is tried this often before the run counts as `upload_failed`. */
+const STORE_TRIES = 3;
+const STORE_PAUSE_MS = 1_000;
+
+/**
+ * From a result document to a terminal state: metrics, leftovers, outputs, cause. Every step may be repeated; a
+ * supervisor that finds a run in `finishing` starts here again.
+ */
+export async function finishRun(
+  deps: RunsDeps,
+  ended: { run: StageRun; handle: RunHandle; status: BackendStatus },
+  signal: AbortSignal,
+): Promise<void> {
+  const { handle, status } = ended;
+  const run = getStageRun(deps.db, ended.run.id);
+  if (!run || isTerminal(run.state) || !status.result) return;
+  const reading = status.result;
+  const backend = await deps.backends.get(run.backend);
+  noteResult(deps, run, reading.kind === 'read' ? reading.result : null);
+  // Before anything is hashed: whatever the program left behind must not write any more.
+  await backend.cleanup(handle, { signal });
+  await ingestMetrics(deps, { runId: run.id, attempt: run.attempt, final: true });
+  const end: RunEnd =
+    reading.kind === 'read'
+      ? await judge(deps, { run, result: reading.result, signal })
+      : {
+          cause: 'worker_lost',
+          source: 'backend',
+          message: `The result document is ${reading.kind}: ${reading.detail}`,
+        };
+  if (signal.aborted) return;
+  await endWithCause(deps, run, end);
+  deps.db.write(() => noteReleased(deps.db, keyOf(run), isoTime(deps.clock.now())));
+}
+
+function keyOf(run: StageRun): { runId: string; attempt: number } {
+  return { runId: run.id, attempt: run.attempt };
+}
+
+function noteResult(deps: RunsDeps, run: StageRun, result: RunResult | null): void {
+  const at = isoTime(deps.clock.now());
+  deps.db.write(() => {
+    recordAttemptEnd(deps.db, keyOf(run), {
+      result,
+      exitCode: result?.exitCode ?? null,
+      signal: result?.signal ?? null,
+      startedAt: result?.startedAt ?? null,
+      endedAt: result?.endedAt ?? at,
+    });
+    // A run that ended before anybody saw it start has started all the same.
+    if (result?.startedAt) {
+      const started = {
+        runId: run.id,
+        source: 'backend',
+        attempt: run.attempt,
+        at: result.startedAt,
+      } as const;
+      applyRunEvent(deps.db, { ...started, event: 'start' });
+    }
+    applyRunEvent(deps.db, { runId: run.id, event: 'finish', source: 'backend', at, attempt: run.attempt });
+  });
+}
+
+type Judged = { run: StageRun; result: RunResult; signal: AbortSignal };
+
+async function judge(deps: RunsDeps, judged: Judged): Promise<RunEnd> {
+  const { result } = judged;
+  const facts = {
+    source: 'backend',
+    exitCode: result.exitCode,
+    signal: result.signal,
+    at: result.endedAt,
+  } as const;
+  const bad = badEnd(result);
+  if (bad) return { ...facts, ...bad };
+  return { ...facts, ...(await judgeOutputs(deps, judged)) };
+}
+
+/** What the program's own end means; undefined when it ended well. */
+function badEnd(result: RunResult): { cause: Cause; message: string } | undefined {
+  if (!result.started) {
+    return {
+      cause: 'launch_failed',
+      message: `The program could not be started: ${result.error ?? 'unknown'}`,
+    };
+  }
+  if (result.stoppedBy === 'timeout') {
+    return { cause: 'timeout', message: 'The run reached its time limit and was stopped.' };
+  }
+  if (result.stoppedBy === 'cancel') return { cause: 'user', message: 'The run was stopped.' };
+  if (result.stoppedBy === 'heartbeat') return { cause: 'heartbeat_lost', message: 'The heartbeat stopped.' };
+  if (result.stoppedBy === 'monitor')
+    return { cause: 'stopped_by_monitor', message: 'A monitor stopped it.' };
+  if (result.oom) return { cause: 'oom', message: 'The kernel killed the program for its use of memory.' };
+  if (result.signal !== null) {
+    return { cause: 'exit_nonzero', message: `The program died by ${result.signal}.` };
+  }
+  if (result.exitCode !== 0) {
+    return {
+      cause: 'exit_nonzero',
+      message: `The program ended with exit code ${result.exitCode ?? 'unknown'}.`,
+    };
+  }
+  return undefined;
+}
+
+async function judgeOutputs(
+  deps: RunsDeps,
+  { run, signal }: Judged,
+): Promise<Pick<RunEnd, 'cause' | 'message' | 'outputs'>> {
+  const { outputs: outputsDir } = deps.layout.attempt(run.id, run.attempt);
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const collected = await storeOutputs({
+        storage: deps.storage,
+        outputsDir,
+        outputs: run.plan.outputs,
+        signal,
+      });
+      if (collected.problems.length > 0) {
+        const message = collected.problems.map((problem) => problem.message).join('; ');
+        return { cause: 'output_missing', message: `The program ended with 0, but ${message}.` };
+      }
+      const createdAt = isoTime(deps.clock.now());
+      const outputs = collected.stored.map((output) => ({ ...output, runId: run.id, createdAt }));
+      return { cause: 'success', outputs };
+    } catch (error) {
+      deps.log.warn({ run: run.id, tries, err: error }, 'outputs could not be stored');
+      if (tries >= STORE_TRIES || signal.aborted) {
+        return { cause: 'upload_failed', message: `Outputs could not be stored: ${messageOf(error)}` };
+      }
+      await deps.clock.sleep(STORE_PAUSE_MS, { signal });
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import { isoTime } from '../core/clock.ts';
+import { getAttempt } from '../store/attempts.ts';
+import { appendMetrics } from '../store/metrics.ts';
+import { setProgress } from '../store/stage-runs.ts';
+import type { RunsDeps } from './deps.ts';
+import { readMetrics } from './metrics-file.ts';
+
+/** Batches taken in at one look while a run goes on; the rest waits for the next look. */
+const LIVE_BATCHES = 8;
+
+/** Takes in what the program has logged since the last time. `final`: everything, once the program has ended. */
+export async function ingestMetrics(
+  deps: Pick<RunsDeps, 'db' | 'clock' | 'layout'>,
+  request: { runId: string; attempt: number; final: boolean },
+): Promise<void> {
+  const { db } = deps;
+  const file = deps.layout.attempt(request.runId, request.attempt).metrics;
+  for (let batches = 0; request.final || batches < LIVE_BATCHES; batches += 1) {
+    const from = getAttempt(db, request)?.metricsOffset;
+    if (from === undefined) return;
+    const batch = await readMetrics(file, from, { now: isoTime(deps.clock.now()), final: request.final });
+    if (batch.to === from) return;
+    db.write(() => {
+      const added = appendMetrics(db, { ...request, points: batch.points, from, to: batch.to });
+      if (added) setProgress(db, { runId: request.runId, fraction: batch.progress, message: batch.message });
+    });
+    if (!batch.more) return;
+  }
+}

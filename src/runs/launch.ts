@@ -1,0 +1,175 @@
+import { mkdir } from 'node:fs/promises';
+import { appendLog } from '../backends/log-segments.ts';
+import type { RunBackend, RunSpec, Runtime, SpecInput } from '../backends/port.ts';
+import type { Cause } from '../core/causes.ts';
+import { isoTime } from '../core/clock.ts';
+import { isGoldfishError, messageOf } from '../core/errors.ts';
+import { formatVersion } from '../core/names.ts';
+import type { StageRun } from '../core/rows.ts';
+import { isTerminal } from '../core/run-lifecycle.ts';
+import { signalFileName } from '../core/signals.ts';
+import { localContent } from '../data/local-content.ts';
+import { recordAttempt, setAttemptHandle } from '../store/attempts.ts';
+import { applyRunEvent } from '../store/run-events.ts';
+import { inputsOfRun, outputByHash } from '../store/signals.ts';
+import { getStageRun } from '../store/stage-runs.ts';
+import type { RunsDeps } from './deps.ts';
+import { endWithCause } from './end.ts';
+
+type LaunchOptions = { wakeSocket: string | null; signal: AbortSignal };
+
+/**
+ * Brings a claimed run from `preparing` to a launched attempt: code, inputs, what it runs in, the backend.
+ * Every step may be repeated, so a supervisor that finds a run in one of these states starts here again.
+ * Never throws for a fault of the run: that ends the run with its cause.
+ */
+export async function launchRun(deps: RunsDeps, runId: string, options: LaunchOptions): Promise<void> {
+  const run = getStageRun(deps.db, runId);
+  if (!run || isTerminal(run.state)) return;
+  const backend = await deps.backends.get(run.backend);
+  const step = stepper(deps, run, options.signal);
+
+  const prepared = await step('input_unavailable', () => prepare(deps, run, options.signal));
+  if (!prepared || !moveOn(deps, run, 'build')) return;
+  const runtime = await step('build_failed', () => build({ deps, run, backend, codeDir: prepared.codeDir }));
+  if (!runtime) return;
+  const spec = toSpec(deps, { run, prepared, runtime, wakeSocket: options.wakeSocket });
+  if (!announceLaunch(deps, run)) return;
+  await step('launch_failed', async () => {
+    const handle = await backend.launch(spec, { signal: options.signal });
+    const at = isoTime(deps.clock.now());
+    deps.db.write(() => setAttemptHandle(deps.db, attemptOf(run), { handle, at }));
+    return handle;
+  });
+}
+
+/** The name an attempt is found by, whoever crashed in between. */
+export function externalIdOf(run: Pick<StageRun, 'id' | 'attempt'>): string {
+  return `goldfish-${run.id}-${run.attempt}`;
+}
+
+function attemptOf(run: StageRun): { runId: string; attempt: number } {
+  return { runId: run.id, attempt: run.attempt };
+}
+
+/** Wraps a step: its failure ends the run for the given cause; an abort (the supervisor ends) leaves it as it is. */
+function stepper(deps: RunsDeps, run: StageRun, signal: AbortSignal) {
+  return async <T>(cause: Cause, work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      deps.log.warn({ run: run.id, cause, err: error }, 'a step before the start failed');
+      const told = isGoldfishError(error) && error.code !== 'INTERNAL';
+      const inputs = isGoldfishError(error) && error.code === 'INPUT_UNAVAILABLE';
+      await endWithCause(deps, run, {
+        cause: cause === 'input_unavailable' && !inputs ? 'launch_failed' : cause,
+        message: told ? error.message : `The run could not be started: ${messageOf(error)}`,
+        source: 'supervisor',
+      });
+      return undefined;
+    }
+  };
+}
+
+/** Moves forward, or finds it done by an earlier try. False when the run has ended or is to be canceled. */
+function moveOn(deps: RunsDeps, run: StageRun, event: 'build' | 'launch'): boolean {
+  return deps.db.write(() => {
+    const now = getStageRun(deps.db, run.id);
+    if (!now || isTerminal(now.state) || now.cancelCause !== null || now.attempt !== run.attempt)
+      return false;
+    applyRunEvent(deps.db, { runId: run.id, event, source: 'supervisor', at: isoTime(deps.clock.now()) });
+    return true;
+  });
+}
+
+/** State and attempt row are committed before the backend is asked. */
+function announceLaunch(deps: RunsDeps, run: StageRun): boolean {
+  return deps.db.write(() => {
+    if (!moveOn(deps, run, 'launch')) return false;
+    recordAttempt(deps.db, { ...attemptOf(run), externalId: externalIdOf(run) });
+    return true;
+  });
+}
+
+type Prepared = { codeDir: string; inputs: SpecInput[] };
+
+async function prepare(deps: RunsDeps, run: StageRun, signal: AbortSignal): Promise<Prepared> {
+  const version = await deps.workspaces.version(`${run.workspace}@${formatVersion(run.version)}`);
+  const codeDir = await deps.workspaces.checkout(version);
+  const inputs: SpecInput[] = [];
+  for (const input of inputsOfRun(deps.db, run.id)) {
+    const content = input.hash === null ? undefined : outputByHash(deps.db, input.hash);
+    if (!content) throw new Error(`input "${input.name}" has no known content`);
+    const localPath = await localContent(deps, { hash: content.hash, kind: content.kind }, signal);
+    const fileName = signalFileName(input.name, input.type);
+    inputs.push({
+      name: input.name,
+      type: input.type,
+      hash: content.hash,
+      kind: content.kind,
+      fileName,
+      localPath,
+    });
+  }
+  const folders = deps.layout.attempt(run.id, run.attempt);
+  await mkdir(folders.dir, { recursive: true, mode: 0o700 });
+  await mkdir(folders.checkpoints, { recursive: true, mode: 0o700 });
+  return { codeDir, inputs };
+}
+
+async function build(work: {
+  deps: RunsDeps;
+  run: StageRun;
+  backend: RunBackend;
+  codeDir: string;
+}): Promise<Runtime> {
+  const { deps, run, backend, codeDir } = work;
+  const { log: dir } = deps.layout.attempt(run.id, run.attempt);
+  const lines: string[] = [];
+  const flush = async (): Promise<void> => {
+    const texts = lines.splice(0);
+    if (texts.length > 0) await appendLog({ dir, stream: 'build', texts, now: deps.clock.now() });
+  };
+  try {
+    return await backend.build(
+      { key: run.plan.environmentKey, codeDir },
+      { onLine: (text) => void lines.push(text) },
+    );
+  } finally {
+    await flush();
+  }
+}
+
+function toSpec(
+  deps: RunsDeps,
+  parts: { run: StageRun; prepared: Prepared; runtime: Runtime; wakeSocket: string | null },
+): RunSpec {
+  const { run, prepared, runtime, wakeSocket } = parts;
+  const { plan } = run;
+  const folders = deps.layout.attempt(run.id, run.attempt);
+  return {
+    runId: run.id,
+    attempt: run.attempt,
+    workspace: run.workspace,
+    version: formatVersion(run.version),
+    stage: run.stage,
+    command: plan.command,
+    codeDir: prepared.codeDir,
+    attemptDir: folders.dir,
+    checkpointsDir: folders.checkpoints,
+    config: plan.config,
+    environment: plan.environment,
+    secrets: {},
+    inputs: prepared.inputs,
+    outputs: plan.outputs.map((output) => ({
+      ...output,
+      fileName: signalFileName(output.name, output.type),
+    })),
+    resources: { nodes: plan.compute.nodes, memoryBytes: plan.compute.memoryBytes },
+    runtime,
+    timeoutSeconds: plan.compute.timeoutSeconds,
+    stopGraceSeconds: plan.compute.stopGraceSeconds,
+    wakeSocket,
+  };
+}

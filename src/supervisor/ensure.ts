@@ -1,0 +1,46 @@
+import { spawn } from 'node:child_process';
+import { mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ServerContext } from '../context.ts';
+import { poke, wakeSocketPath } from '../os/wake-socket.ts';
+import { readLease } from '../store/lease.ts';
+import { countOpenStageRuns } from '../store/stage-runs.ts';
+import { isLeaseHeld } from './lease.ts';
+
+const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+const MAIN = fileURLToPath(new URL(`main.${EXTENSION}`, import.meta.url));
+
+/**
+ * Sees to it that somebody advances the project's work: wakes the supervisor that holds the lease, or starts one
+ * where there is work and none does. Starting two is harmless: the lease decides. The new process has a session of
+ * its own and none of our pipes, so it outlives whoever started it.
+ */
+export async function ensureSupervisor(
+  context: Pick<ServerContext, 'db' | 'clock' | 'layout' | 'runtimeDir' | 'root' | 'log'>,
+): Promise<'idle' | 'woken' | 'started'> {
+  if (countOpenStageRuns(context.db) === 0) return 'idle';
+  if (isLeaseHeld(readLease(context.db), context.clock)) {
+    await poke(wakeSocketPath(context.runtimeDir, context.layout.stateDir));
+    return 'woken';
+  }
+  await startSupervisor(context);
+  return 'started';
+}
+
+async function startSupervisor(context: Pick<ServerContext, 'layout' | 'root' | 'log'>): Promise<void> {
+  const file = context.layout.supervisorLog;
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  const errors = await open(file, 'a', 0o600);
+  try {
+    const child = spawn(process.execPath, [MAIN, '--project', context.root], {
+      cwd: context.root,
+      detached: true,
+      stdio: ['ignore', 'ignore', errors.fd],
+    });
+    child.once('error', (error) => context.log.error({ err: error }, 'the supervisor could not be started'));
+    child.unref();
+  } finally {
+    await errors.close();
+  }
+}

@@ -1,0 +1,71 @@
+import { isGoldfishError } from '../core/errors.ts';
+import type { StageRun } from '../core/rows.ts';
+import { admitRuns } from '../runs/admit.ts';
+import { cancelUnlaunched } from '../runs/cancel-unlaunched.ts';
+import type { RunsDeps } from '../runs/deps.ts';
+import { finishRun } from '../runs/finish.ts';
+import { launchRun } from '../runs/launch.ts';
+import { observeRuns } from '../runs/observe.ts';
+import { releaseEnded } from '../runs/release.ts';
+import { getAttempt } from '../store/attempts.ts';
+import { openStageRuns } from '../store/stage-runs.ts';
+
+type LoopOptions = { wakeSocket: string; signal: AbortSignal; wake: () => void };
+
+/**
+ * The supervisor's hands. `tick` looks at every open run once and starts what is due; longer work (launching,
+ * finishing) goes on beside it, at most one piece per run. All state is in the store: a new supervisor picks up
+ * where any other stopped.
+ */
+export function createLoop(deps: RunsDeps, options: LoopOptions) {
+  const work = new Map<string, Promise<void>>();
+
+  const start = (run: StageRun, task: () => Promise<void>): void => {
+    if (work.has(run.id)) return;
+    const running = task()
+      .catch((error: unknown) => {
+        if (isLeaseLost(error)) return;
+        deps.log.error({ run: run.id, err: error }, 'work on a run failed and will be tried again');
+        return deps.clock.sleep(1_000, { signal: options.signal });
+      })
+      .then(() => {
+        work.delete(run.id);
+        options.wake();
+      });
+    work.set(run.id, running);
+  };
+
+  const tick = async (): Promise<void> => {
+    admitRuns(deps);
+    const free = openStageRuns(deps.db).filter((run) => run.state !== 'pending' && !work.has(run.id));
+    const observed: StageRun[] = [];
+    for (const run of free) {
+      if (isLaunched(deps, run)) observed.push(run);
+      else if (run.cancelCause !== null) start(run, () => cancelUnlaunched(deps, run));
+      else start(run, () => launchRun(deps, run.id, options));
+    }
+    for (const ended of await observeRuns(deps, observed, options.signal)) {
+      start(ended.run, () => finishRun(deps, ended, options.signal));
+    }
+    await releaseEnded(deps, (runId) => work.has(runId));
+  };
+
+  return {
+    tick,
+    /** Runs that something is being done for right now. */
+    busy: (): number => work.size,
+    settled: async (): Promise<void> => {
+      await Promise.allSettled(work.values());
+    },
+  };
+}
+
+function isLaunched(deps: RunsDeps, run: StageRun): boolean {
+  if (run.state === 'running' || run.state === 'finishing') return true;
+  if (run.state !== 'launching') return false;
+  return getAttempt(deps.db, { runId: run.id, attempt: run.attempt })?.handle != null;
+}
+
+export function isLeaseLost(error: unknown): boolean {
+  return isGoldfishError(error) && error.details['lease'] === 'lost';
+}

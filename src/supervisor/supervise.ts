@@ -1,0 +1,130 @@
+import type { ServerContext } from '../context.ts';
+import { isoTime } from '../core/clock.ts';
+import { currentProcess } from '../os/process-identity.ts';
+import { listenForWakes, wakeSocketPath } from '../os/wake-socket.ts';
+import { fencedBy, releaseLease, renewLease, takeLease } from '../store/lease.ts';
+import { countOpenStageRuns } from '../store/stage-runs.ts';
+import { isLeaseHeld, LEASE_RENEW_MS } from './lease.ts';
+import { createLoop, isLeaseLost } from './loop.ts';
+
+/** How often running work is looked at when nobody pokes. */
+const LOOK_MS = 1_000;
+/** How long an idle supervisor stays, so that the next call finds it warm. */
+const LINGER_MS = 10_000;
+
+export type SuperviseEnd = 'lease_held' | 'lease_lost' | 'idle' | 'stopped';
+
+/**
+ * Holds the project's lease and advances all work until nothing is left to do, or `signal` stops it.
+ * Returns at once with `lease_held` where another supervisor is at work.
+ */
+export async function supervise(
+  context: ServerContext,
+  options: { signal: AbortSignal; lingerMs?: number },
+): Promise<SuperviseEnd> {
+  const { clock, log } = context;
+  const socket = wakeSocketPath(context.runtimeDir, context.layout.stateDir);
+  const token = acquire(context, socket);
+  if (token === undefined) return 'lease_held';
+  const db = fencedBy(context.db, token);
+  const stop = new AbortController();
+  const signal = AbortSignal.any([options.signal, stop.signal]);
+  const bell = createBell();
+  let wakes = await listenForWakes(socket, bell.ring);
+  const deps = { ...context.runsDeps, db };
+  const loop = createLoop(deps, { wakeSocket: socket, signal, wake: bell.ring });
+  let end: SuperviseEnd = 'stopped';
+  const lose = (): void => {
+    end = 'lease_lost';
+    stop.abort();
+    bell.ring();
+  };
+  const renewal = setInterval(
+    () => renew({ db, token, at: isoTime(clock.now()), lose, log }),
+    LEASE_RENEW_MS,
+  );
+  options.signal.addEventListener('abort', bell.ring, { once: true });
+  log.info({ token, pid: process.pid }, 'supervisor started');
+
+  let idleSince: number | undefined;
+  while (!signal.aborted) {
+    try {
+      await loop.tick();
+    } catch (error) {
+      if (isLeaseLost(error)) lose();
+      else if (!signal.aborted) log.error({ err: error }, 'a look at the runs failed');
+    }
+    if (signal.aborted) break;
+    const idle = loop.busy() === 0 && countOpenStageRuns(db) === 0;
+    idleSince = idle ? (idleSince ?? clock.monotonic()) : undefined;
+    const linger = options.lingerMs ?? LINGER_MS;
+    if (idleSince !== undefined && clock.monotonic() - idleSince >= linger) {
+      // Closing removes the socket's name, so it comes before somebody else may take the lease and the name.
+      await wakes.close();
+      if (releaseLease(db, { token, isIdle: () => countOpenStageRuns(db) === 0 })) {
+        end = 'idle';
+        break;
+      }
+      wakes = await listenForWakes(socket, bell.ring);
+    }
+    await bell.wait(clock.sleep, idle ? Math.min(LOOK_MS, linger) : LOOK_MS, signal);
+  }
+
+  stop.abort();
+  clearInterval(renewal);
+  await loop.settled();
+  if (end === 'stopped') {
+    await wakes.close();
+    releaseLease(context.db, { token, isIdle: () => true });
+  }
+  log.info({ token, end }, 'supervisor ended');
+  return end;
+}
+
+function acquire(context: ServerContext, socket: string): number | undefined {
+  const self = currentProcess();
+  return takeLease(context.db, {
+    holder: { ...self, version: context.goldfishVersion, socket },
+    at: isoTime(context.clock.now()),
+    mayTake: (current) => !isLeaseHeld(current, context.clock),
+  });
+}
+
+type Renewal = {
+  db: ServerContext['db'];
+  token: number;
+  at: string;
+  lose: () => void;
+  log: ServerContext['log'];
+};
+
+function renew({ db, token, at, lose, log }: Renewal): void {
+  try {
+    db.write(() => renewLease(db, { token, at }));
+  } catch (error) {
+    if (isLeaseLost(error)) lose();
+    else log.error({ err: error }, 'the lease could not be renewed');
+  }
+}
+
+type Sleep = ServerContext['clock']['sleep'];
+
+/** Remembers a ring that comes while nobody waits, so that no poke is lost between look and sleep. */
+function createBell() {
+  let rung = false;
+  let waiting: AbortController | undefined;
+  return {
+    ring: (): void => {
+      rung = true;
+      waiting?.abort();
+    },
+    wait: async (sleep: Sleep, ms: number, signal: AbortSignal): Promise<void> => {
+      if (!rung) {
+        waiting = new AbortController();
+        await sleep(ms, { signal: AbortSignal.any([signal, waiting.signal]) });
+        waiting = undefined;
+      }
+      rung = false;
+    },
+  };
+}
