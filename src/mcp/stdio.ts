@@ -1,0 +1,106 @@
+import { Console } from 'node:console';
+import { readFileSync } from 'node:fs';
+import { Writable } from 'node:stream';
+import { inspect } from 'node:util';
+import { assetPath } from '../core/assets.ts';
+import type { ToolHost } from '../tools/host.ts';
+import type { Toolset } from '../tools/toolsets.ts';
+import { createServer } from './server.ts';
+import { createStdioTransport } from './stdio-transport.ts';
+
+export type StdioOptions = {
+  /** Absolute; the project is looked for here. */
+  startFolder: string;
+  /** True where the caller named the folder: then it is not searched upward from it. */
+  named: boolean;
+  /** Absent: what the project's config says. */
+  toolsets?: Toolset[];
+};
+
+/** How long calls that are under way may go on after the client has gone, and after they were told to stop. */
+const DRAIN_MS = 1_200;
+const ABORT_MS = 400;
+
+/** Serves one client over stdin and stdout until stdin ends or a signal comes; then ends the process. */
+export async function serveStdio(options: StdioOptions): Promise<never> {
+  const output = takeStdout();
+  const host = lazyHost(options, () => server.sendToolListChanged());
+  const { server, pending, idle } = createServer({ version: packageVersion(), loadHost: host.load });
+  const transport = createStdioTransport(process.stdin, output);
+  const stopped = stopSignal();
+  process.on('unhandledRejection', (error) => {
+    process.stderr.write(`goldfish: unhandled rejection: ${inspect(error)}\n`);
+  });
+
+  await server.connect(transport);
+  const why = await Promise.race([transport.ended.then(() => 'end' as const), stopped]);
+  // Calls that came before the end of stdin are answered: a script may pipe its calls in and read what comes out.
+  if (why === 'end') await withDeadline(idle(), DRAIN_MS);
+  await server.close();
+  if (pending() > 0) await withDeadline(idle(), ABORT_MS);
+  await withDeadline(host.close(), ABORT_MS);
+  await withDeadline(new Promise((resolve) => output.end(() => resolve(undefined))), ABORT_MS);
+  process.exit(0);
+}
+
+/**
+ * Keeps stdout for the protocol: whoever else writes there (console.log, a library) is sent to stderr. Returns the
+ * real stdout.
+ */
+function takeStdout(): Writable {
+  const write = process.stdout.write.bind(process.stdout);
+  const output = new Writable({
+    decodeStrings: false,
+    write: (chunk: string, _encoding, done) => {
+      write(chunk, () => done());
+    },
+  });
+  process.stdout.write = process.stderr.write.bind(process.stderr);
+  globalThis.console = new Console(process.stderr, process.stderr);
+  // A client that died closes the pipe; the end of stdin is what ends us.
+  process.stdout.on('error', () => undefined);
+  process.stderr.on('error', () => undefined);
+  return output;
+}
+
+function lazyHost(options: StdioOptions, onToolsChanged: () => Promise<void>) {
+  let loading: Promise<ToolHost> | undefined;
+  const load = (): Promise<ToolHost> => {
+    loading ??= import('../tools/host.ts').then(({ createToolHost }) =>
+      createToolHost({
+        ...options,
+        onToolsChanged: () => {
+          onToolsChanged().catch(() => undefined);
+        },
+      }),
+    );
+    return loading;
+  };
+  return {
+    load,
+    close: async (): Promise<void> => {
+      const host = await loading?.catch(() => undefined);
+      await host?.close();
+    },
+  };
+}
+
+function stopSignal(): Promise<'signal'> {
+  return new Promise((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(name, () => resolve('signal'));
+  });
+}
+
+async function withDeadline(work: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work.catch(() => undefined), deadline]);
+  clearTimeout(timer);
+}
+
+function packageVersion(): string {
+  const { version } = JSON.parse(readFileSync(assetPath('package.json'), 'utf8')) as { version: string };
+  return version;
+}

@@ -1,0 +1,80 @@
+import { isJsonObject } from '../core/json.ts';
+import { estimateTokens } from './tokens.ts';
+
+/** No answer may cost more than 8,000 tokens; the estimate can be a quarter too low, so it is held to 6,000. */
+export const MAX_RESULT_TOKENS = 6_000;
+/** What an answer to a call without an explicit `limit` may cost. */
+export const DEFAULT_RESULT_TOKENS = 1_900;
+
+/** Strings shorter than this and lists of fewer items are never cut. */
+const MIN_STRING = 200;
+const MIN_LIST = 3;
+
+/**
+ * Fetches a page of at most `limit` rows that fits the budget. Where it does not fit it is fetched again with fewer
+ * rows, so the cursor stays the service's own.
+ */
+export async function fitPage<Page>(request: {
+  limit: number | undefined;
+  fetch: (limit: number) => Promise<Page> | Page;
+  rows: (page: Page) => readonly unknown[];
+}): Promise<Page> {
+  const budget = request.limit === undefined ? DEFAULT_RESULT_TOKENS : MAX_RESULT_TOKENS;
+  const page = await request.fetch(request.limit ?? 20);
+  const fitting = fittingCount(request.rows(page), budget);
+  return fitting < request.rows(page).length ? request.fetch(fitting) : page;
+}
+
+/** How many of the first items cost at most `budget` tokens as JSON; at least one. */
+export function fittingCount(items: readonly unknown[], budget: number): number {
+  let spent = 0;
+  for (const [index, item] of items.entries()) {
+    spent += estimateTokens(JSON.stringify(item) ?? '');
+    if (spent > budget) return Math.max(1, index);
+  }
+  return items.length;
+}
+
+/**
+ * The last guard for what no page size foresaw: the largest strings and lists are halved until the whole fits, and
+ * a `note` says so. Values are only shortened, so the result still fits its schema.
+ */
+export function fitResult(structured: Record<string, unknown>): Record<string, unknown> {
+  if (estimateTokens(JSON.stringify(structured)) <= MAX_RESULT_TOKENS) return structured;
+  const copy = structuredClone(structured);
+  while (estimateTokens(JSON.stringify(copy)) > MAX_RESULT_TOKENS && halveLargest(copy)) {
+    // Each round halves one value; the loop ends when the whole fits or nothing is left to cut.
+  }
+  copy['note'] =
+    'The answer was too long: the longest texts and lists are cut. Ask for less with limit, cursor or filters.';
+  return copy;
+}
+
+type Place = { parent: object; key: string; value: string | unknown[]; size: number };
+
+function halveLargest(root: Record<string, unknown>): boolean {
+  let largest: Place | undefined;
+  for (const place of places(root)) if (place.size > (largest?.size ?? 0)) largest = place;
+  if (largest === undefined) return false;
+  const { parent, key, value } = largest;
+  const half =
+    typeof value === 'string'
+      ? `${value.slice(0, Math.floor(value.length / 2)).toWellFormed()}… [cut]`
+      : value.slice(0, Math.ceil(value.length / 2));
+  Reflect.set(parent, key, half);
+  return true;
+}
+
+/** Every value that may be cut, with its weight; a list weighs less than the text in it, so texts go first. */
+function* places(parent: object): Generator<Place> {
+  for (const [key, value] of Object.entries(parent)) {
+    if (typeof value === 'string' && value.length > MIN_STRING) {
+      yield { parent, key, value, size: value.length };
+    } else if (Array.isArray(value)) {
+      if (value.length > MIN_LIST) yield { parent, key, value, size: JSON.stringify(value).length / 2 };
+      yield* places(value);
+    } else if (isJsonObject(value)) {
+      yield* places(value);
+    }
+  }
+}
