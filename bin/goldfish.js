@@ -34,13 +34,17 @@ function start() {
   );
 }
 
-if (isOldNode(process.versions.node)) {
+function refuseNode() {
   var found = process.versions.node + ' (' + process.execPath + ')';
   var remedy = 'Install it from https://nodejs.org, or run: npx -y node@24 ' + process.argv[1];
   process.stderr.write(
     'goldfish needs Node ' + NEEDED.join('.') + ' or newer and found ' + found + '. ' + remedy + '\n',
   );
   process.exitCode = 1;
+}
+
+if (isOldNode(process.versions.node)) {
+  refuseNode();
 } else {
   start().catch(function (error) {
     process.stderr.write(

@@ -11,22 +11,33 @@ export type Clock = {
   sleep(ms: number, options?: { signal?: AbortSignal }): Promise<void>;
 };
 
+/** A longer timer of Node's fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  sleep: (ms, options) =>
-    new Promise((resolve) => {
-      const signal = options?.signal;
-      if (signal?.aborted) return resolve();
-      const done = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      signal?.addEventListener('abort', done, { once: true });
-    }),
+  sleep: async (ms, options) => {
+    let rest = ms;
+    for (; rest > LONGEST_TIMER_MS && !options?.signal?.aborted; rest -= LONGEST_TIMER_MS) {
+      await timer(LONGEST_TIMER_MS, options?.signal);
+    }
+    await timer(rest, options?.signal);
+  },
 };
+
+function timer(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const done = (): void => {
+      clearTimeout(timeout);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timeout = setTimeout(done, ms);
+    signal?.addEventListener('abort', done, { once: true });
+  });
+}
 
 /** ISO 8601 UTC with milliseconds: the only form of a time in rows and results. */
 export function isoTime(ms: number): string {

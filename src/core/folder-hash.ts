@@ -17,15 +17,19 @@ export function folderManifest(entries: readonly FolderEntry[]): string {
   return sorted.map((entry) => `${entry.path}\0${entry.mode}\0${entry.hash}\n`).join('');
 }
 
+/** One line. The path may hold anything but a NUL, newlines included, so the end is found by the hash. */
+const MANIFEST_LINE = /([^\0]+)\0(100644|100755|120000|040000)\0(sha256:[0-9a-f]{64})\n/y;
+
 /** Reads back what `folderManifest` wrote. Throws on anything else. */
 export function parseFolderManifest(text: string): FolderEntry[] {
-  const lines = text.split('\n');
-  if (lines.pop() !== '') throw new Error('folder manifest does not end with a newline');
-  return lines.map((line) => {
-    const [path, mode, hash, ...rest] = line.split('\0');
-    if (path === undefined || mode === undefined || hash === undefined || rest.length > 0) {
+  const entries: FolderEntry[] = [];
+  const line = new RegExp(MANIFEST_LINE);
+  while (line.lastIndex < text.length) {
+    const [, path, mode, hash] = line.exec(text) ?? [];
+    if (path === undefined || mode === undefined || hash === undefined) {
       throw new Error('folder manifest line is malformed');
     }
-    return { path, mode: mode as FolderEntry['mode'], hash };
-  });
+    entries.push({ path, mode: mode as FolderEntry['mode'], hash });
+  }
+  return entries;
 }

@@ -21,17 +21,24 @@ const RESERVED_NAMES = new Set([
   'none',
 ]);
 
+/** What `parseReference` would read as an id; a thing of that name could not be referred to. */
+const ID_LIKE = /^(stage|prun|sweep)-[a-f0-9]{6,}$/;
+
+function isReserved(value: string): boolean {
+  return RESERVED_NAMES.has(value.toLowerCase()) || ID_LIKE.test(value);
+}
+
 export function isName(value: string): boolean {
-  return NAME_PATTERN.test(value) && !RESERVED_NAMES.has(value.toLowerCase());
+  return NAME_PATTERN.test(value) && !isReserved(value);
 }
 
 /** Refuses what is no name. `what` is the noun used in the message: "workspace", "tag". */
 export function requireName(value: string, what: string): string {
   if (isName(value)) return value;
-  const reserved = RESERVED_NAMES.has(value.toLowerCase());
+  const reserved = isReserved(value);
   throw new GoldfishError('INVALID_ARGUMENT', {
     message: reserved
-      ? `"${clip(value)}" is a reserved word and cannot be a ${what} name.`
+      ? `"${clip(value)}" is reserved and cannot be a ${what} name.`
       : `"${clip(value)}" is not a valid ${what} name.`,
     hint: 'Use 1 to 64 letters, digits, "-" or "_", starting with a letter or digit.',
     details: { field: what, pattern: NAME_PATTERN.source },
@@ -40,8 +47,12 @@ export function requireName(value: string, what: string): string {
 
 /** Shortens text that came from outside so that it can stand in a message. */
 export function clip(text: string, max = 80): string {
-  const flat = text.replaceAll(/\p{Cc}+/gu, ' ');
-  return flat.length <= max ? flat : `${flat.slice(0, max)}…`;
+  // The slice bounds the work on huge text; half of a surrogate pair at its end becomes U+FFFD and is cut off below.
+  const head = text.slice(0, max * 2 + 2).toWellFormed();
+  const characters = [...head.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')];
+  return characters.length <= max && head.length === text.length
+    ? characters.join('')
+    : `${characters.slice(0, max).join('')}…`;
 }
 
 /** `3` → `v3`. */

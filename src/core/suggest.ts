@@ -23,6 +23,7 @@ function distance(a: string, b: string): number {
 /** The candidate nearest to what was typed, or undefined when none is near enough to be meant. */
 export function nearest(typed: string, candidates: Iterable<string>): string | undefined {
   const word = typed.slice(0, 64).toLowerCase();
+  if (word === '') return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
   for (const candidate of candidates) {

@@ -30,27 +30,85 @@ export type Statement<Row> = {
   run(...params: Bindable[]): number;
 };
 
-/** Opens the file, creating it where `create` says so, and brings the schema up to date. */
+/**
+ * Opens the file, creating it where `create` says so, and brings the schema up to date.
+ * Errors: STORAGE_UNAVAILABLE where the file cannot be used, CONFLICT where its schema is newer than this program's.
+ */
 export function openDatabase(file: string, options: { create: boolean }): Db {
-  const sqlite = openFile(file, options.create);
-  sqlite.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
-  sqlite.pragma('journal_mode = WAL');
-  sqlite.pragma('synchronous = FULL');
-  sqlite.pragma('foreign_keys = ON');
-  migrate(sqlite, file);
-  return handle(sqlite);
+  let sqlite: Database.Database | undefined;
+  try {
+    sqlite = new Database(file, { fileMustExist: !options.create, timeout: BUSY_TIMEOUT_MS });
+    useWriteAheadLog(sqlite);
+    sqlite.pragma('synchronous = FULL');
+    sqlite.pragma('foreign_keys = ON');
+    migrate(sqlite, file);
+    return handle(sqlite);
+  } catch (error) {
+    sqlite?.close();
+    throw translate(error) ?? unavailable(error);
+  }
 }
 
-function openFile(file: string, create: boolean): Database.Database {
-  try {
-    return new Database(file, { fileMustExist: !create, timeout: BUSY_TIMEOUT_MS });
-  } catch (cause) {
-    throw new GoldfishError('STORAGE_UNAVAILABLE', {
-      message: "The project's database cannot be opened.",
-      hint: 'Check that .goldfish is readable and writable by this user and that the disk is not full.',
-      cause,
+const RETRY_MS = 10;
+
+/**
+ * When several processes open a new file at once, changing its mode fails at once instead of waiting (each holds a
+ * read lock the others would wait for). Once changed it stays, so this is needed only then.
+ */
+function useWriteAheadLog(sqlite: Database.Database): void {
+  for (let left = BUSY_TIMEOUT_MS / RETRY_MS; ; left -= 1) {
+    try {
+      sqlite.pragma('journal_mode = WAL');
+      return;
+    } catch (error) {
+      if (left <= 0 || !isSqliteError(error, ['SQLITE_BUSY'])) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
+    }
+  }
+}
+
+function isSqliteError(error: unknown, codes: readonly string[]): error is Database.SqliteError {
+  // Extended codes have a suffix: SQLITE_IOERR_WRITE.
+  return (
+    error instanceof Database.SqliteError &&
+    codes.some((code) => error.code === code || error.code.startsWith(`${code}_`))
+  );
+}
+
+function unavailable(cause: unknown): GoldfishError {
+  return new GoldfishError('STORAGE_UNAVAILABLE', {
+    message: "The project's database cannot be opened.",
+    hint: 'Check that .goldfish is readable and writable by this user and that the disk is not full.',
+    cause,
+  });
+}
+
+/** What the machine is to blame for, in the reader's words; undefined for a defect of ours. */
+function translate(error: unknown): GoldfishError | undefined {
+  if (error instanceof GoldfishError) return error;
+  if (isSqliteError(error, ['SQLITE_NOTADB', 'SQLITE_CORRUPT'])) {
+    return new GoldfishError('STORAGE_UNAVAILABLE', {
+      message: "The project's database is damaged.",
+      hint: 'Stop everything that uses the project and put back a copy of the database file in .goldfish.',
+      cause: error,
     });
   }
+  if (isSqliteError(error, ['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_READONLY', 'SQLITE_CANTOPEN'])) {
+    return new GoldfishError('STORAGE_UNAVAILABLE', {
+      message: "The project's database cannot be written.",
+      hint: 'Check that the disk is not full and that .goldfish is writable by this user.',
+      cause: error,
+    });
+  }
+  if (isSqliteError(error, ['SQLITE_BUSY'])) {
+    return new GoldfishError('CONFLICT', {
+      message: 'Another process kept the project busy for too long.',
+      hint: 'Repeat the call in a few seconds.',
+      retryable: true,
+      cause: error,
+    });
+  }
+  return undefined;
 }
 
 function handle(sqlite: Database.Database): Db {
@@ -69,12 +127,20 @@ function handle(sqlite: Database.Database): Db {
   };
   return {
     prepare,
-    write: (work) => (sqlite.inTransaction ? work() : sqlite.transaction(work).immediate()),
-    read: (work) => (sqlite.inTransaction ? work() : sqlite.transaction(work).deferred()),
+    write: (work) => (sqlite.inTransaction ? work() : transact(() => sqlite.transaction(work).immediate())),
+    read: (work) => (sqlite.inTransaction ? work() : transact(() => sqlite.transaction(work).deferred())),
     close: () => {
       sqlite.close();
     },
   };
+}
+
+function transact<T>(transaction: () => T): T {
+  try {
+    return transaction();
+  } catch (error) {
+    throw translate(error) ?? error;
+  }
 }
 
 type Migration = { number: number; sql: string };

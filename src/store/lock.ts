@@ -16,43 +16,69 @@ const queues = new Map<string, Promise<unknown>>();
  * Errors: CONFLICT (retryable) when the lock was not free within `waitMs` (default 30 s).
  */
 export function withLock<T>(file: string, options: LockOptions, work: () => Promise<T>): Promise<T> {
+  const deadline = options.clock.monotonic() + (options.waitMs ?? 30_000);
   const before = queues.get(file) ?? Promise.resolve();
-  const turn = before.then(async () => {
-    const release = await acquire(file, options);
+  const turn = takeTurn(before, { ...options, deadline }).then(async () => {
+    const release = await acquire(file, { ...options, deadline });
     try {
       return await work();
     } finally {
       release();
     }
   });
-  const settled = turn
-    .catch(() => undefined)
-    .then(() => {
-      if (queues.get(file) === settled) queues.delete(file);
-    });
+  // One who gave up waiting must not let the next overtake those before him.
+  const settled = Promise.allSettled([before, turn]).then(() => {
+    if (queues.get(file) === settled) queues.delete(file);
+  });
   queues.set(file, settled);
   return turn;
 }
 
-async function acquire(file: string, options: LockOptions): Promise<() => void> {
-  const { clock, signal, waitMs = 30_000 } = options;
+type Waiting = LockOptions & { deadline: number };
+
+/** Resolves when `before` has, unless the deadline or the caller's abort comes first. */
+async function takeTurn(before: Promise<unknown>, { clock, deadline, signal, what }: Waiting): Promise<void> {
+  const arrived = new AbortController();
+  const signals = signal ? [signal, arrived.signal] : [arrived.signal];
+  const patience = clock.sleep(Math.max(0, deadline - clock.monotonic()), {
+    signal: AbortSignal.any(signals),
+  });
+  try {
+    await Promise.race([
+      before,
+      patience.then(() => {
+        throw busy(what);
+      }),
+    ]);
+  } finally {
+    arrived.abort();
+  }
+}
+
+async function acquire(file: string, options: Waiting): Promise<() => void> {
+  const { clock, deadline, signal } = options;
   await mkdir(dirname(file), { recursive: true });
   const sqlite = new Database(file, { timeout: 0 });
-  const deadline = clock.monotonic() + waitMs;
-  while (!tryBegin(sqlite)) {
-    if (signal?.aborted || clock.monotonic() > deadline) {
-      sqlite.close();
-      throw new GoldfishError('CONFLICT', {
-        message: `Another call is at work on ${options.what}.`,
-        hint: 'Repeat the call in a few seconds.',
-        retryable: true,
-      });
+  try {
+    while (!tryBegin(sqlite)) {
+      if (signal?.aborted || clock.monotonic() > deadline) throw busy(options.what);
+      await clock.sleep(POLL_MS, signal ? { signal } : {});
     }
-    await clock.sleep(POLL_MS, signal ? { signal } : {});
+  } catch (error) {
+    sqlite.close();
+    throw error;
   }
   return () => {
     sqlite.close();
   };
+}
+
+function busy(what: string): GoldfishError {
+  return new GoldfishError('CONFLICT', {
+    message: `Another call is at work on ${what}.`,
+    hint: 'Repeat the call in a few seconds.',
+    retryable: true,
+  });
 }
 
 function tryBegin(sqlite: Database.Database): boolean {
