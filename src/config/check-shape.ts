@@ -9,7 +9,9 @@ export type ShapeCheck = {
   at: Path;
   locate: Locate;
   problems: ProblemList;
-  /** Keys of the SPEC that this version does not know yet, dotted from `at`. */
+  /** What to do about a wrong value where nothing better is known. */
+  hint: string;
+  /** Keys of the contract that this version does not know yet, dotted from `at`. */
   later?: ReadonlySet<string>;
 };
 
@@ -55,13 +57,12 @@ export function unknownName(
   noun: string,
   typed: string,
   known: readonly string[],
-): { message: string; hint?: string; allowed: string[] } {
+): { message: string; hint: string; allowed: string[] } {
   const near = nearest(typed, known);
   const list = clip(known.join(', '), 300);
-  const all = known.length === 0 ? undefined : `Known: ${list}.`;
+  const all = known.length === 0 ? `There is no ${noun} yet.` : `Known: ${list}.`;
   const hint = near === undefined ? all : `Did you mean "${near}"?`;
-  const message = `Unknown ${noun} "${clip(typed)}".`;
-  return { message, ...(hint === undefined ? {} : { hint }), allowed: known.slice(0, 100) };
+  return { message: `Unknown ${noun} "${clip(typed)}".`, hint, allowed: known.slice(0, 100) };
 }
 
 function reportIssue(issue: z.core.$ZodIssue, check: ShapeCheck): void {
@@ -77,12 +78,21 @@ function reportIssue(issue: z.core.$ZodIssue, check: ShapeCheck): void {
     return;
   }
   const allowed = issue.code === 'invalid_value' ? issue.values.map(String) : undefined;
-  const near = allowed && typeof value === 'string' ? nearest(value, allowed) : undefined;
   check.problems.add(check.locate(path), {
     message: `"${name}" ${issue.message}, not ${describe(value)}.`,
-    ...(near === undefined ? {} : { hint: `Did you mean "${near}"?` }),
+    hint: hintFor(value, allowed) ?? check.hint,
     ...(allowed === undefined ? {} : { allowed }),
   });
+}
+
+/** Words the contract allows and this version does not know yet. */
+const LATER_WORDS: ReadonlySet<unknown> = new Set(['docker', 'gce', 'gcs']);
+
+function hintFor(value: unknown, allowed: readonly string[] | undefined): string | undefined {
+  if (allowed === undefined || typeof value !== 'string') return undefined;
+  if (LATER_WORDS.has(value)) return `"${value}" arrives in a later version; use ${allowed.join(' or ')}.`;
+  const near = nearest(value, allowed);
+  return near === undefined ? undefined : `Did you mean "${near}"?`;
 }
 
 /** Numbers in zod paths are list positions, symbols do not occur in what was read from text. */
@@ -100,7 +110,7 @@ function valueAt(value: unknown, path: Path): unknown {
   let current = value;
   for (const part of path) {
     if (typeof current !== 'object' || current === null || !Object.hasOwn(current, part)) return undefined;
-    current = Object.entries(current).find(([key]) => key === String(part))?.[1];
+    current = Reflect.get(current, part);
   }
   return current;
 }

@@ -54,6 +54,7 @@ export async function checkConfig(
   return { loaded: { config, settings: settingsOf(file, config, yaml) }, problems: [] };
 }
 
+const HINT = 'goldfish.example.yaml in the package shows every key with its default.';
 const MAX_BYTES = 4 * 1024 * 1024;
 
 async function readConfigText(root: string): Promise<string | Problem> {
@@ -94,7 +95,7 @@ function checkFile(
 ): ConfigFile | undefined {
   const value = yaml.root?.value ?? {};
   const { locate } = yaml;
-  const file = checkShape(configSchema, { value, at: [], locate, problems, later: LATER_KEYS });
+  const file = checkShape(configSchema, { value, at: [], locate, problems, hint: HINT, later: LATER_KEYS });
   refuseEnvironmentReferences(value, [], { locate, problems });
   if (file === undefined) return undefined;
   const stateDir = resolve(root, file.state_dir);

@@ -27,7 +27,7 @@ export function numberOf(
   return limits.max === undefined ? schema : schema.max(limits.max, error);
 }
 
-export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
+export function oneOf<const Words extends readonly string[]>(words: Words) {
   const list = words.length === 1 ? words[0] : `one of ${words.join(', ')}`;
   return z.enum(words, `must be ${list}`);
 }

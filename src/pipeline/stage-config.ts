@@ -1,0 +1,154 @@
+import { z } from 'zod';
+import { checkShape, describe } from '../config/check-shape.ts';
+import { refuseEnvironmentReferences } from '../config/environment-reference.ts';
+import type { Locate, ProblemList } from '../config/problem.ts';
+import { oneOf, secondsSchema } from '../config/schema.ts';
+import { isJsonObject, type Json, type JsonObject } from '../core/json.ts';
+import { clip, ENVIRONMENT_NAME_PATTERN } from '../core/names.ts';
+import { parseMemorySize } from './memory-size.ts';
+import type { PipelineLookups, StageConfigFile } from './pipeline.ts';
+
+/** What a stage's config says, override included and without defaults: what it leaves out is undefined. */
+export type StageSettings = {
+  /** Without reserved keys: what the stage sees. */
+  config: JsonObject;
+  compute: {
+    backend?: string | undefined;
+    timeout_seconds?: number | undefined;
+    memory?: number | undefined;
+  };
+  environment: Record<string, string>;
+};
+
+const MIN_MEMORY = 16 * 1024 * 1024;
+const MEMORY = 'must be an amount of memory such as 512m or 4g, or a number of bytes, and at least 16m';
+/** The kernel refuses a program whose environment holds a longer value. */
+const MAX_VALUE_BYTES = 64 * 1024;
+const MAX_NAMES = 256;
+
+const LATER_COMPUTE_KEYS: ReadonlySet<string> = new Set([
+  ...['profile', 'nodes', 'heartbeat_timeout_seconds', 'cpus', 'gpus', 'capacity_wait_seconds'],
+]);
+/** Reserved by the contract: as free parameters they would change their meaning one day. */
+const LATER_KEYS = ['metrics'];
+const RESERVED_KEYS: ReadonlySet<string> = new Set(['compute', 'environment', ...LATER_KEYS]);
+
+/** A key set to null, in a file or by an override, is a key left out: the default holds. */
+function computeSchema(backends: readonly string[]) {
+  return z.preprocess(
+    (value) => {
+      if (value === null) return {};
+      return isJsonObject(value)
+        ? Object.fromEntries(Object.entries(value).filter(([, item]) => item !== null))
+        : value;
+    },
+    z.strictObject(
+      {
+        backend: oneOf(backends).optional(),
+        timeout_seconds: secondsSchema.optional(),
+        memory: z
+          .preprocess((value) => parseMemorySize(value) ?? value, z.number(MEMORY).min(MIN_MEMORY, MEMORY))
+          .optional(),
+      },
+      'must be a mapping',
+    ),
+  );
+}
+
+export type StageConfigCheck = {
+  /** File and override after the one merge. */
+  merged: JsonObject;
+  locate: Locate;
+  plainAt: StageConfigFile['plainAt'];
+  problems: ProblemList;
+  lookups: PipelineLookups;
+};
+
+/** Reads a merged stage config; problems go to the list, and what has one is left out of the answer. */
+export function readStageConfig(check: StageConfigCheck): StageSettings {
+  const { merged, locate, problems, lookups } = check;
+  refuseEnvironmentReferences(merged, [], { locate, problems });
+  for (const key of LATER_KEYS) {
+    if (!Object.hasOwn(merged, key)) continue;
+    problems.add(locate([key], 'key'), {
+      message: `"${key}" is reserved for a later version.`,
+      hint: 'Use another name for this parameter.',
+    });
+  }
+  const compute =
+    merged['compute'] === undefined
+      ? {}
+      : checkShape(computeSchema(lookups.backends), {
+          value: merged['compute'],
+          at: ['compute'],
+          locate,
+          problems,
+          hint: 'Change the value, or remove the key for its default.',
+          later: LATER_COMPUTE_KEYS,
+        });
+  return {
+    config: Object.fromEntries(Object.entries(merged).filter(([key]) => !RESERVED_KEYS.has(key))),
+    compute: compute ?? {},
+    environment: readEnvironment(check, merged['environment']),
+  };
+}
+
+function readEnvironment(check: StageConfigCheck, value: Json | undefined): Record<string, string> {
+  const { locate, problems } = check;
+  if (value === undefined || value === null) return {};
+  if (!isJsonObject(value)) {
+    problems.add(locate(['environment']), {
+      message: `"environment" must be a mapping from names to values, not ${describe(value)}.`,
+      hint: 'Write "NAME: value" for each.',
+    });
+    return {};
+  }
+  const entries = Object.entries(value);
+  if (entries.length > MAX_NAMES) {
+    problems.add(locate(['environment'], 'key'), {
+      message: `"environment" has ${entries.length} names; at most ${MAX_NAMES} are passed on.`,
+      hint: 'Pass parameters as config keys: the stage reads them with config().',
+    });
+    return {};
+  }
+  const environment: Record<string, string> = {};
+  for (const [name, item] of entries) {
+    const refusal = refusedName(name);
+    if (refusal) problems.add(locate(['environment', name], 'key'), refusal);
+    const text = readValue(check, name, item);
+    if (!refusal && text !== undefined) environment[name] = text;
+  }
+  return environment;
+}
+
+function refusedName(name: string): { message: string; hint: string } | undefined {
+  if (!ENVIRONMENT_NAME_PATTERN.test(name)) {
+    const message = `"${clip(name)}" is not a valid environment name.`;
+    return { message, hint: 'Use capital letters, digits and "_", not starting with a digit.' };
+  }
+  if (!name.startsWith('GOLDFISH_')) return undefined;
+  const message = `"${clip(name)}" is reserved: names with GOLDFISH_ are set by Goldfish.`;
+  return { message, hint: 'Use another name.' };
+}
+
+/** Values are never shown: people do put secrets here. */
+function readValue(check: StageConfigCheck, name: string, value: Json): string | undefined {
+  const refuse = (why: string, hint: string): undefined => {
+    const message = `The value of ${clip(name)} ${why}.`;
+    check.problems.add(check.locate(['environment', name]), { message, hint });
+    return undefined;
+  };
+  if (value === null) return refuse('is empty', `Write ${clip(name)}: "" for an empty text.`);
+  if (typeof value === 'object')
+    return refuse('is no single value', 'Write one text, number, true or false.');
+  const text = String(value);
+  const plain = check.plainAt(['environment', name]);
+  if (plain !== undefined && plain !== text) {
+    return refuse('would change when read as a number, true or false', 'Put it in quotes.');
+  }
+  if (text.includes('\0')) return refuse('has a null character in it', 'Remove it.');
+  if (Buffer.byteLength(text) > MAX_VALUE_BYTES) {
+    return refuse(`is longer than ${MAX_VALUE_BYTES} bytes`, 'Keep it in a file of the workspace.');
+  }
+  return text;
+}
