@@ -1,0 +1,115 @@
+"""The folder of one attempt: its lock, what the wrapper says of itself, requests to stop, the result document."""
+
+import errno
+import fcntl
+import json
+import os
+
+import wrapper_linux as linux
+
+STOP_REASONS = ("cancel", "timeout", "heartbeat", "monitor")
+# The result document is given its disk space at the start, so that a disk the program fills cannot lose it.
+RESULT_BYTES = 8192
+
+
+class Refused(Exception):
+    """This process does not take the job; the text says why."""
+
+
+class AttemptFolder:
+    def __init__(self, path):
+        self._path = path
+        self._lock = self._result = self._control = None
+
+    def path(self, name):
+        return os.path.join(self._path, name)
+
+    def lock(self):
+        """Held by the kernel for as long as this process lives."""
+        self._lock = os.open(self.path("wrapper.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Refused("already taken") from error
+
+    def spec(self):
+        with open(self.path("spec.json"), "rb") as file:
+            return json.load(file)
+
+    def take(self):
+        """From `started` on the attempt is spent: whatever happens, nothing executes it a second time."""
+        try:
+            os.close(os.open(self.path("started"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError as error:
+            raise Refused("already taken") from error
+        sync_folder(self._path)
+        self._result = os.open(self.path(".exit.json.tmp"), os.O_RDWR | os.O_CREAT, 0o600)
+        os.write(self._result, b" " * RESULT_BYTES)
+        os.fsync(self._result)
+        self._control = os.open(self.path("control"), os.O_RDONLY | os.O_DIRECTORY)
+
+    def give_back(self):
+        """Only for a job that was taken and surely not begun."""
+        os.unlink(self.path("started"))
+
+    def describe(self, document):
+        """wrapper.json: how a later process finds us, told from another process with the same pid."""
+        me = {"pid": os.getpid(), "start": linux.start_time(os.getpid()), "bootId": linux.boot_id()}
+        temporary = self.path(".wrapper.json.tmp")
+        with open(temporary, "w") as file:
+            json.dump(dict(document, schema=1, **me), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, self.path("wrapper.json"))
+        sync_folder(self._path)
+
+    def stop_requested(self):
+        return os.path.exists(self.path("stop-request.json"))
+
+    def stop_request(self, grace):
+        """(reason, grace seconds) as whoever asked wrote them; a TERM without a readable request is a cancel."""
+        try:
+            with open(self.path("stop-request.json"), "rb") as file:
+                request = json.load(file)
+            reason, seconds = request["reason"], float(request["graceSeconds"])
+            return (reason if reason in STOP_REASONS else "cancel"), max(0.0, seconds)
+        except (OSError, ValueError, KeyError, TypeError):
+            return "cancel", grace
+
+    def say_stop(self, reason):
+        """control/ belongs to the stage: never follow a link it may have put there."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        try:
+            descriptor = os.open("stop", flags, 0o600, dir_fd=self._control)
+        except OSError:
+            return
+        try:
+            os.write(descriptor, reason.encode() + b"\n")
+        except OSError:
+            pass
+        os.close(descriptor)
+
+    def program_listens(self):
+        """Whether the program says that it watches `stop`."""
+        try:
+            os.stat("listens", dir_fd=self._control, follow_symlinks=False)
+            return True
+        except OSError as error:
+            return error.errno != errno.ENOENT
+
+    def write_result(self, document):
+        """Last and atomically: whoever sees exit.json sees all of it."""
+        data = json.dumps(document).encode()
+        os.pwrite(self._result, data, 0)
+        os.ftruncate(self._result, len(data))
+        os.fsync(self._result)
+        os.rename(self.path(".exit.json.tmp"), self.path("exit.json"))
+        sync_folder(self._path)
+
+
+def sync_folder(folder):
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,294 @@
+"""What the run wrapper asks of the kernel: starting a program, finding and ending its descendants, memory limits.
+
+Python >= 3.8, standard library only. Everything here is Linux; paths under /proc are described in proc(5).
+"""
+
+import ctypes
+import errno
+import os
+import resource
+import signal
+import time
+
+PR_SET_PDEATHSIG = 1
+PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+# Capabilities a root-owned stage keeps: CHOWN and FOWNER so that tar and cp work, DAC_READ_SEARCH so that a project
+# in somebody's private home can be read. Without DAC_OVERRIDE a read-only input is read-only for root too.
+KEPT_CAPABILITIES = (0, 2, 3)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(option, value):
+    """prctl(2) with one argument; False where the kernel refuses."""
+    return _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) == 0
+
+
+class StartError(Exception):
+    """The program could not be started; the text is a sentence for the user."""
+
+
+def start(argv, environment, options):
+    """Forks and executes argv (bytes) as the leader of a session and process group of its own; returns its pid.
+
+    options: cwd, stdout, stderr (descriptors), memory (bytes for RLIMIT_DATA or None), keep (descriptors it inherits),
+    drop (give up capabilities), cgroup (path of a cgroup.procs file or None).
+    Raises StartError, after the child is reaped, when it never became the program.
+    """
+    parent = os.getpid()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _become(parent, argv, environment, options)
+        except StartError as error:
+            os.write(writer, str(error).encode("utf-8", "replace"))
+        except BaseException as error:  # noqa: B902 - nothing may return into the parent's code after a fork
+            os.write(writer, ("The program could not be started: %s." % error).encode("utf-8", "replace"))
+        os._exit(127)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:  # EOF comes with the execve: the writer is close-on-exec
+        failure = pipe.read()
+    if failure:
+        os.waitpid(pid, 0)
+        raise StartError(failure.decode("utf-8", "replace"))
+    return pid
+
+
+def _become(parent, argv, environment, options):
+    signal.set_wakeup_fd(-1)
+    os.setsid()
+    # The kernel kills the program when the wrapper dies; a wrapper that died before this line is seen by the check.
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(127)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    if options.get("cgroup"):
+        _write(options["cgroup"], str(os.getpid()))
+    _prefer_for_oom()
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(options["stdout"], 1)
+    os.dup2(options["stderr"], 2)
+    for descriptor in options.get("keep", ()):
+        os.set_inheritable(descriptor, True)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if options.get("memory"):
+        resource.setrlimit(resource.RLIMIT_DATA, (options["memory"], options["memory"]))
+    try:
+        os.chdir(options["cwd"])
+    except OSError as error:
+        raise StartError("The code folder could not be entered: %s." % error.strerror) from error
+    if options.get("drop"):
+        drop_privileges()
+    try:
+        os.execvpe(argv[0], argv, environment)
+    except OSError as error:
+        raise StartError(_sentence(argv[0], error)) from error
+
+
+def _sentence(program, error):
+    name = '"%s"' % program.decode("utf-8", "replace")[:200]
+    if error.errno == errno.ENOENT:
+        if b"/" in program and os.path.exists(program):
+            return "%s cannot run: the interpreter in its first line is not there." % name
+        return "The program %s was not found." % name
+    if error.errno == errno.EACCES:
+        return "%s is not an executable file, or may not be executed." % name
+    if error.errno == errno.ENOEXEC:
+        return "%s is not a program: it has no #! line." % name
+    if error.errno == errno.E2BIG:
+        return "The arguments and environment values together are too large."
+    return "%s could not be started: %s." % (name, error.strerror)
+
+
+def drop_privileges():
+    """No setuid programs, and for root only the harmless capabilities. Refusals of the kernel are accepted."""
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    if os.geteuid() == 0:
+        for capability in range(64):
+            if capability not in KEPT_CAPABILITIES:
+                prctl(PR_CAPBSET_DROP, capability)
+
+
+def _prefer_for_oom():
+    """When memory runs out the kernel should take the stage, not the supervisor or the shell beside it."""
+    try:
+        _write("/proc/self/oom_score_adj", "500")
+    except OSError:
+        pass
+
+
+def boot_id():
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def processes():
+    """{pid: (parent, state, start)}; `start` is field 22 of /proc/PID/stat as text."""
+    table = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            stat = _stat(name)
+            if stat:
+                table[int(name)] = stat
+    return table
+
+
+def _stat(pid):
+    try:
+        with open("/proc/%s/stat" % pid, "rb") as file:
+            text = file.read()
+    except OSError:
+        return None
+    # The second field is the command in parentheses and may hold anything, so count from the last one.
+    fields = text[text.rfind(b")") + 2 :].split()
+    return (int(fields[1]), fields[0].decode(), fields[19].decode()) if len(fields) > 19 else None
+
+
+def start_time(pid):
+    stat = _stat(pid)
+    return stat[2] if stat else ""
+
+
+def descendants(root, table):
+    """Pids below root that are not dead, nearest first."""
+    children = {}
+    for pid, (parent, _state, _start) in table.items():
+        children.setdefault(parent, []).append(pid)
+    found, queue = [], list(children.get(root, ()))
+    while queue:
+        pid = queue.pop(0)
+        queue.extend(children.get(pid, ()))
+        if table[pid][1] not in "ZX":
+            found.append(pid)
+    return found
+
+
+def carrying(mark, table):
+    """Pids whose environment holds every entry of mark (`NAME=value` as bytes). Others' processes are unreadable."""
+    found = []
+    for pid in table:
+        try:
+            with open("/proc/%d/environ" % pid, "rb") as file:
+                entries = file.read().split(b"\0")
+        except OSError:
+            continue
+        if all(entry in entries for entry in mark):
+            found.append(pid)
+    return found
+
+
+def kill_all(mark, reap, seconds=5.0):
+    """KILLs everything below this process, and whatever carries the mark, until nothing is left; True when so.
+
+    Children of daemons come back to us (child subreaper), so the tree is complete; the mark is for what left it.
+    """
+    limit = time.monotonic() + seconds
+    mine = os.getpid()
+    while True:
+        reap()
+        table = processes()
+        targets = set(descendants(mine, table))
+        targets.update(pid for pid in carrying(mark, table) if table[pid][1] not in "ZX")
+        targets.discard(mine)
+        if not targets:
+            return True
+        for pid in targets:
+            send(pid, signal.SIGKILL)
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.005)
+
+
+def send(pid, number):
+    try:
+        os.kill(pid, number)
+    except OSError:
+        pass
+
+
+def send_group(group, number):
+    try:
+        os.killpg(group, number)
+    except OSError:
+        pass
+
+
+class MemoryGroup:
+    """A memory cgroup of our own around one attempt: a limit for the whole tree, and the kernel's word on OOM."""
+
+    def __init__(self, path, files):
+        self.path = path
+        self.procs = os.path.join(path, "cgroup.procs")
+        self._oom_file = files
+
+    def oom_kills(self):
+        try:
+            with open(os.path.join(self.path, self._oom_file)) as file:
+                counts = dict(line.split() for line in file if len(line.split()) == 2)
+            return int(counts.get("oom_kill", 0))
+        except (OSError, ValueError):
+            return 0
+
+    def remove(self):
+        limit = time.monotonic() + 1.0
+        while True:
+            try:
+                return os.rmdir(self.path)
+            except OSError as error:  # busy until the last killed process is gone
+                if error.errno != errno.EBUSY or time.monotonic() > limit:
+                    return None
+            time.sleep(0.005)
+
+
+def make_memory_group(name, limit):
+    """A MemoryGroup below our own cgroup, or None where the machine does not let us (then rlimits must do)."""
+    for parent, limits, oom_file in _memory_parents(limit):
+        path = os.path.join(parent, name)
+        try:
+            os.mkdir(path)
+        except OSError:
+            continue
+        try:
+            _write(os.path.join(path, limits[0][0]), limits[0][1])
+        except OSError:
+            os.rmdir(path)
+            continue
+        for file, value in limits[1:]:  # swap: without accounting the file is missing
+            try:
+                _write(os.path.join(path, file), value)
+            except OSError:
+                pass
+        return MemoryGroup(path, oom_file)
+    return None
+
+
+def _memory_parents(limit):
+    try:
+        with open("/proc/self/cgroup") as file:
+            lines = [line.rstrip("\n").split(":", 2) for line in file]
+    except OSError:
+        return
+    for _number, controllers, path in lines:
+        if "memory" in controllers.split(","):
+            v1 = (("memory.limit_in_bytes", str(limit)), ("memory.memsw.limit_in_bytes", str(limit)))
+            yield "/sys/fs/cgroup/memory" + path, v1, "memory.oom_control"
+        elif controllers == "":
+            v2 = (("memory.max", str(limit)), ("memory.swap.max", "0"))
+            yield "/sys/fs/cgroup" + path, v2, "memory.events"
+
+
+def _write(path, text):
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
