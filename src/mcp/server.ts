@@ -63,8 +63,11 @@ export function createServer(options: {
   };
 
   server.oninitialized = () => {
-    // Behind the answer to `initialize`, before the first call needs it. A failure shows at that call.
-    options.loadHost().catch(() => undefined);
+    // Behind the answer to `initialize` (also of a client that did not wait for it), before the first call needs it.
+    // A failure shows at that call.
+    setImmediate(() => {
+      options.loadHost().catch(() => undefined);
+    });
   };
 
   return {
