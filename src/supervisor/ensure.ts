@@ -1,15 +1,12 @@
 import { spawn } from 'node:child_process';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { ServerContext } from '../context.ts';
+import { programPath } from '../core/assets.ts';
 import { poke, wakeSocketPath } from '../os/wake-socket.ts';
 import { readLease } from '../store/lease.ts';
 import { countOpenStageRuns } from '../store/stage-runs.ts';
 import { isLeaseHeld } from './lease.ts';
-
-const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-const MAIN = fileURLToPath(new URL(`main.${EXTENSION}`, import.meta.url));
 
 /**
  * Sees to it that somebody advances the project's work: wakes the supervisor that holds the lease, or starts one
@@ -33,7 +30,7 @@ async function startSupervisor(context: Pick<ServerContext, 'layout' | 'root' | 
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const errors = await open(file, 'a', 0o600);
   try {
-    const child = spawn(process.execPath, [MAIN, '--project', context.root], {
+    const child = spawn(process.execPath, [programPath('supervisor/main'), '--project', context.root], {
       cwd: context.root,
       detached: true,
       stdio: ['ignore', 'ignore', errors.fd],

@@ -1,0 +1,165 @@
+import { mkdir } from 'node:fs/promises';
+import type { RunBackend } from './backends/port.ts';
+import type { Config } from './config/config.ts';
+import { loadConfig, type Setting } from './config/load-config.ts';
+import { runtimeDir } from './config/runtime-dir.ts';
+import { assetPath } from './core/assets.ts';
+import { type Clock, systemClock } from './core/clock.ts';
+import { GoldfishError } from './core/errors.ts';
+import { type Ids, systemIds } from './core/ids.ts';
+import { type Layout, projectLayout } from './core/layout.ts';
+import type { Logger } from './core/logger.ts';
+import { nearest } from './core/suggest.ts';
+import { GOLDFISH_VERSION } from './core/version.ts';
+import { createLogger } from './os/file-logger.ts';
+import type { Backends, RunsDeps } from './runs/deps.ts';
+import { createRuns, type Runs } from './runs/runs.ts';
+import { createLocalStorage } from './storage/local/local-storage.ts';
+import type { ObjectStorage } from './storage/port.ts';
+import { type Db, openDatabase } from './store/database.ts';
+import { ensureProject } from './store/project.ts';
+import { createWorkspaces, type Workspaces } from './workspaces/workspaces.ts';
+
+/** Everything tools, commands and the supervisor work with. Built once per process and project, handed on explicitly. */
+export type ServerContext = {
+  /** Absolute path of the project. */
+  root: string;
+  config: Config;
+  /** Every value with its origin. */
+  settings: Setting[];
+  layout: Layout;
+  clock: Clock;
+  ids: Ids;
+  log: Logger;
+  db: Db;
+  storage: ObjectStorage;
+  backends: Backends;
+  workspaces: Workspaces;
+  runs: Runs;
+  goldfishVersion: string;
+  /** Where wake-up sockets are. */
+  runtimeDir: string;
+  /** What the services of the runs room are made of, for the supervisor, which puts its fenced store in. */
+  runsDeps: RunsDeps;
+  /** Wakes the supervisor, or starts one where there is work and none. */
+  ensureSupervisor(): Promise<void>;
+  close(): Promise<void>;
+};
+
+export type ContextOptions = {
+  root: string;
+  /** Decides the log file, and that a supervisor does not start supervisors. */
+  role?: 'server' | 'command' | 'supervisor';
+  clock?: Clock;
+  ids?: Ids;
+  log?: Logger;
+};
+
+/**
+ * Opens a project: reads its config, makes its private state where it is missing, opens the store.
+ * Errors: PROJECT_NOT_FOUND, INVALID_CONFIG, STORAGE_UNAVAILABLE, CONFLICT (a newer schema).
+ */
+export async function openContext(options: ContextOptions): Promise<ServerContext> {
+  const { root, role = 'command', clock = systemClock, ids = systemIds } = options;
+  const { config, settings } = await loadConfig({ root });
+  const layout = projectLayout(root, config.stateDir);
+  await mkdir(layout.stateDir, { recursive: true, mode: 0o700 });
+  const log =
+    options.log ?? (await createLogger(role === 'supervisor' ? layout.supervisorLog : layout.serverLog));
+  const db = openDatabase(layout.database, { create: true });
+  ensureProject(db, { name: config.projectName, now: clock.now() });
+
+  const storage = createLocalStorage({ dir: config.storage.local.path });
+  const backends = createBackends({ config, layout, clock });
+  const workspaces = createWorkspaces({
+    db,
+    clock,
+    ids,
+    layout,
+    slots: config.slots,
+    maxFileBytes: config.versions.maxFileBytes,
+    templateDir: assetPath('templates/minimal'),
+  });
+  const goldfishVersion = GOLDFISH_VERSION;
+  const runsDeps: RunsDeps = {
+    db,
+    clock,
+    ids,
+    layout,
+    log,
+    config,
+    storage,
+    backends,
+    workspaces,
+    goldfishVersion,
+  };
+  const base = { root, db, clock, layout, log, runtimeDir: runtimeDir(process.env) };
+  const ensureSupervisor = async (): Promise<void> => {
+    if (role === 'supervisor') return;
+    const { ensureSupervisor: ensure } = await import('./supervisor/ensure.ts');
+    await ensure(base);
+  };
+  return {
+    ...base,
+    config,
+    settings,
+    ids,
+    storage,
+    backends,
+    workspaces,
+    runs: createRuns(runsDeps, ensureSupervisor),
+    goldfishVersion,
+    runsDeps,
+    ensureSupervisor,
+    close: async () => {
+      db.close();
+    },
+  };
+}
+
+/** Adapters are imported when first asked for, so that a start pays only for what it uses. */
+function createBackends(parts: { config: Config; layout: Layout; clock: Clock }): Backends {
+  const { config, layout, clock } = parts;
+  const made = new Map<string, Promise<RunBackend>>();
+  const adapter = () => import('./backends/process/process-backend.ts');
+  const options = { layout, clock, ...config.process, sdkDir: assetPath('sdk/python') };
+  const get = (name: string): Promise<RunBackend> => {
+    if (!names.includes(name)) throw unknownBackend(name);
+    const known = made.get(name);
+    if (known) return known;
+    const making = adapter().then((module) => module.createProcessBackend(options));
+    made.set(name, making);
+    return making;
+  };
+  const names = ['process'];
+  return {
+    names,
+    get,
+    choose: async (requested) => {
+      const name = requested === 'auto' ? 'process' : requested;
+      const backend = await get(name);
+      const probe = await backend.probe();
+      if (!probe.available) throw unavailable(name, probe);
+      return { name, why: requested === 'auto' ? `auto: ${probe.why}` : probe.why };
+    },
+    capacity: () => config.process.maxParallel,
+    environmentKey: async (_name, files) => (await adapter()).environmentKey(options, files),
+  };
+
+  function unknownBackend(name: string): GoldfishError {
+    const near = nearest(name, names);
+    return new GoldfishError('BACKEND_UNAVAILABLE', {
+      message: `There is no backend "${name}" here.`,
+      hint: near ? `Did you mean "${near}"?` : `Configured are: ${names.join(', ')}.`,
+      details: { allowed: names },
+    });
+  }
+}
+
+function unavailable(name: string, probe: { why: string; hint?: string }): GoldfishError {
+  return new GoldfishError('BACKEND_UNAVAILABLE', {
+    message: `The backend "${name}" cannot run work: ${probe.why}`,
+    ...(probe.hint === undefined ? {} : { hint: probe.hint }),
+    details: { backend: name },
+  });
+}

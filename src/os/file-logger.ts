@@ -1,0 +1,23 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Logger } from '../core/logger.ts';
+
+/** A log file of JSON lines, readable by its owner only. The library is imported with the first line that is written. */
+export async function createLogger(file: string): Promise<Logger> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  let logger: Promise<Logger> | undefined;
+  const open = async (): Promise<Logger> => {
+    const { destination, pino, stdTimeFunctions } = await import('pino');
+    return pino(
+      { base: { pid: process.pid }, timestamp: stdTimeFunctions.isoTime },
+      destination({ dest: file, append: true, mode: 0o600, sync: true }),
+    );
+  };
+  const at =
+    (level: keyof Logger) =>
+    (fields: Record<string, unknown>, message: string): void => {
+      logger ??= open();
+      logger.then((target) => target[level](fields, message)).catch(() => undefined);
+    };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}

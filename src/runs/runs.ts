@@ -1,0 +1,120 @@
+import type {
+  MetricSummary,
+  PipelineRun,
+  RunAttempt,
+  RunEvent,
+  RunInput,
+  StageRun,
+  StoredOutput,
+} from '../core/rows.ts';
+import { attemptsOfRun } from '../store/attempts.ts';
+import { metricSeries, metricSummaries } from '../store/metrics.ts';
+import { getPipelineRun, listPipelineRuns } from '../store/pipeline-runs.ts';
+import { eventsOfRun } from '../store/run-events.ts';
+import { inputsOfRun, outputsOfRun } from '../store/signals.ts';
+import { listStageRuns, runsOfPipelineRun, type StageRunFilter } from '../store/stage-runs.ts';
+import { waitsFor } from './admit.ts';
+import { type CancelOutcome, cancelRuns } from './cancel.ts';
+import { type Comparison, compareRuns } from './compare.ts';
+import type { RunsDeps } from './deps.ts';
+import { downsample, type SeriesPoint } from './downsample.ts';
+import { type FoundRun, findRun, findStageRun } from './find.ts';
+import type { RunRequest } from './plan-call.ts';
+import { type Preview, previewRun } from './plan-preview.ts';
+import { type LogsPage, type LogsRequest, readRunLogs } from './read-logs.ts';
+import { type Submission, submitRun } from './submit.ts';
+import { type WaitOutcome, type WaitRequest, waitForRuns } from './wait.ts';
+
+export type RunDetails = {
+  run: StageRun;
+  pipelineRun: PipelineRun | undefined;
+  /** Why a waiting run waits. */
+  blockedBy: string | null;
+  inputs: RunInput[];
+  outputs: StoredOutput[];
+  metrics: MetricSummary[];
+  attempts: RunAttempt[];
+  events: RunEvent[];
+};
+
+export type MetricsRequest = { runIds: string[]; names?: string[]; maxPoints: number; fromStep?: number };
+export type RunMetrics = {
+  runId: string;
+  summary: MetricSummary[];
+  series: { name: string; points: SeriesPoint[]; total: number }[];
+};
+
+/** Everything tools and commands do with runs. Writers only write rows; the supervisor acts. */
+export type Runs = {
+  plan(request: RunRequest): Promise<Preview>;
+  submit(request: RunRequest): Promise<Submission>;
+  list(filter: StageRunFilter): StageRun[];
+  listPipelineRuns(filter: { workspace?: string; limit: number }): PipelineRun[];
+  /** The runs of one pipeline run, in the order of the pipeline. */
+  members(pipelineRunId: string): StageRun[];
+  find(id: string): FoundRun;
+  inspect(runId: string): RunDetails;
+  summary(run: StageRun): MetricSummary[];
+  logs(request: Omit<LogsRequest, 'run'> & { runId: string }): Promise<LogsPage>;
+  metrics(request: MetricsRequest): RunMetrics[];
+  wait(
+    request: WaitRequest,
+    call?: { signal?: AbortSignal; progress?: (ended: number, total: number, message: string) => void },
+  ): Promise<WaitOutcome>;
+  cancel(request: { target: string; reason: string }): Promise<{ targetId: string; runs: CancelOutcome[] }>;
+  compare(refs: readonly string[]): Comparison;
+};
+
+/** @param nudge wakes the supervisor, or starts one where there is work and none */
+export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs {
+  const { db } = deps;
+  const metricsOf = (run: StageRun): string => run.cachedFrom ?? run.id;
+  return {
+    plan: (request) => previewRun(deps, request),
+    submit: async (request) => {
+      const submission = await submitRun(deps, request);
+      await nudge();
+      return submission;
+    },
+    list: (filter) => listStageRuns(db, filter),
+    listPipelineRuns: (filter) => listPipelineRuns(db, filter),
+    members: (pipelineRunId) => runsOfPipelineRun(db, pipelineRunId),
+    find: (id) => findRun(db, id),
+    inspect: (runId) =>
+      db.read(() => {
+        const run = findStageRun(db, runId);
+        return {
+          run,
+          pipelineRun: getPipelineRun(db, run.pipelineRunId),
+          blockedBy: run.state === 'pending' ? waitsFor(deps, run) : null,
+          inputs: inputsOfRun(db, run.id),
+          outputs: outputsOfRun(db, run.id),
+          metrics: metricSummaries(db, metricsOf(run)),
+          attempts: attemptsOfRun(db, run.id),
+          events: eventsOfRun(db, run.id),
+        };
+      }),
+    summary: (run) => metricSummaries(db, metricsOf(run)),
+    logs: ({ runId, ...request }) => readRunLogs(deps, { ...request, run: findStageRun(db, runId) }),
+    metrics: (request) => request.runIds.map((id) => seriesOf(deps, findStageRun(db, id), request)),
+    wait: (request, call) => waitForRuns({ ...deps, nudge }, request, call),
+    cancel: async (request) => {
+      const outcome = cancelRuns(deps, request);
+      await nudge();
+      return outcome;
+    },
+    compare: (refs) => compareRuns(deps, refs),
+  };
+}
+
+function seriesOf(deps: RunsDeps, run: StageRun, request: MetricsRequest): RunMetrics {
+  const source = run.cachedFrom ?? run.id;
+  const summary = metricSummaries(deps.db, source);
+  const wanted = summary.filter((metric) => request.names?.includes(metric.name) ?? true);
+  const series = wanted.map(({ name }) => {
+    const from = request.fromStep === undefined ? {} : { fromStep: request.fromStep };
+    const points = metricSeries(deps.db, { runId: source, name, ...from });
+    return { name, points: downsample(points, request.maxPoints), total: points.length };
+  });
+  return { runId: run.id, summary: wanted, series };
+}

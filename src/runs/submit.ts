@@ -1,0 +1,151 @@
+import { isoTime } from '../core/clock.ts';
+import type { JsonObject } from '../core/json.ts';
+import type { PipelineRun, StageRun, WorkspaceVersion } from '../core/rows.ts';
+import { pipelineState } from '../core/run-lifecycle.ts';
+import type { PlannedInput, StagePlan } from '../core/stage-plan.ts';
+import { findLivePipelineRun, insertPipelineRun } from '../store/pipeline-runs.ts';
+import { insertRecord } from '../store/records.ts';
+import { inputsOfRun, insertInput } from '../store/signals.ts';
+import { getStageRun, insertStageRun, runsOfPipelineRun } from '../store/stage-runs.ts';
+import { reuseIfPossible } from './cache.ts';
+import type { RunsDeps } from './deps.ts';
+import { type CallPlan, planCall, type RunRequest, submissionKey } from './plan-call.ts';
+
+export type Submission = {
+  pipelineRun: PipelineRun;
+  runs: StageRun[];
+  version: WorkspaceVersion;
+  /** False where the slot had not changed since its newest version. */
+  versionCreated: boolean;
+  /** The pipeline run is an earlier one: an equal call was made and is active or completed. */
+  deduplicated: boolean;
+  backends: CallPlan['backends'];
+};
+
+/**
+ * One call of `run`: the slot's files become a version, everything is read from that version, and the whole is
+ * stored in one transaction. Problems are found on the live files first, so that a refused call makes no version.
+ * Errors: as `planCall` and as the workspaces room's for the slot.
+ */
+export async function submitRun(deps: RunsDeps, request: RunRequest): Promise<Submission> {
+  const preview = await deps.workspaces.preview(request.workspace);
+  await planCall(deps, preview, request);
+  const { version, created } = await deps.workspaces.snapshot({
+    workspace: preview.workspace,
+    message: request.reason,
+  });
+  const plan = await planCall(
+    deps,
+    {
+      workspace: version.workspace,
+      files: deps.workspaces.files(version),
+      codeHash: await deps.workspaces.codeHash(version),
+    },
+    request,
+  );
+  const stored = deps.db.write(() => store(deps, { request, plan, version }));
+  return { ...stored, version, versionCreated: created, backends: plan.backends };
+}
+
+type Call = { request: RunRequest; plan: CallPlan; version: WorkspaceVersion };
+
+function store(
+  deps: RunsDeps,
+  { request, plan, version }: Call,
+): Pick<Submission, 'pipelineRun' | 'runs' | 'deduplicated'> {
+  const { db } = deps;
+  const key = submissionKey({
+    workspace: version.workspace,
+    version: version.version,
+    pipeline: plan.pipeline,
+    stages: plan.stages,
+  });
+  const equal = request.useCache ? findLivePipelineRun(db, key) : undefined;
+  if (equal) return { pipelineRun: equal, runs: runsOfPipelineRun(db, equal.id), deduplicated: true };
+
+  const createdAt = isoTime(deps.clock.now());
+  const pipelineRun: PipelineRun = {
+    id: deps.ids.pipelineRun(),
+    workspace: version.workspace,
+    version: version.version,
+    pipeline: plan.pipeline,
+    submissionKey: key,
+    state: 'pending',
+    reason: request.reason,
+    request: toJson(request),
+    maxParallel: deps.config.defaults.maxParallel,
+    goldfishVersion: deps.goldfishVersion,
+    createdAt,
+    endedAt: null,
+  };
+  insertPipelineRun(db, pipelineRun);
+  insertRecord(db, {
+    id: deps.ids.record(deps.clock.now()),
+    kind: 'pipeline_run',
+    workspace: version.workspace,
+    version: version.version,
+    pipelineRunId: pipelineRun.id,
+    snapshotId: null,
+    message: request.reason,
+    createdAt,
+  });
+  const ids = new Map(plan.stages.map((stage) => [stage.stage, deps.ids.run()]));
+  for (const [position, stage] of plan.stages.entries()) {
+    storeStage(deps, { pipelineRun, stage, position, ids });
+  }
+  reuseFromTheStart(deps, pipelineRun.id);
+  const runs = runsOfPipelineRun(db, pipelineRun.id);
+  return { pipelineRun: { ...pipelineRun, state: pipelineState(runs) }, runs, deduplicated: false };
+}
+
+function storeStage(
+  deps: RunsDeps,
+  parts: {
+    pipelineRun: PipelineRun;
+    stage: StagePlan;
+    position: number;
+    ids: ReadonlyMap<string, string>;
+  },
+): void {
+  const { pipelineRun, stage, position, ids } = parts;
+  const id = ids.get(stage.stage) ?? deps.ids.run();
+  insertStageRun(deps.db, {
+    id,
+    pipelineRunId: pipelineRun.id,
+    position,
+    workspace: pipelineRun.workspace,
+    version: pipelineRun.version,
+    stage: stage.stage,
+    backend: stage.compute.backend,
+    profile: stage.compute.profile,
+    plan: stage,
+    createdAt: pipelineRun.createdAt,
+    needs: stage.needs.flatMap((need) => ids.get(need) ?? []),
+  });
+  for (const input of stage.inputs) insertInput(deps.db, { runId: id, ...inputRow(input, ids) });
+}
+
+function inputRow(input: PlannedInput, ids: ReadonlyMap<string, string>) {
+  const { name, type, origin } = input;
+  const fromSignal = origin.signal;
+  if (origin.kind === 'run') {
+    return { name, type, fromRunId: origin.runId, fromSignal, hash: origin.hash, stale: origin.stale };
+  }
+  return { name, type, fromRunId: ids.get(origin.stage) ?? null, fromSignal, hash: null, stale: false };
+}
+
+/**
+ * Reuses, before anything is started, every run whose inputs are known: the answer can then say so. A reused run's
+ * outputs make its dependents' inputs known, so one pass in the order of the pipeline sees them all.
+ */
+function reuseFromTheStart(deps: RunsDeps, pipelineRunId: string): void {
+  for (const { id } of runsOfPipelineRun(deps.db, pipelineRunId)) {
+    const run = getStageRun(deps.db, id);
+    const known = inputsOfRun(deps.db, id).every((input) => input.hash !== null);
+    if (run?.state === 'pending' && known) reuseIfPossible(deps, run);
+  }
+}
+
+function toJson(request: RunRequest): JsonObject {
+  return JSON.parse(JSON.stringify(request)) as JsonObject;
+}
