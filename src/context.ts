@@ -93,7 +93,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     workspaces,
     goldfishVersion,
   };
-  const base = { root, db, clock, layout, log, runtimeDir: runtimeDir(process.env) };
+  const base = { root, db, clock, layout, log, runtimeDir: runtimeDir() };
   const ensureSupervisor = async (): Promise<void> => {
     if (role === 'supervisor') return;
     const { ensureSupervisor: ensure } = await import('./supervisor/ensure.ts');
