@@ -22,7 +22,7 @@ def is_array(value: Any) -> bool:
 
 
 def save_npy(handle: BinaryIO, value: Any, what: str) -> None:
-    """Writes an array (dtype and shape kept, C order) or nested lists. Never pickles: object arrays are refused."""
+    """Writes an array (dtype and shape kept, C order) or nested lists. Refuses object arrays: they need pickle."""
     numpy = optional.numpy() if is_array(value) else None
     if numpy is None:
         write_npy(handle, value, what)
@@ -31,14 +31,18 @@ def save_npy(handle: BinaryIO, value: Any, what: str) -> None:
         raise GoldfishError("%s: a masked array would lose its mask; save array.filled(...) instead." % what)
     array = numpy.asarray(value, order="C")
     if array.dtype.hasobject:
-        raise GoldfishError("%s: an array of Python objects would need pickle; give it a number or text dtype." % what)
+        raise GoldfishError(
+            "%s: an array of Python objects would need pickle; give it a number or text dtype." % what
+        )
     numpy.lib.format.write_array(handle, array, allow_pickle=False)
 
 
 def save_npz(handle: BinaryIO, value: Any, what: str) -> None:
     """Writes a dict of arrays or nested lists as an uncompressed npz: equal values give equal bytes."""
     if not isinstance(value, Mapping):
-        raise GoldfishError("%s: npz takes a dict of arrays by name, not %s." % (what, shown(type(value).__name__)))
+        raise GoldfishError(
+            "%s: npz takes a dict of arrays by name, not %s." % (what, shown(type(value).__name__))
+        )
     with zipfile.ZipFile(handle, "w", zipfile.ZIP_STORED) as archive:
         for name, array in value.items():
             if not isinstance(name, str) or not name or "/" in name or "\\" in name or "\0" in name:

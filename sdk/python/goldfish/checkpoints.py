@@ -42,7 +42,9 @@ def save_checkpoint(name: str, value: Any, step: Optional[int] = None, keep: Opt
     Raises GoldfishError if the value cannot be saved; the earlier checkpoints are then untouched.
     """
     if not isinstance(name, str) or not NAME.match(name):
-        raise GoldfishError('A checkpoint\'s name is 1 to 64 letters, digits, ".", "-" or "_", not %s.' % shown(name))
+        raise GoldfishError(
+            'A checkpoint\'s name is 1 to 64 letters, digits, ".", "-" or "_", not %s.' % shown(name)
+        )
     if keep is not None and (not isinstance(keep, int) or keep < 1):
         raise GoldfishError("keep must be a whole number of at least 1, not %s." % shown(keep))
     what = "Checkpoint %s" % name
@@ -67,7 +69,7 @@ def save_checkpoint(name: str, value: Any, step: Optional[int] = None, keep: Opt
 
 
 def load_checkpoint(run_id: Optional[str] = None, name: Optional[str] = None) -> Any:
-    """The newest checkpoint of this run (all attempts), or of another run that was asked for; None if there is none.
+    """The newest checkpoint of this run (all attempts), or of another run it was given; None if there is none.
 
     Gives back what was saved: the value, or for a file or folder the path of the copy (do not change it).
     With `name` only checkpoints of that name count. One that is damaged is named on stderr, and the one
@@ -76,7 +78,10 @@ def load_checkpoint(run_id: Optional[str] = None, name: Optional[str] = None) ->
     for folder in _newest_first(_root_of(run_id), name):
         manifest, fault = verified(folder)
         if manifest is None:
-            print("goldfish: checkpoint %s is damaged (%s); trying the one before it" % (folder.name, fault), file=sys.stderr)
+            print(
+                "goldfish: checkpoint %s is damaged (%s); trying the one before it" % (folder.name, fault),
+                file=sys.stderr,
+            )
             continue
         return _read_data(folder, manifest)
     return None
@@ -98,7 +103,10 @@ def _root_of(run_id: Optional[str]) -> Path:
         return root
     others = sorted(entry.name for entry in (root / "from").iterdir()) if (root / "from").is_dir() else []
     if run_id not in others:
-        raise GoldfishError("This run was not given the checkpoints of %s: %s." % (shown(run_id), known_names(str(run_id), others)))
+        raise GoldfishError(
+            "This run was not given the checkpoints of %s: %s."
+            % (shown(run_id), known_names(str(run_id), others))
+        )
     return root / "from" / run_id
 
 
@@ -115,7 +123,9 @@ def _write_data(folder: Path, value: Any, what: str) -> Tuple[str, str]:
     """Writes the value into a folder of its own; gives its kind and the name of the file or folder."""
     source = as_existing_path(value, what)
     if source is None and isinstance(value, str):
-        raise GoldfishError("%s: there is no file or folder %s; to save text, put it into a dict." % (what, shown(value)))
+        raise GoldfishError(
+            "%s: there is no file or folder %s; to save text, put it into a dict." % (what, shown(value))
+        )
     if source is not None:
         target = source.resolve().name or "data"
         if target == MANIFEST:

@@ -31,7 +31,9 @@ def as_existing_path(value: Any, what: str) -> Optional[Path]:
     except (OSError, ValueError):
         return None
     if value.startswith("/"):
-        raise GoldfishError("%s: there is no file or folder %s; to save the text itself, pass bytes." % (what, shown(value)))
+        raise GoldfishError(
+            "%s: there is no file or folder %s; to save the text itself, pass bytes." % (what, shown(value))
+        )
     return None
 
 
@@ -53,7 +55,7 @@ def place(source: Path, target: Path, what: str, move: bool = False) -> None:
 
 
 def replace(target: Path, write: Callable[[Path], Any]) -> None:
-    """Lets `write` make a temporary neighbour, then gives it the target's name. Leaves nothing behind on failure."""
+    """Lets `write` make a temporary neighbour, then gives it the target's name. A failure leaves nothing behind."""
     temporary = target.with_name(".%s.%s.tmp" % (target.name[:100], uuid.uuid4().hex[:12]))
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -105,7 +107,9 @@ def _copy_folder(source: Path, target: Path, root: str, what: str) -> None:
         if child.is_symlink() and _stays_inside(child, root):
             os.symlink(os.readlink(child), target / entry)
         elif child.is_symlink() and child.is_dir():
-            raise GoldfishError("%s: %s is a link to a folder outside of the saved one." % (what, shown(str(child))))
+            raise GoldfishError(
+                "%s: %s is a link to a folder outside of the saved one." % (what, shown(str(child)))
+            )
         elif child.is_dir():
             _copy_folder(child, target / entry, root, what)
         else:
@@ -121,8 +125,12 @@ def _stays_inside(link: Path, root: str) -> bool:
 def _is_plain(source: Path) -> bool:
     """True where a rename gives the same as a copy: ordinary files and folders only, no links."""
     paths = [str(source)]
-    paths += [os.path.join(place, name) for place, folders, files in os.walk(source) for name in folders + files]
-    return all(stat.S_ISREG(mode) or stat.S_ISDIR(mode) for mode in (os.lstat(path).st_mode for path in paths))
+    paths += [
+        os.path.join(place, name) for place, folders, files in os.walk(source) for name in folders + files
+    ]
+    return all(
+        stat.S_ISREG(mode) or stat.S_ISDIR(mode) for mode in (os.lstat(path).st_mode for path in paths)
+    )
 
 
 def _renamed(source: Path, target: Path) -> bool:

@@ -34,7 +34,9 @@ def heartbeat(message: str = "") -> None:
             with open(path, "w", encoding="utf-8", errors="replace") as handle:
                 handle.write(" ".join(str(message).split())[:500] + "\n")
     except OSError as error:
-        raise GoldfishError("The heartbeat %s cannot be written: %s." % (shown(path), error.strerror or error)) from None
+        raise GoldfishError(
+            "The heartbeat %s cannot be written: %s." % (shown(path), error.strerror or error)
+        ) from None
 
 
 def should_stop() -> bool:

@@ -20,7 +20,8 @@ def write_manifest(folder: Path, said: Dict[str, Any]) -> None:
     now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     manifest = {"schema": 1, **said, "run_id": info["run_id"], "attempt": info["attempt"], "time": now}
     manifest["files"] = [
-        {"path": path, "size": os.path.getsize(folder / path), "sha256": _sha256(folder / path)} for path in _files(folder)
+        {"path": path, "size": os.path.getsize(folder / path), "sha256": _sha256(folder / path)}
+        for path in _files(folder)
     ]
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
@@ -52,7 +53,11 @@ def verified(folder: Path) -> Tuple[Optional[Dict[str, Any]], str]:
 
 
 def _files(folder: Path) -> List[str]:
-    found = [os.path.relpath(os.path.join(place, name), folder) for place, _, names in os.walk(folder) for name in names]
+    found = [
+        os.path.relpath(os.path.join(place, name), folder)
+        for place, _, names in os.walk(folder)
+        for name in names
+    ]
     return sorted(path for path in found if path != MANIFEST)
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from datetime import datetime, timezone
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .errors import GoldfishError, shown
 from .liveness import touch_now_and_then
@@ -37,9 +37,9 @@ def log_metrics(values: Mapping[str, Any], step: Any = None) -> None:
         raise GoldfishError("log_metrics takes a dict of numbers by name, not %s." % shown(values))
     place = None if step is None else _finite(step, "The step")
     time = _now()
-    lines = []
+    lines: List[Dict[str, Any]] = []
     for name, value in values.items():
-        line = {"name": _named(name), "value": _sayable(as_number(value, "Metric %s" % name))}  # type: Dict[str, Any]
+        line = {"name": _named(name), "value": _sayable(as_number(value, "Metric %s" % name))}
         if place is not None:
             line["step"] = place
         line["time"] = time
@@ -53,10 +53,12 @@ def progress(fraction: float, message: str = "") -> None:
     _append([{"progress": done, "message": str(message)[:MAX_MESSAGE], "time": _now()}])
 
 
-def _append(lines: list) -> None:
+def _append(lines: List[Dict[str, Any]]) -> None:
     # Spaces as in metrics.jsonl of other writers do not matter; one write per call does: appends of one write
     # are not torn apart by other threads and processes.
-    data = "".join(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n" for line in lines).encode("ascii")
+    data = "".join(json.dumps(line, ensure_ascii=True, allow_nan=False) + "\n" for line in lines).encode(
+        "ascii"
+    )
     path = os.path.join(environment("GOLDFISH_CONTROL"), "metrics.jsonl")
     try:
         handle = _handle(path)
@@ -78,7 +80,9 @@ def _handle(path: str) -> int:
 
 def _named(name: Any) -> str:
     if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
-        raise GoldfishError("A metric's name is 1 to %d printable characters, not %s." % (MAX_NAME, shown(name)))
+        raise GoldfishError(
+            "A metric's name is 1 to %d printable characters, not %s." % (MAX_NAME, shown(name))
+        )
     return name
 
 

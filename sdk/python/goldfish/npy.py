@@ -9,7 +9,7 @@ import ast
 import struct
 import sys
 from array import array
-from typing import Any, BinaryIO, List, Sequence, Tuple
+from typing import IO, Any, List, Sequence, Tuple
 
 from .errors import GoldfishError, shown
 
@@ -25,7 +25,7 @@ ITEM_CODES = {
 }  # fmt: skip
 
 
-def write_npy(handle: BinaryIO, value: Any, what: str) -> None:
+def write_npy(handle: IO[bytes], value: Any, what: str) -> None:
     """Writes nested lists as bool, int64 (uint64 where needed), float64, complex128 or text.
 
     Raises GoldfishError for ragged rows, None, and text mixed with numbers.
@@ -42,8 +42,8 @@ def write_npy(handle: BinaryIO, value: Any, what: str) -> None:
     handle.write(MAGIC + b"\x01\x00" + struct.pack("<H", len(header)) + header + payload)
 
 
-def read_npy(handle: BinaryIO, what: str) -> Any:
-    """Reads an npy file into nested lists. Raises GoldfishError for a damaged file and for types that need numpy."""
+def read_npy(handle: IO[bytes], what: str) -> Any:
+    """Reads an npy file into nested lists. Raises GoldfishError where it is damaged or its type needs numpy."""
     kind, fortran, shape = _read_header(handle, what)
     count = 1
     for length in shape:
@@ -87,7 +87,9 @@ def _encode(flat: Sequence[Any], what: str) -> Tuple[str, bytes]:
     if kinds == {bool}:
         return "|b1", bytes(flat)
     if complex in kinds:
-        return "<c16", _packed("d", [part for item in flat for part in (complex(item).real, complex(item).imag)])
+        return "<c16", _packed(
+            "d", [part for item in flat for part in (complex(item).real, complex(item).imag)]
+        )
     if float in kinds or not kinds:
         return "<f8", _packed("d", [float(item) for item in flat])
     low, high = min(flat), max(flat)
@@ -113,7 +115,7 @@ def _packed(code: str, flat: Sequence[Any]) -> bytes:
     return items.tobytes()
 
 
-def _read_header(handle: BinaryIO, what: str) -> Tuple[str, bool, Tuple[int, ...]]:
+def _read_header(handle: IO[bytes], what: str) -> Tuple[str, bool, Tuple[int, ...]]:
     start = handle.read(8)
     if start[:6] != MAGIC or len(start) < 8 or start[6] not in (1, 2, 3):
         raise GoldfishError("%s: not an npy file." % what)
@@ -126,13 +128,17 @@ def _read_header(handle: BinaryIO, what: str) -> Tuple[str, bool, Tuple[int, ...
     except (struct.error, ValueError, SyntaxError, KeyError, TypeError):
         raise GoldfishError("%s: the header of the npy file is damaged." % what) from None
     if not isinstance(kind, str):
-        raise GoldfishError("%s: structured arrays need numpy; install it or save columns of their own." % what)
+        raise GoldfishError(
+            "%s: structured arrays need numpy; install it or save columns of their own." % what
+        )
     if "O" in kind:
-        raise GoldfishError("%s: holds Python objects, which would need pickle; Goldfish does not load those." % what)
+        raise GoldfishError(
+            "%s: holds Python objects, which would need pickle; Goldfish does not load those." % what
+        )
     return kind, fortran, shape
 
 
-def _decode(handle: BinaryIO, kind: str, count: int, what: str) -> List[Any]:
+def _decode(handle: IO[bytes], kind: str, count: int, what: str) -> List[Any]:
     order = ">" if kind[:1] == ">" else "<"
     code = kind.lstrip("<>|=")
     if code in ITEM_CODES:
@@ -150,10 +156,12 @@ def _decode(handle: BinaryIO, kind: str, count: int, what: str) -> List[Any]:
             return [cell.rstrip(b"\0") for cell in cells]
         codec = "utf-32-be" if order == ">" else "utf-32-le"
         return [cell.decode(codec).rstrip("\0") for cell in cells]
-    raise GoldfishError("%s: reading arrays of type %s needs numpy; add it to requirements.txt." % (what, shown(kind)))
+    raise GoldfishError(
+        "%s: reading arrays of type %s needs numpy; add it to requirements.txt." % (what, shown(kind))
+    )
 
 
-def _payload(handle: BinaryIO, size: int, what: str) -> bytes:
+def _payload(handle: IO[bytes], size: int, what: str) -> bytes:
     data = handle.read(size)
     if len(data) < size:
         raise GoldfishError("%s: the npy file ends early: %d of %d bytes." % (what, len(data), size))

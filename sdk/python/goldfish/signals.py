@@ -61,11 +61,14 @@ def save_output(name: str, value: Any, move: bool = False) -> Path:
         if source is not None:
             if source.is_dir() != (kind == "directory"):
                 raise GoldfishError(
-                    "%s needs a %s, and %s is none." % (what, "folder" if kind == "directory" else "file", shown(str(source)))
+                    "%s needs a %s, and %s is none."
+                    % (what, "folder" if kind == "directory" else "file", shown(str(source)))
                 )
             place(source, target, what, move)
         elif kind == "directory":
-            raise GoldfishError("%s takes the path of a folder; or write into output_path(%r)." % (what, name))
+            raise GoldfishError(
+                "%s takes the path of a folder; or write into output_path(%r)." % (what, name)
+            )
         else:
             replace(target, lambda temporary: _write(temporary, kind, value, what))
     except OSError as error:
@@ -127,7 +130,9 @@ def _write_text(path: Path, text: str, what: str) -> None:
     try:
         path.write_bytes(text.encode("utf-8"))
     except UnicodeEncodeError as error:
-        raise GoldfishError("%s: the text is not valid Unicode at character %d." % (what, error.start)) from None
+        raise GoldfishError(
+            "%s: the text is not valid Unicode at character %d." % (what, error.start)
+        ) from None
 
 
 def _checked(data: bytes, kind: str, what: str) -> bytes:

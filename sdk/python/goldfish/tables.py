@@ -6,7 +6,7 @@ import csv
 import re
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterable, List, Mapping, Optional, Sequence, TextIO
+from typing import Any, BinaryIO, Callable, Dict, Iterable, List, Mapping, Sequence, TextIO
 
 from . import optional
 from .errors import GoldfishError, shown
@@ -51,8 +51,12 @@ def save_csv(handle: TextIO, value: Any, what: str) -> None:
             raise GoldfishError("%s: some rows are dicts and some are lists." % what)
     for number, row in enumerate(rows):
         if len(row) != len(rows[0]):
-            raise GoldfishError("%s: row %d has %d cells, the first has %d." % (what, number + 1, len(row), len(rows[0])))
-        writer.writerow([_cell(item, what, number, columns[at] if columns else at) for at, item in enumerate(row)])
+            raise GoldfishError(
+                "%s: row %d has %d cells, the first has %d." % (what, number + 1, len(row), len(rows[0]))
+            )
+        writer.writerow(
+            [_cell(item, what, number, columns[at] if columns else at) for at, item in enumerate(row)]
+        )
 
 
 def load_csv(path: Path, what: str, plain: bool) -> Any:
@@ -95,7 +99,9 @@ def _frame(pandas: Any, path: Path, what: str) -> Any:
 def _pandas_for_parquet(what: str) -> Any:
     pandas = optional.pandas()
     if pandas is None:
-        raise GoldfishError("%s: parquet needs the packages pandas and pyarrow; add them to requirements.txt." % what)
+        raise GoldfishError(
+            "%s: parquet needs the packages pandas and pyarrow; add them to requirements.txt." % what
+        )
     return pandas
 
 
@@ -103,7 +109,9 @@ def _or_explain(what: str, act: Any) -> Any:
     try:
         return act()
     except ImportError:
-        raise GoldfishError("%s: parquet needs the package pyarrow; add it to requirements.txt." % what) from None
+        raise GoldfishError(
+            "%s: parquet needs the package pyarrow; add it to requirements.txt." % what
+        ) from None
 
 
 def _cell(value: Any, what: str, row: int, column: Any) -> Any:
@@ -113,7 +121,8 @@ def _cell(value: Any, what: str, row: int, column: Any) -> Any:
         return repr(float(value))
     if isinstance(value, (Mapping, list, tuple, set, frozenset, bytes, bytearray)):
         raise GoldfishError(
-            "%s: a csv cell cannot hold %s (row %d, column %s)." % (what, shown(value, 40), row + 1, shown(column, 40))
+            "%s: a csv cell cannot hold %s (row %d, column %s)."
+            % (what, shown(value, 40), row + 1, shown(column, 40))
         )
     return value
 
@@ -125,7 +134,9 @@ def _typed_rows(reader: Iterable[Sequence[str]], what: str) -> List[Dict[str, An
     header, body = rows[0], rows[1:]
     twice = next((name for name in header if list(header).count(name) > 1), None)
     if twice is not None:
-        raise GoldfishError("%s: the column %s is there twice; read the file at input_path." % (what, shown(twice)))
+        raise GoldfishError(
+            "%s: the column %s is there twice; read the file at input_path." % (what, shown(twice))
+        )
     for number, row in enumerate(body):
         if len(row) != len(header):
             raise GoldfishError(
@@ -137,7 +148,7 @@ def _typed_rows(reader: Iterable[Sequence[str]], what: str) -> List[Dict[str, An
 
 def _typed_column(cells: List[str]) -> List[Any]:
     filled = [cell for cell in cells if cell != ""]
-    read: Optional[Any] = str
+    read: Callable[[str], Any] = str
     if filled and all(cell in BOOLEANS for cell in filled):
         read = BOOLEANS.__getitem__
     elif filled and all(WHOLE.match(cell) for cell in filled):

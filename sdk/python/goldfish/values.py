@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, Dict, Tuple
 
 from .errors import GoldfishError, shown
 
@@ -19,7 +19,7 @@ def json_text(value: Any, what: str) -> str:
     return json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
 
-def plain_json(value: Any, what: str, strict: bool, place: str = "$", seen: tuple = ()) -> Any:
+def plain_json(value: Any, what: str, strict: bool, place: str = "$", seen: Tuple[int, ...] = ()) -> Any:
     """The value in JSON's own types.
 
     Tuples become lists; numpy scalars become numbers. With `strict` nothing may come back as something else
@@ -40,7 +40,8 @@ def plain_json(value: Any, what: str, strict: bool, place: str = "$", seen: tupl
         return _plain_object(value, what, strict, place, seen)
     if isinstance(value, (list, tuple)):
         return [
-            plain_json(item, what, strict, "%s[%d]" % (place, index), seen) for index, item in enumerate(value)
+            plain_json(item, what, strict, "%s[%d]" % (place, index), seen)
+            for index, item in enumerate(value)
         ]
     if hasattr(value, "tolist"):  # numpy scalars and arrays, array.array, torch tensors
         listed = value.tolist()
@@ -52,16 +53,25 @@ def plain_json(value: Any, what: str, strict: bool, place: str = "$", seen: tupl
         return plain_json(listed, what, strict, place, seen)
     raise GoldfishError(
         "%s: %s is a %s, which JSON does not have%s."
-        % (what, place, type(value).__name__, "; sort it into a list" if isinstance(value, (set, frozenset)) else "")
+        % (
+            what,
+            place,
+            type(value).__name__,
+            "; sort it into a list" if isinstance(value, (set, frozenset)) else "",
+        )
     )
 
 
-def _plain_object(value: dict, what: str, strict: bool, place: str, seen: tuple) -> dict:
+def _plain_object(
+    value: Dict[Any, Any], what: str, strict: bool, place: str, seen: Tuple[int, ...]
+) -> Dict[str, Any]:
     result = {}
     for key, item in value.items():
         if hasattr(key, "item") and not isinstance(key, (str, int, float)):
             key = key.item()
-        if not isinstance(key, str) and (strict or isinstance(key, bool) or not isinstance(key, (int, float))):
+        if not isinstance(key, str) and (
+            strict or isinstance(key, bool) or not isinstance(key, (int, float))
+        ):
             raise GoldfishError("%s: a key of %s is %s; keys must be text." % (what, place, shown(key)))
         name = key if isinstance(key, str) else repr(key)
         if name in result:
@@ -71,7 +81,7 @@ def _plain_object(value: dict, what: str, strict: bool, place: str, seen: tuple)
 
 
 def as_number(value: Any, what: str) -> float:
-    """An int or a float (also from numpy, Decimal, Fraction, a tensor of one element). Raises GoldfishError otherwise."""
+    """An int or a float, also out of numpy, Decimal or a one-element tensor. Raises GoldfishError otherwise."""
     if hasattr(value, "item") and not isinstance(value, (bool, int, float)):
         try:
             value = value.item()

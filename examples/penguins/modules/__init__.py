@@ -1,0 +1,1 @@
+"""The stages of the penguins pipeline: one module each, run as `python -m modules.<stage>`."""

@@ -1,0 +1,1 @@
+"""The stages: one module each, run as `python -m modules.<stage>` from the workspace's root."""
