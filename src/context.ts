@@ -126,7 +126,7 @@ function createBackends(parts: { config: Config; layout: Layout; clock: Clock })
   const get = (name: string): Promise<RunBackend> => {
     if (!names.includes(name)) throw unknownBackend(name);
     const known = made.get(name);
-    if (known) return known;
+    if (known !== undefined) return known;
     const making = adapter().then((module) => module.createProcessBackend(options));
     made.set(name, making);
     return making;
