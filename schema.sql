@@ -146,6 +146,7 @@ CREATE TABLE run_attempts (
   released_at      TEXT,
   PRIMARY KEY (run_id, attempt)
 ) STRICT;
+CREATE INDEX run_attempts_unreleased ON run_attempts (run_id) WHERE released_at IS NULL;
 
 CREATE TABLE run_events (
   seq              INTEGER PRIMARY KEY AUTOINCREMENT,
