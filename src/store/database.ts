@@ -93,13 +93,14 @@ function translate(error: unknown): GoldfishError | undefined {
       cause: error,
     });
   }
-  if (isSqliteError(error, ['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_READONLY', 'SQLITE_CANTOPEN'])) {
+  if (isSqliteError(error, ['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_READONLY'])) {
     return new GoldfishError('STORAGE_UNAVAILABLE', {
       message: "The project's database cannot be written.",
       hint: 'Check that the disk is not full and that .goldfish is writable by this user.',
       cause: error,
     });
   }
+  if (isSqliteError(error, ['SQLITE_CANTOPEN'])) return unavailable(error);
   if (isSqliteError(error, ['SQLITE_BUSY'])) {
     return new GoldfishError('CONFLICT', {
       message: 'Another process kept the project busy for too long.',
