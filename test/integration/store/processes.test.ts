@@ -9,6 +9,7 @@ import { openDatabase } from '../../../src/store/database.ts';
 import { withLock } from '../../../src/store/lock.ts';
 
 const SOURCE = new URL('../../../src/', import.meta.url).href;
+const INSERT = `db.prepare('INSERT INTO audit (operation, actor, outcome, details_json, created_at) VALUES (?, ?, ?, ?, ?)')`;
 let folder: string;
 const children: ChildProcess[] = [];
 
@@ -67,26 +68,31 @@ function start(code: string): Program {
 
 describe('a new database opened by several processes at once', () => {
   it('is built once and usable by all of them', async () => {
-    const file = join(folder, 'goldfish.db');
-    for (let round = 0; round < 5; round += 1) {
-      const programs = Array.from({ length: 4 }, () =>
-        start(`
-          say('ready');
-          await hear();
-          const db = openDatabase(${JSON.stringify(file)}, { create: true });
-          db.write(() => db.prepare('INSERT INTO audit (operation, actor, outcome, details_json, created_at) VALUES (?, ?, ?, ?, ?)')
-            .run('open', String(process.pid), 'ok', '{}', ''));
-          say('done');`),
-      );
-      await Promise.all(programs.map((program) => program.said('ready')));
-      for (const program of programs) program.tell('go');
-      expect(await Promise.all(programs.map((program) => program.ended))).toEqual(
-        programs.map(() => 'ready\ndone\n'),
-      );
-      const db = openDatabase(file, { create: false });
-      expect(db.prepare('SELECT count(DISTINCT actor) AS writers FROM audit').get()).toEqual({ writers: 4 });
+    const rounds = 80;
+    const programs = Array.from({ length: 3 }, () =>
+      start(`
+        say('ready');
+        const start = Number((await hear()).value);
+        for (let i = 0; i < ${rounds}; i += 1) {
+          // All at the same moment, as far as the machine allows.
+          while (Date.now() < start + i * 20);
+          const db = openDatabase(${JSON.stringify(folder)} + '/' + i + '.db', { create: true });
+          db.write(() => ${INSERT}.run(String(process.pid), 'a', 'ok', '{}', ''));
+          db.close();
+        }
+        say('done');`),
+    );
+    await Promise.all(programs.map((program) => program.said('ready')));
+    for (const program of programs) program.tell(`${systemClock.now() + 100}`);
+    expect(await Promise.all(programs.map((program) => program.ended))).toEqual(
+      programs.map(() => 'ready\ndone\n'),
+    );
+    for (let i = 0; i < rounds; i += 1) {
+      const db = openDatabase(join(folder, `${i}.db`), { create: false });
+      expect(db.prepare('SELECT count(DISTINCT operation) AS writers FROM audit').get()).toEqual({
+        writers: 3,
+      });
       db.close();
-      for (const suffix of ['', '-wal', '-shm']) rmSync(`${file}${suffix}`, { force: true });
     }
   });
 
@@ -111,11 +117,10 @@ describe('a new database opened by several processes at once', () => {
 
   it('keeps a committed write of a process that was killed right after, and nothing of an open one', async () => {
     const file = join(folder, 'goldfish.db');
-    const insert = `db.prepare('INSERT INTO audit (operation, actor, outcome, details_json, created_at) VALUES (?, ?, ?, ?, ?)')`;
     const program = start(`
       const db = openDatabase(${JSON.stringify(file)}, { create: true });
-      db.write(() => ${insert}.run('committed', 'a', 'ok', '{}', ''));
-      db.write(() => { ${insert}.run('open', 'a', 'ok', '{}', ''); process.kill(process.pid, 'SIGKILL'); while (true); });`);
+      db.write(() => ${INSERT}.run('committed', 'a', 'ok', '{}', ''));
+      db.write(() => { ${INSERT}.run('open', 'a', 'ok', '{}', ''); process.kill(process.pid, 'SIGKILL'); while (true); });`);
     await program.ended;
     const db = openDatabase(file, { create: false });
     expect(db.prepare('SELECT operation FROM audit').all()).toEqual([{ operation: 'committed' }]);
