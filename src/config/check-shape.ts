@@ -68,7 +68,7 @@ export function unknownName(
 function reportIssue(issue: z.core.$ZodIssue, check: ShapeCheck): void {
   const inner = pathOf(issue.path);
   const path = [...check.at, ...inner];
-  const name = dotted(inner.length > 0 ? inner : check.at.slice(-1));
+  const name = dotted(inner.length > 0 ? inner : ownName(check.at));
   const value = valueAt(check.value, inner);
   if (value === undefined) {
     check.problems.add(check.locate(path), {
@@ -79,17 +79,35 @@ function reportIssue(issue: z.core.$ZodIssue, check: ShapeCheck): void {
   }
   const allowed = issue.code === 'invalid_value' ? issue.values.map(String) : undefined;
   check.problems.add(check.locate(path), {
-    message: `"${name}" ${issue.message}, not ${describe(value)}.`,
-    hint: hintFor(value, allowed) ?? check.hint,
+    message: `"${name}" ${issue.message}${contrast(value, issue)}.`,
+    hint: hintFor(value, issue, allowed) ?? check.hint,
     ...(allowed === undefined ? {} : { allowed }),
   });
+}
+
+/** What stands there instead; said of a list or mapping only where another type is wanted. */
+function contrast(value: unknown, issue: z.core.$ZodIssue): string {
+  const compound = typeof value === 'object' && value !== null;
+  return compound && issue.code !== 'invalid_type' ? '' : `, not ${describe(value)}`;
 }
 
 /** Words the contract allows and this version does not know yet. */
 const LATER_WORDS: ReadonlySet<unknown> = new Set(['docker', 'gce', 'gcs']);
 
-function hintFor(value: unknown, allowed: readonly string[] | undefined): string | undefined {
-  if (allowed === undefined || typeof value !== 'string') return undefined;
+function hintFor(
+  value: unknown,
+  issue: z.core.$ZodIssue,
+  allowed: readonly string[] | undefined,
+): string | undefined {
+  const wanted = issue.code === 'invalid_type' ? issue.expected : undefined;
+  if (wanted === 'string' && (typeof value === 'number' || typeof value === 'boolean'))
+    return 'Put it in quotes.';
+  if (typeof value !== 'string') return undefined;
+  if (wanted === 'boolean') return 'Write true or false, without quotes.';
+  if (wanted === 'number' && /^\d/.test(value) && /^must be a (whole )?number/.test(issue.message)) {
+    return 'Write the number alone, without a unit and without quotes.';
+  }
+  if (allowed === undefined) return undefined;
   if (LATER_WORDS.has(value)) return `"${value}" arrives in a later version; use ${allowed.join(' or ')}.`;
   const near = nearest(value, allowed);
   return near === undefined ? undefined : `Did you mean "${near}"?`;
@@ -98,6 +116,11 @@ function hintFor(value: unknown, allowed: readonly string[] | undefined): string
 /** Numbers in zod paths are list positions, symbols do not occur in what was read from text. */
 function pathOf(path: readonly PropertyKey[]): (string | number)[] {
   return path.map((part) => (typeof part === 'symbol' ? String(part) : part));
+}
+
+/** The last key of a path, with the position in its list: `stages[2]`. */
+function ownName(path: Path): Path {
+  return path.slice(typeof path.at(-1) === 'number' ? -2 : -1);
 }
 
 /** `stages[2].name`; the top of a file has no name of its own. */

@@ -23,39 +23,44 @@ export type Locate = (path: Path, part?: 'key' | 'value') => Place;
 /** More than anybody reads at once; a hostile file must not make a hostile answer. */
 const MAX_PROBLEMS = 100;
 
-/** Gathers problems; what comes after the hundredth is only counted. */
+/** Gathers the first hundred problems. */
 export type ProblemList = {
   add(place: Place, problem: Omit<Problem, keyof Place>): void;
-  /** True when another one would only be counted: a reason to stop looking. */
+  /** True when another one would not be kept: a reason to stop looking. */
   full(): boolean;
   found(): Problem[];
 };
 
 export function problemList(): ProblemList {
   const problems: Problem[] = [];
-  let omitted = 0;
+  const full = (): boolean => problems.length >= MAX_PROBLEMS;
   return {
     add: (place, problem) => {
-      if (problems.length < MAX_PROBLEMS) problems.push({ ...place, ...problem });
-      else omitted += 1;
+      if (!full()) problems.push({ ...place, ...problem });
     },
-    full: () => problems.length >= MAX_PROBLEMS,
-    found: () => {
-      const last = problems.at(-1);
-      if (omitted === 0 || last === undefined) return [...problems];
-      const more = `At least ${omitted} more problems; these come first.`;
-      return [...problems, { file: last.file, line: last.line, column: last.column, message: more }];
-    },
+    full,
+    found: () => [...problems],
   };
 }
 
-/** By file, line, column; goldfish.yaml first, then as the alphabet has it. Equal ones (a shared config) once. */
+/**
+ * By file, line, column; goldfish.yaml first, then as the alphabet has it. Equal ones (a config that pipelines share)
+ * stand there once. Of more than a hundred the first are kept, and a last line says so.
+ */
 export function sortProblems(problems: readonly Problem[]): Problem[] {
   const unique = new Map(problems.map((problem) => [JSON.stringify(problem), problem]));
   const rank = (file: string): string => (file === 'goldfish.yaml' ? '' : file);
-  return [...unique.values()].sort(
+  const sorted = [...unique.values()].sort(
     (a, b) => compareText(rank(a.file), rank(b.file)) || a.line - b.line || a.column - b.column,
   );
+  const last = sorted[MAX_PROBLEMS - 1];
+  if (last === undefined) return sorted;
+  const message = 'There may be more problems after this one.';
+  const { file, line, column } = last;
+  return [
+    ...sorted.slice(0, MAX_PROBLEMS),
+    { file, line, column, message, hint: 'Mend these first and validate again.' },
+  ];
 }
 
 function compareText(a: string, b: string): number {

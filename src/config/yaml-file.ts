@@ -46,11 +46,16 @@ export function readYaml(file: string, text: string): YamlFile {
     resolveKnownTags: false,
     // The library compares each key with each; the reader below does it with a set, and says where the first one is.
     uniqueKeys: false,
-    logLevel: 'silent',
   });
   const errors = [...document.errors, ...document.warnings];
   for (const error of onlyTheCause(errors)) {
     problems.add(placeOf(error.pos[0]), syntaxProblem(error.code, error.message));
+  }
+  // Older versions of YAML read the same text as other values: `yes`, dates, merge keys.
+  if (document.directives?.yaml.explicit === true) {
+    const message = 'Files are read as YAML 1.2, whatever they declare.';
+    problems.add(placeOf(0), { message, hint: 'Remove the line that begins with "%YAML".' });
+    return unreadable();
   }
   if (document.errors.length > 0) return unreadable();
   const root = readRoot(document.contents, { placeOf, problems });
@@ -70,21 +75,33 @@ function onlyTheCause(errors: readonly SyntaxError[]): readonly SyntaxError[] {
   return errors.filter((error, index) => error.code !== 'UNEXPECTED_TOKEN' || index === lost);
 }
 
-const SYNTAX_HINTS: Record<string, string> = {
-  TAB_AS_INDENT: 'Indent with spaces, not with tabs.',
-  BAD_INDENT: 'Give all keys of one mapping the same indentation.',
-  MULTIPLE_DOCS: 'Keep one document per file: remove the line "---" in the middle.',
-  NON_STRING_KEY: 'A key is plain text, without a tag.',
-  TAG_RESOLVE_FAILED: 'Remove the tag ("!…") and write a plain value.',
-  MISSING_CHAR: 'Close every bracket and quote, and put ":" and a space after each key.',
-  BLOCK_AS_IMPLICIT_KEY: 'Quote a value that contains ": ".',
-  BAD_SCALAR_START: 'Quote a value that starts with a special character.',
+/** Own words where the library's speak of its options and tokens. */
+const SYNTAX: Record<string, { message?: string; hint: string }> = {
+  RESOURCE_EXHAUSTION: TOO_DEEP,
+  UNEXPECTED_TOKEN: {
+    message: 'This is not valid YAML: this text does not fit here.',
+    hint: 'Look for a quote, bracket or colon too many or too few in front of it.',
+  },
+  NON_STRING_KEY: {
+    message: 'A key must be plain text.',
+    hint: 'Write the key out, without brackets or alias.',
+  },
+  MULTIPLE_DOCS: {
+    message: 'A second document begins here; only one is read.',
+    hint: 'Remove the line "---".',
+  },
+  TAG_RESOLVE_FAILED: {
+    message: 'Tags ("!…") are not supported.',
+    hint: 'Remove the tag and write a plain value.',
+  },
+  TAB_AS_INDENT: { hint: 'Indent with spaces, not with tabs.' },
+  BAD_INDENT: { hint: 'Give all keys of one mapping the same indentation, and close every bracket.' },
+  MISSING_CHAR: { hint: 'Close every bracket and quote, and put ":" and a space after each key.' },
+  BLOCK_AS_IMPLICIT_KEY: { hint: 'Quote a value that contains ": ".' },
+  BAD_SCALAR_START: { hint: 'Quote a value that starts with a special character.' },
 };
 
-function syntaxProblem(code: string, message: string): Omit<Problem, keyof Place> {
-  if (code === 'RESOURCE_EXHAUSTION') return TOO_DEEP;
-  const hint = SYNTAX_HINTS[code] ?? 'Check indentation, colons and quotes at this place.';
-  if (code === 'UNEXPECTED_TOKEN')
-    return { message: 'This is not valid YAML: this text does not fit here.', hint };
-  return { message: `This is not valid YAML: ${clip(message, 160).replace(/\.$/, '')}.`, hint };
+function syntaxProblem(code: string, text: string): Omit<Problem, keyof Place> {
+  const { message, hint } = SYNTAX[code] ?? { hint: 'Check indentation, colons and quotes at this place.' };
+  return { message: message ?? `This is not valid YAML: ${clip(text, 160).replace(/\.$/, '')}.`, hint };
 }

@@ -68,7 +68,11 @@ function readNode(reading: Reading, node: ParsedNode | null, at: At): YamlNode {
 /** The value of the anchor, standing where the alias stands. */
 function readAlias(reading: Reading, alias: Alias.Parsed, at: At): YamlNode {
   const target = reading.anchors.get(alias.source);
-  if (target === undefined) return leaf(at, at.fallback, null);
+  if (target === undefined) {
+    const message = `There is no anchor "&${clip(alias.source)}" before this alias.`;
+    reading.problems.add(reading.placeOf(at.fallback), { message, hint: 'Write the value out.' });
+    return leaf(at, at.fallback, null);
+  }
   return { ...readNode(reading, target, { ...at, depth: at.depth + 1 }), offset: at.fallback };
 }
 
@@ -96,10 +100,10 @@ function readKey(
 ): string | undefined {
   const place = reading.placeOf(pair.key.range[0]);
   const key = isScalar(pair.key) ? pair.key.value : undefined;
-  if (typeof key !== 'string') {
+  if (typeof key !== 'string' || key === '') {
     reading.problems.add(place, {
       message: 'A key must be plain text.',
-      hint: 'Write the key out, without an alias.',
+      hint: 'Write the key out, without brackets or alias.',
     });
     return undefined;
   }

@@ -100,7 +100,7 @@ function checkCycles({ locate, problems }: Wiring, stages: ReadonlyMap<string, S
 /** `python -m modules.<name>` runs modules/<name>.py, or modules/<name>/__main__.py. */
 function checkModule({ locate, problems, paths }: Wiring, stage: StageDraft): void {
   const named = stage.command?.[0] === 'python' && stage.command[1] === '-m' ? stage.command[2] : undefined;
-  const module = stage.command === undefined ? `modules.${stage.name ?? ''}` : named;
+  const module = stage.commandGiven ? named : `modules.${stage.name ?? ''}`;
   if (stage.name === undefined || module === undefined || !/^modules\.[^.]/.test(module)) return;
   const base = module.replaceAll('.', '/');
   if (paths.includes(`${base}.py`) || paths.includes(`${base}/__main__.py`)) return;
@@ -108,8 +108,8 @@ function checkModule({ locate, problems, paths }: Wiring, stage: StageDraft): vo
     `${base}.py`,
     paths.filter((path) => /^modules\/[^/]+\.py$/.test(path)),
   );
-  const instead = near === undefined ? 'or give the stage a command' : `or rename ${near}`;
-  problems.add(locate([...stage.at, stage.command === undefined ? 'name' : 'command']), {
+  const instead = near === undefined ? 'or give the stage another command' : `or rename ${near}`;
+  problems.add(locate([...stage.at, stage.commandGiven ? 'command' : 'name']), {
     message: `The module ${clip(base)}.py is missing.`,
     hint: `Write ${clip(base)}.py, ${instead}.`,
   });

@@ -26,7 +26,9 @@ export type StageDraft = {
   at: Path;
   name: string | undefined;
   description: string | null;
+  /** Undefined where it is left out, or where it could not be read. */
   command: string[] | undefined;
+  commandGiven: boolean;
   inputs: InputDraft[];
   /** Undefined where an output's type could not be read. */
   outputs: Map<string, SignalType | undefined>;
@@ -88,6 +90,7 @@ function readStage(reading: Reading, value: Json, at: Path): StageDraft {
     name: nameIn(stage),
     description: textIn(stage, 'description'),
     command: stageSchema.shape.command.safeParse(stage['command']).data,
+    commandGiven: stage['command'] !== undefined,
     inputs: readInputs(reading, stage['inputs'], [...at, 'inputs']),
     outputs,
     outputsKnown: stageSchema.shape.outputs.safeParse(stage['outputs']).success,
