@@ -1,8 +1,8 @@
 import { Console } from 'node:console';
-import { readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { Writable } from 'node:stream';
 import { inspect } from 'node:util';
-import { assetPath } from '../core/assets.ts';
+import { GOLDFISH_VERSION } from '../core/version.ts';
 import type { ToolHost } from '../tools/host.ts';
 import type { Toolset } from '../tools/toolsets.ts';
 import { createServer } from './server.ts';
@@ -25,7 +25,7 @@ const ABORT_MS = 400;
 export async function serveStdio(options: StdioOptions): Promise<never> {
   const output = takeStdout();
   const host = lazyHost(options, () => server.sendToolListChanged());
-  const { server, pending, idle } = createServer({ version: packageVersion(), loadHost: host.load });
+  const { server, pending, idle } = createServer({ version: GOLDFISH_VERSION, loadHost: host.load });
   const transport = createStdioTransport(process.stdin, output);
   const stopped = stopSignal();
   process.on('unhandledRejection', (error) => {
@@ -66,14 +66,16 @@ function takeStdout(): Writable {
 function lazyHost(options: StdioOptions, onToolsChanged: () => Promise<void>) {
   let loading: Promise<ToolHost> | undefined;
   const load = (): Promise<ToolHost> => {
-    loading ??= import('../tools/host.ts').then(({ createToolHost }) =>
-      createToolHost({
+    loading ??= import('../tools/host.ts').then(({ createToolHost }) => {
+      // Clients kill servers more often than they let them end, which is when Node would write its cache.
+      flushCompileCache();
+      return createToolHost({
         ...options,
         onToolsChanged: () => {
           onToolsChanged().catch(() => undefined);
         },
-      }),
-    );
+      });
+    });
     return loading;
   };
   return {
@@ -98,9 +100,4 @@ async function withDeadline(work: Promise<unknown>, ms: number): Promise<void> {
   });
   await Promise.race([work.catch(() => undefined), deadline]);
   clearTimeout(timer);
-}
-
-function packageVersion(): string {
-  const { version } = JSON.parse(readFileSync(assetPath('package.json'), 'utf8')) as { version: string };
-  return version;
 }

@@ -30,13 +30,14 @@ export type ToolHostOptions = {
 
 export function createToolHost(options: ToolHostOptions): ToolHost {
   const { startFolder, named } = options;
+  const watches: NodeJS.Timeout[] = [];
   const session: Session = createSession({
     startFolder,
     clock: systemClock,
     ids: systemIds,
     log: sessionLog(() => session.opened()),
     findProject: (start) => findProject({ start, ...(named ? { project: start } : {}) }),
-    openContext: (root) => openContext({ root }),
+    openContext: (root) => openForServing(root, watches),
     ...(options.onToolsChanged ? { onProjectCreated: options.onToolsChanged } : {}),
   });
   const offered = async () => {
@@ -50,8 +51,30 @@ export function createToolHost(options: ToolHostOptions): ToolHost {
       return tools.filter((tool) => !hasProject || tool.name !== INITIALIZE_PROJECT).map(listTool);
     },
     call: async (request, call) => callTool(session, await offered(), request, call),
-    close: () => session.close(),
+    close: () => {
+      for (const watch of watches) clearInterval(watch);
+      return session.close();
+    },
   };
+}
+
+/** How often a running server looks whether work is left and nobody advances it. */
+const WATCH_MS = 10_000;
+
+/** Opens the project and keeps an eye on its supervisor for as long as this process serves. */
+async function openForServing(root: string, watches: NodeJS.Timeout[]): Promise<ServerContext> {
+  const context = await openContext({ root, role: 'server' });
+  const look = (): void => {
+    context.ensureSupervisor().catch((error: unknown) => {
+      context.log.error({ err: error }, 'the supervisor could not be looked after');
+    });
+  };
+  look();
+  const watch = setInterval(look, WATCH_MS);
+  // The watch must not keep a process alive whose client has gone.
+  watch.unref();
+  watches.push(watch);
+  return context;
 }
 
 /** A project that cannot be opened must not hide the tools that tell why. */

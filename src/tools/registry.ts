@@ -1,5 +1,27 @@
+import { cancel } from './cancel.ts';
+import { compare } from './compare.ts';
 import type { Tool } from './define-tool.ts';
+import { inspectRun } from './inspect-run.ts';
+import { listRuns } from './list-runs.ts';
+import { logs } from './logs.ts';
+import { metrics } from './metrics.ts';
 import { initializeProject } from './project.ts';
+import { run } from './run.ts';
+import { status } from './status.ts';
+import { validate } from './validate.ts';
+import { wait } from './wait.ts';
 
 /** Every tool there is, in the order clients show them. */
-export const ALL_TOOLS: readonly Tool[] = [initializeProject];
+export const ALL_TOOLS: readonly Tool[] = [
+  initializeProject,
+  status,
+  validate,
+  run,
+  listRuns,
+  inspectRun,
+  logs,
+  wait,
+  cancel,
+  metrics,
+  compare,
+];

@@ -1,0 +1,234 @@
+import { z } from 'zod';
+import type { ServerContext } from '../context.ts';
+import { CAUSES } from '../core/causes.ts';
+import { isTerminal } from '../core/run-lifecycle.ts';
+import type { RunDetails } from '../runs/runs.ts';
+import { defineTool } from './define-tool.ts';
+import { answer, nextCall, runId } from './fields.ts';
+import {
+  failureShape,
+  metricShape,
+  runRow,
+  stateText,
+  toFailure,
+  toInput,
+  toMetrics,
+  tookText,
+  toRunRow,
+} from './run-rows.ts';
+import { callText, lines, type TextKit } from './text.ts';
+
+const INCLUDES = ['config', 'inputs', 'outputs', 'metrics', 'events', 'attempts', 'debug'] as const;
+/** Metrics shown where they were not asked for. */
+const DEFAULT_METRICS = 12;
+
+const output = answer({
+  ...runRow.omit({ metric: true }).shape,
+  sentence: z.string().nullable().describe('What the cause means'),
+  reason: z.string().nullable(),
+  exit_code: z.int().nullable(),
+  signal: z.string().nullable(),
+  progress: z.number().nullable(),
+  progress_message: z.string().nullable().describe('Untrusted: said by the program'),
+  failure: failureShape.nullable(),
+  blocked_by: z.string().nullable().describe('Why a waiting run waits'),
+  backend: z.string(),
+  profile: z.string(),
+  cached_from: z.string().nullable(),
+  cache_reason: z.string().nullable(),
+  outputs: z.array(
+    z.object({
+      name: z.string(),
+      type: z.string(),
+      path: z.string().describe('Read only'),
+      size: z.int(),
+      hash: z.string(),
+    }),
+  ),
+  metrics: z.record(z.string(), metricShape),
+  metrics_omitted: z.int().describe('Shown with include: ["metrics"]'),
+  command: z.array(z.string()),
+  config: z.record(z.string(), z.unknown()),
+  environment_names: z.array(z.string()),
+  inputs: z.array(
+    z.object({
+      name: z.string(),
+      type: z.string(),
+      from_run: z.string().nullable(),
+      signal: z.string().nullable(),
+      hash: z.string().nullable(),
+      stale: z.boolean(),
+    }),
+  ),
+  events: z.array(
+    z.object({
+      event: z.string(),
+      from: z.string().nullable(),
+      to: z.string(),
+      source: z.string(),
+      attempt: z.int(),
+      at: z.string(),
+    }),
+  ),
+  attempts: z.array(
+    z.object({
+      attempt: z.int(),
+      cause: z.string().nullable(),
+      exit_code: z.int().nullable(),
+      signal: z.string().nullable(),
+      launched_at: z.string().nullable(),
+      started_at: z.string().nullable(),
+      ended_at: z.string().nullable(),
+    }),
+  ),
+  debug: z.record(z.string(), z.unknown()),
+  next: nextCall(),
+});
+type Output = z.input<typeof output>;
+
+export const inspectRun = defineTool({
+  name: 'inspect_run',
+  title: 'Inspect a run',
+  description:
+    'One run in full: state, cause, exit code, progress, timings, outputs, metrics, and of a failed run the error, the tail of its log and what to do next.',
+  toolset: 'core',
+  annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
+  input: z.strictObject({
+    run_id: runId,
+    include: z.array(z.enum(INCLUDES)).max(INCLUDES.length).optional().describe('Further parts'),
+  }),
+  output,
+  handler: (ctx, input) => {
+    const details = ctx.runs.inspect(input.run_id);
+    return describe(ctx, details, new Set(input.include ?? []));
+  },
+  render,
+});
+
+function describe(ctx: ServerContext, details: RunDetails, include: ReadonlySet<string>): Output {
+  const { run, pipelineRun, metrics } = details;
+  const { metric: _, ...row } = toRunRow(run, null);
+  const shown = include.has('metrics') ? metrics : metrics.slice(0, DEFAULT_METRICS);
+  return {
+    ...row,
+    sentence: run.cause === null ? null : CAUSES[run.cause].sentence,
+    reason: pipelineRun?.reason ?? null,
+    exit_code: run.exitCode,
+    signal: run.signal,
+    progress: run.progress,
+    progress_message: run.progressMessage,
+    failure: toFailure(run),
+    blocked_by: details.blockedBy,
+    backend: run.backend,
+    profile: run.profile,
+    cached_from: run.cause === 'cached' ? run.cachedFrom : null,
+    cache_reason: run.cacheReason,
+    outputs: details.outputs.map(({ name, type, size, hash, storageLocation }) => {
+      const path = ctx.storage.localPath(storageLocation);
+      return { name, type, size, hash, path: path === undefined ? storageLocation : ctx.layout.shown(path) };
+    }),
+    metrics: toMetrics(shown),
+    ...(shown.length < metrics.length ? { metrics_omitted: metrics.length - shown.length } : {}),
+    ...(include.has('config') ? configPart(details) : {}),
+    ...(include.has('inputs') ? { inputs: details.inputs.map(toInput) } : {}),
+    ...(include.has('events') ? { events: eventsPart(details) } : {}),
+    ...(include.has('attempts') ? { attempts: attemptsPart(details) } : {}),
+    ...(include.has('debug') ? { debug: debugPart(details) } : {}),
+    next: nextOf(details),
+  };
+}
+
+function configPart({ run }: RunDetails) {
+  const { command, config, environment } = run.plan;
+  // Values of the environment may be secrets one day; names are enough to compare.
+  return { command, config, environment_names: Object.keys(environment).sort() };
+}
+
+function eventsPart({ events }: RunDetails) {
+  return events.map(({ event, fromState, toState, source, attempt, createdAt }) => ({
+    event,
+    from: fromState,
+    to: toState,
+    source,
+    attempt,
+    at: createdAt,
+  }));
+}
+
+function attemptsPart({ attempts }: RunDetails) {
+  return attempts.map((attempt) => ({
+    attempt: attempt.attempt,
+    cause: attempt.cause,
+    exit_code: attempt.exitCode,
+    signal: attempt.signal,
+    launched_at: attempt.launchedAt,
+    started_at: attempt.startedAt,
+    ended_at: attempt.endedAt,
+  }));
+}
+
+/** What only people who debug Goldfish itself need: raw states and keys. */
+function debugPart({ run, pipelineRun, attempts }: RunDetails) {
+  return {
+    cache_key: run.cacheKey,
+    submission_key: pipelineRun?.submissionKey ?? null,
+    goldfish_version: pipelineRun?.goldfishVersion ?? null,
+    code_hash: run.plan.codeHash,
+    environment_key: run.plan.environmentKey,
+    attempts: attempts.map(({ externalId, rawState, handle, result }) => ({
+      external_id: externalId,
+      raw_state: rawState,
+      handle,
+      result,
+    })),
+  };
+}
+
+function nextOf(details: RunDetails) {
+  const { run } = details;
+  const failure = toFailure(run);
+  if (failure) return failure.next;
+  if (!isTerminal(run.state)) return { tool: 'wait', arguments: { targets: [run.id] } };
+  return { tool: 'list_runs', arguments: { pipeline_run_id: run.pipelineRunId } };
+}
+
+function render(run: z.output<typeof output>, kit: TextKit): string {
+  const state = stateText({ state: run.state ?? '', cause: run.cause ?? null });
+  const code =
+    run.exit_code === null ? run.signal && ` by ${run.signal}` : ` with exit code ${run.exit_code}`;
+  const took = tookText(run);
+  return lines(
+    `${run.run_id}: ${run.stage} of ${run.workspace}@${run.version} is ${state}${run.cause === 'exit_nonzero' ? code : ''}${took && ` after ${took}`}.`,
+    run.cause !== 'success' && run.sentence,
+    run.cached && `Reused from ${run.cached_from}: ${run.cache_reason}.`,
+    run.blocked_by && `It waits for ${run.blocked_by}.`,
+    typeof run.progress === 'number' && `progress: ${Math.round(run.progress * 100)} %`,
+    run.failure && renderFailure(run.failure, kit),
+    (run.outputs ?? []).length > 0 &&
+      kit.table(
+        (run.outputs ?? []).map((item) => [item.name, item.type, item.size, item.path]),
+        ['output', 'type', 'bytes', 'path'],
+      ),
+    Object.keys(run.metrics ?? {}).length > 0 &&
+      kit.table(
+        Object.entries(run.metrics ?? {}).map(([name, metric]) => [
+          name,
+          metric.last,
+          metric.min,
+          metric.max,
+        ]),
+        ['metric', 'last', 'min', 'max'],
+      ),
+    run.next && `next: ${callText(run.next)}`,
+  );
+}
+
+function renderFailure(failure: z.output<typeof failureShape>, kit: TextKit): string {
+  const retry = failure.retry_safe
+    ? 'repeating it unchanged is safe'
+    : 'repeating it unchanged will fail again';
+  return lines(
+    `error (${failure.class}; ${retry}): ${failure.message}`,
+    failure.log_tail.length > 0 && kit.untrusted(failure.log_tail),
+  );
+}

@@ -1,0 +1,127 @@
+import { z } from 'zod';
+import { CAUSES } from '../core/causes.ts';
+import { formatVersion } from '../core/names.ts';
+import type { MetricSummary, RunInput, StageRun, StoredOutput } from '../core/rows.ts';
+
+/** The shapes of runs in results, and how rows become them. SPEC 3.1 fixes the names. */
+
+export const runRow = z.object({
+  run_id: z.string(),
+  pipeline_run_id: z.string(),
+  workspace: z.string(),
+  version: z.string(),
+  stage: z.string(),
+  state: z.string(),
+  cause: z.string().nullable(),
+  attempt: z.int(),
+  cached: z.boolean(),
+  created_at: z.string(),
+  started_at: z.string().nullable(),
+  ended_at: z.string().nullable(),
+  metric: z
+    .object({ name: z.string(), value: z.union([z.number(), z.string()]) })
+    .nullable()
+    .describe('Last value of one logged metric'),
+});
+export type RunRow = z.infer<typeof runRow>;
+
+export const failureShape = z.object({
+  class: z.string(),
+  message: z.string(),
+  first_error_line: z.string().nullable().describe('Untrusted: printed by the program'),
+  log_cursor: z.string().nullable(),
+  log_tail: z.array(z.string()).describe('Untrusted: printed by the program'),
+  retry_safe: z.boolean(),
+  next: z.object({ tool: z.string(), arguments: z.record(z.string(), z.unknown()) }),
+});
+export type FailureShape = z.infer<typeof failureShape>;
+
+export const metricShape = z.object({
+  last: z.union([z.number(), z.string()]),
+  min: z.number().nullable(),
+  max: z.number().nullable(),
+  count: z.int(),
+});
+
+export function toRunRow(run: StageRun, metric: MetricSummary | null): RunRow {
+  return {
+    run_id: run.id,
+    pipeline_run_id: run.pipelineRunId,
+    workspace: run.workspace,
+    version: formatVersion(run.version),
+    stage: run.stage,
+    state: run.state,
+    cause: run.cause,
+    attempt: run.attempt,
+    cached: run.cause === 'cached',
+    created_at: run.createdAt,
+    started_at: run.startedAt,
+    ended_at: run.endedAt,
+    metric: metric && { name: metric.name, value: showMetric(metric.last) },
+  };
+}
+
+export function toMetrics(summaries: readonly MetricSummary[]): Record<string, z.infer<typeof metricShape>> {
+  return Object.fromEntries(
+    summaries.map(({ name, last, min, max, count }) => [name, { last: showMetric(last), min, max, count }]),
+  );
+}
+
+/** JSON has no NaN (which the store keeps as null) and no infinities. */
+export function showMetric(value: number | null): number | string {
+  if (value === null) return 'NaN';
+  return Number.isFinite(value) ? value : value > 0 ? 'Infinity' : '-Infinity';
+}
+
+/** What an agent needs to act on a run that ended badly; null for one that did not. */
+export function toFailure(run: StageRun): FailureShape | null {
+  const { failure, cause } = run;
+  if (failure === null || cause === null) return null;
+  const where = failure.logCursor === null ? { tail: 50 } : { cursor: failure.logCursor };
+  return {
+    class: failure.class,
+    message: run.errorMessage ?? CAUSES[cause].sentence,
+    first_error_line: failure.firstErrorLine,
+    log_cursor: failure.logCursor,
+    log_tail: failure.logTail,
+    retry_safe: failure.retrySafe,
+    next: { tool: 'logs', arguments: { run_id: run.id, ...where } },
+  };
+}
+
+export function toOutput(output: StoredOutput) {
+  return {
+    name: output.name,
+    type: output.type,
+    kind: output.kind,
+    path: output.storageLocation,
+    size: output.size,
+    hash: output.hash,
+  };
+}
+
+export function toInput(input: RunInput) {
+  return {
+    name: input.name,
+    type: input.type,
+    from_run: input.fromRunId,
+    signal: input.fromSignal,
+    hash: input.hash,
+    stale: input.stale,
+  };
+}
+
+/** `completed (cached)`: the state, and the cause where it says more. */
+export function stateText(run: { state: string; cause: string | null }): string {
+  return run.cause === null || run.cause === 'success' ? run.state : `${run.state} (${run.cause})`;
+}
+
+/** Seconds between two ISO times, as people read them. */
+export function tookText(run: {
+  started_at?: string | null | undefined;
+  ended_at?: string | null | undefined;
+}): string {
+  if (!run.started_at || !run.ended_at) return '';
+  const seconds = (Date.parse(run.ended_at) - Date.parse(run.started_at)) / 1000;
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds)} s`;
+}

@@ -1,0 +1,223 @@
+import { z } from 'zod';
+import type { ServerContext } from '../context.ts';
+import { formatVersion } from '../core/names.ts';
+import { recentAudit } from '../store/audit.ts';
+import { countProject, listActiveRuns, listBadEnds } from '../store/overview.ts';
+import { defineOpenTool } from './define-tool.ts';
+import { answer, nextCall, SCHEMA_VERSION } from './fields.ts';
+import { partReader } from './parts.ts';
+import { projectNotFound } from './session.ts';
+import { callText, count, lines, type TextKit } from './text.ts';
+
+/** How many of each are shown; the counts tell of the rest. */
+const SHOWN = { active: 6, attention: 4, actions: 4 };
+/** Goals and reasons are cut to this. */
+const SHORT = 80;
+
+const attentionRow = z.object({ message: z.string(), call: nextCall() });
+
+const output = answer({
+  schema_version: z.int(),
+  project: z.object({ name: z.string(), goldfish_version: z.string() }).nullable(),
+  backend: z.object({ name: z.string(), why: z.string() }),
+  slots: z.array(
+    z.object({
+      slot: z.string(),
+      path: z.string(),
+      workspace: z.string().nullable(),
+      goal: z.string().optional(),
+      version: z.string().optional(),
+      dirty: z.boolean().optional().describe('Edited since that version'),
+    }),
+  ),
+  active_runs: z.array(
+    z.object({
+      run_id: z.string(),
+      pipeline_run_id: z.string(),
+      workspace: z.string(),
+      stage: z.string(),
+      state: z.string(),
+    }),
+  ),
+  attention: z.array(attentionRow).describe('What needs a decision, with the call that resolves it'),
+  recent_actions: z.array(
+    z.object({
+      tool: z.string(),
+      workspace: z.string().nullable(),
+      reason: z.string().nullable(),
+      outcome: z.string(),
+      at: z.string(),
+    }),
+  ),
+  counts: z.object({
+    workspaces: z.int(),
+    versions: z.int(),
+    runs: z.int(),
+    active_runs: z.int(),
+  }),
+  config: z
+    .array(z.object({ key: z.string(), value: z.unknown(), origin: z.string() }))
+    .describe('With include'),
+  next: nextCall(),
+  errors: z.array(z.object({ component: z.string(), message: z.string() })),
+});
+type Output = z.input<typeof output>;
+
+export const status = defineOpenTool({
+  name: 'status',
+  title: 'Project status',
+  description:
+    'Where things stand: slots and what is mounted, active runs, what needs a decision and the call that resolves it, recent actions, counts. Call it first, and whenever you have lost the thread.',
+  toolset: 'core',
+  annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
+  input: z.strictObject({
+    include: z
+      .array(z.enum(['config']))
+      .max(1)
+      .optional()
+      .describe('Further parts'),
+  }),
+  output,
+  handler: async (session, input) => {
+    if ((await session.findRoot()) === undefined) throw projectNotFound();
+    const parts = partReader(session.log);
+    const ctx = await parts.read('project', () => session.context());
+    if (ctx === undefined) return unopened(parts.errors);
+    return describe(ctx, { parts, withConfig: input.include?.includes('config') ?? false });
+  },
+  render,
+});
+
+/** Even a project that cannot be opened has a status: what is wrong, and the call that shows it all. */
+function unopened(errors: Output['errors']): Output {
+  const call = { tool: 'validate', arguments: {} };
+  const attention = [{ message: 'The project cannot be opened.', call }];
+  return { schema_version: SCHEMA_VERSION, project: null, attention, errors, next: call };
+}
+
+async function describe(
+  ctx: ServerContext,
+  options: { parts: ReturnType<typeof partReader>; withConfig: boolean },
+): Promise<Output> {
+  const { read, errors } = options.parts;
+  const slots = (await read('slots', () => slotRows(ctx))) ?? [];
+  const active = (await read('active_runs', () => listActiveRuns(ctx.db, SHOWN.active))) ?? [];
+  const counts = await read('counts', () => countProject(ctx.db));
+  const backend = await read('backend', () => ctx.backends.choose(ctx.config.defaults.backend));
+  const attention = (await read('attention', () => attentionRows(ctx))) ?? [];
+  const actions = (await read('recent_actions', () => recentAudit(ctx.db, SHOWN.actions))) ?? [];
+  return {
+    schema_version: SCHEMA_VERSION,
+    project: { name: ctx.config.projectName, goldfish_version: ctx.goldfishVersion },
+    ...(backend ? { backend } : {}),
+    slots,
+    active_runs: active.map(({ runId, pipelineRunId, workspace, stage, state }) => ({
+      run_id: runId,
+      pipeline_run_id: pipelineRunId,
+      workspace,
+      stage,
+      state,
+    })),
+    attention,
+    recent_actions: actions.map((row) => ({
+      tool: row.operation,
+      workspace: row.workspace,
+      reason: row.reason === null ? null : short(row.reason),
+      outcome: row.outcome,
+      at: row.createdAt,
+    })),
+    ...(counts
+      ? {
+          counts: {
+            workspaces: counts.workspaces,
+            versions: counts.versions,
+            runs: counts.runs,
+            active_runs: counts.activeRuns,
+          },
+        }
+      : {}),
+    ...(options.withConfig ? { config: ctx.settings } : {}),
+    next: nextOf({ slots, active, workspaces: counts?.workspaces ?? 0, attention }),
+    errors,
+  };
+}
+
+async function slotRows(ctx: ServerContext): Promise<NonNullable<Output['slots']>> {
+  const rows = ctx.workspaces.slots().map(async (slot) => {
+    const path = ctx.layout.shown(ctx.layout.slot(slot.name));
+    if (slot.workspace === null) return { slot: slot.name, path, workspace: null };
+    const { name, goal, newest } = ctx.workspaces.get(slot.workspace);
+    const dirty = await ctx.workspaces.dirty(slot.name);
+    const version = formatVersion(newest);
+    return { slot: slot.name, path, workspace: name, goal: short(goal), version, dirty };
+  });
+  return Promise.all(rows);
+}
+
+function attentionRows(ctx: ServerContext): z.input<typeof attentionRow>[] {
+  return listBadEnds(ctx.db, SHOWN.attention).map((bad) => ({
+    message: `${bad.workspace}: ${bad.stage} ${bad.state} (${bad.cause}) in the newest pipeline run`,
+    call: { tool: 'inspect_run', arguments: { run_id: bad.runId } },
+  }));
+}
+
+type Situation = {
+  slots: readonly { slot: string; workspace: string | null }[];
+  active: readonly { pipelineRunId: string }[];
+  workspaces: number;
+  attention: readonly z.input<typeof attentionRow>[];
+};
+
+function nextOf({ slots, active, workspaces, attention }: Situation) {
+  if (active[0]) return { tool: 'wait', arguments: { targets: [active[0].pipelineRunId] } };
+  if (attention[0]) return attention[0].call;
+  const mounted = slots.find((slot) => slot.workspace !== null)?.workspace;
+  if (mounted) return { tool: 'run', arguments: { workspace: mounted, reason: '…', dry_run: true } };
+  if (workspaces > 0) return { tool: 'list_workspaces', arguments: {} };
+  return { tool: 'create_workspace', arguments: { name: 'baseline', goal: '…', reason: '…' } };
+}
+
+function short(text: string): string {
+  const flat = text.replaceAll(/\s+/g, ' ');
+  return flat.length <= SHORT ? flat : `${flat.slice(0, SHORT - 1).toWellFormed()}…`;
+}
+
+function render(result: z.output<typeof output>, kit: TextKit): string {
+  const { counts } = result;
+  return lines(
+    result.project ? `Project ${result.project.name}` : 'The project cannot be opened.',
+    counts &&
+      `${count(counts.workspaces, 'workspace')}, ${count(counts.versions, 'version')}, ${count(counts.runs, 'run')}, ${counts.active_runs} active.`,
+    result.backend && `backend: ${result.backend.name} (${result.backend.why})`,
+    (result.slots ?? []).length > 0 &&
+      kit.table(
+        (result.slots ?? []).map((row) => [
+          row.path,
+          row.workspace ?? '(empty)',
+          row.version,
+          row.dirty ? 'edited' : '',
+          row.goal,
+        ]),
+        ['slot', 'workspace', 'version', 'files', 'goal'],
+      ),
+    (result.active_runs ?? []).length > 0 &&
+      kit.table(
+        (result.active_runs ?? []).map((row) => [
+          row.run_id,
+          row.pipeline_run_id,
+          row.workspace,
+          row.stage,
+          row.state,
+        ]),
+        ['active run', 'pipeline run', 'workspace', 'stage', 'state'],
+      ),
+    ...(result.attention ?? []).map((row) => `attention: ${row.message} → ${callText(row.call)}`),
+    ...(result.recent_actions ?? []).map(
+      (row) =>
+        `${row.at} ${row.tool}${row.workspace ? ` ${row.workspace}` : ''}: ${row.outcome}${row.reason ? `, ${row.reason}` : ''}`,
+    ),
+    ...(result.config ?? []).map((row) => `${row.key}: ${JSON.stringify(row.value)} (${row.origin})`),
+    ...(result.errors ?? []).map((row) => `not read: ${row.component}: ${row.message}`),
+    result.next && `next: ${callText(result.next)}`,
+  );
+}
