@@ -5,19 +5,17 @@ import type { Logger } from '../core/logger.ts';
 /** A log file of JSON lines, readable by its owner only. The library is imported with the first line that is written. */
 export async function createLogger(file: string): Promise<Logger> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  let logger: Promise<Logger> | undefined;
-  const open = async (): Promise<Logger> => {
+  let opening: Promise<{ logger: Logger }> | undefined;
+  const open = async (): Promise<{ logger: Logger }> => {
     const { destination, pino, stdTimeFunctions } = await import('pino');
-    return pino(
-      { base: { pid: process.pid }, timestamp: stdTimeFunctions.isoTime },
-      destination({ dest: file, append: true, mode: 0o600, sync: true }),
-    );
+    const target = destination({ dest: file, append: true, mode: 0o600, sync: true });
+    return { logger: pino({ base: { pid: process.pid }, timestamp: stdTimeFunctions.isoTime }, target) };
   };
   const at =
     (level: keyof Logger) =>
     (fields: Record<string, unknown>, message: string): void => {
-      logger ??= open();
-      logger.then((target) => target[level](fields, message)).catch(() => undefined);
+      opening ??= open();
+      opening.then(({ logger }) => logger[level](fields, message)).catch(() => undefined);
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
