@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import type { RunBackend } from './backends/port.ts';
 import type { Config } from './config/config.ts';
+import { hostEnvironment, runtimeDir } from './config/host.ts';
 import { loadConfig, type Setting } from './config/load-config.ts';
-import { runtimeDir } from './config/runtime-dir.ts';
 import { assetPath } from './core/assets.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { GoldfishError } from './core/errors.ts';
@@ -122,7 +122,14 @@ function createBackends(parts: { config: Config; layout: Layout; clock: Clock })
   const { config, layout, clock } = parts;
   const made = new Map<string, Promise<RunBackend>>();
   const adapter = () => import('./backends/process/process-backend.ts');
-  const options = { layout, clock, ...config.process, sdkDir: assetPath('sdk/python') };
+  const options = {
+    layout,
+    clock,
+    sandbox: config.process.sandbox,
+    python: config.process.python,
+    sdkDir: assetPath('sdk/python'),
+    hostEnvironment: hostEnvironment(),
+  };
   const get = (name: string): Promise<RunBackend> => {
     if (!names.includes(name)) throw unknownBackend(name);
     const known = made.get(name);

@@ -1,4 +1,4 @@
-import { type LogLine, type LogStream, readLog, tailLog } from '../backends/log-segments.ts';
+import { type LogLine, type LogStream, readLog, readLogTail } from '../backends/log-segments.ts';
 import { GoldfishError } from '../core/errors.ts';
 import type { StageRun } from '../core/rows.ts';
 import { isTerminal } from '../core/run-lifecycle.ts';
@@ -29,6 +29,8 @@ export type LogsPage = {
   more: boolean;
   /** Nothing will be added any more. */
   complete: boolean;
+  /** Bytes of a flood that were dropped before the first line here. */
+  gap: { from: number; to: number } | null;
 };
 
 /** Lines of a run over all its attempts. A cursor never skips or repeats a line. */
@@ -46,11 +48,9 @@ export async function readRunLogs(
   // Read before the lines, so that "complete" is never said of lines that came in between.
   const over = isTerminal(run.state);
   if (request.cursor === undefined && request.tail !== undefined) {
-    const dir = folder(run.attempt);
-    const lines = await tailLog({ dir, lines: request.tail, ...filter });
-    const end = await readLog({ dir, cursor: Number.MAX_SAFE_INTEGER, limitLines: 1 });
-    const cursor = formatLogCursor({ attempt: run.attempt, offset: end.nextOffset });
-    return { runId: run.id, lines, cursor, more: false, complete: over };
+    const tail = await readLogTail({ dir: folder(run.attempt), lines: request.tail, ...filter });
+    const cursor = formatLogCursor({ attempt: run.attempt, offset: tail.nextOffset });
+    return { runId: run.id, lines: tail.lines, cursor, more: false, complete: over, gap: null };
   }
   let at = request.cursor === undefined ? { attempt: 1, offset: 0 } : requireCursor(request.cursor, run);
   for (;;) {
@@ -64,7 +64,8 @@ export async function readRunLogs(
     if (!finished) {
       const cursor = formatLogCursor({ attempt: at.attempt, offset: page.nextOffset });
       const more = page.more || at.attempt < run.attempt;
-      return { runId: run.id, lines: page.lines, cursor, more, complete: over && !more };
+      const { lines, gap = null } = page;
+      return { runId: run.id, lines, cursor, more, complete: over && !more, gap };
     }
     at = { attempt: at.attempt + 1, offset: 0 };
   }
