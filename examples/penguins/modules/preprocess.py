@@ -27,7 +27,11 @@ def main() -> None:
     whole = [(row, penguin) for row, penguin in enumerate(penguins) if all(penguin.values())]
 
     split = [
-        {"row": row, "species": penguin["species"], "part": part_of(row, config["seed"], config["holdout_fraction"])}
+        {
+            "row": row,
+            "species": penguin["species"],
+            "part": part_of(row, config["seed"], config["holdout_fraction"]),
+        }
         for row, penguin in whole
     ]
     table = [[float(penguin[column]) for column in columns] for _, penguin in whole]

@@ -13,7 +13,11 @@ def main() -> None:
     features = goldfish.load_input("features", plain=True)
     points, species = load_part(features, goldfish.load_input("split", plain=True), "train")
     classes = sorted(set(species))
-    model = {"kind": "logistic", "classes": classes, "weights": [[0.0] * (len(points[0]) + 1) for _ in classes]}
+    model = {
+        "kind": "logistic",
+        "classes": classes,
+        "weights": [[0.0] * (len(points[0]) + 1) for _ in classes],
+    }
 
     for epoch in range(1, epochs + 1):
         loss, gradient = slope(model, points, species)
@@ -28,7 +32,9 @@ def main() -> None:
     goldfish.save_output("model", model)
     trained = accuracy([predict(model, point) for point in points], species)
     goldfish.log_metric("train_accuracy", round(trained, 6))
-    print(f"softmax regression: loss {loss:.4f} after {epochs} epochs, accuracy {trained:.4f} on what it was trained on")
+    print(
+        f"softmax regression: loss {loss:.4f} after {epochs} epochs, accuracy {trained:.4f} on what it was trained on"
+    )
 
 
 def slope(model, points, species):

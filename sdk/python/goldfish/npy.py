@@ -61,8 +61,8 @@ def _flatten(value: Any, what: str) -> Tuple[Tuple[int, ...], List[Any]]:
         for index, row in enumerate(level):
             if not isinstance(row, list) or len(row) != length:
                 raise GoldfishError(
-                    "%s: rows differ in length: row %d of axis %d does not have %d items like the first."
-                    % (what, index, len(shape), length)
+                    "%s: rows differ in length along axis %d: row %d does not have %d items like the first."
+                    % (what, len(shape), index, length)
                 )
         shape.append(length)
         level = [_listed(item) for row in level for item in row]

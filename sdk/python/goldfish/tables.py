@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from .errors import GoldfishError, shown
 # Canonical whole numbers only, so that "007" stays the text it is.
 WHOLE = re.compile(r"(0|-?[1-9][0-9]{0,300})\Z")
 DECIMAL = re.compile(r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|inf|nan)\Z", re.IGNORECASE)
+LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
 BOOLEANS = {"True": True, "False": False}
 
 
@@ -153,7 +155,13 @@ def _typed_column(cells: List[str]) -> List[Any]:
         read = BOOLEANS.__getitem__
     elif filled and all(WHOLE.match(cell) for cell in filled):
         read = int
-    elif filled and all(DECIMAL.match(cell) for cell in filled):
-        # A column such as 1.5, 007 is text: no number is written with leading zeros.
-        read = str if any(re.match(r"[+-]?0[0-9]", cell) for cell in filled) else float
+    elif filled and all(_is_decimal(cell) for cell in filled):
+        read = float
     return [None if cell == "" else read(cell) for cell in cells]
+
+
+def _is_decimal(cell: str) -> bool:
+    """A number that a float can hold; one with leading zeros is a label, one beyond 1e308 is kept as text."""
+    if not DECIMAL.match(cell) or LEADING_ZERO.match(cell):
+        return False
+    return not math.isinf(float(cell)) or "inf" in cell.lower()

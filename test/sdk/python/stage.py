@@ -1,0 +1,119 @@
+"""A run folder of its own for each case, as a backend would lay it out, and the variables that point into it."""
+
+import contextlib
+import importlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+LIBRARY = pathlib.Path(__file__).resolve().parents[3] / "sdk" / "python"
+EXTENSIONS = {"npy": ".npy", "npz": ".npz", "csv": ".csv", "parquet": ".parquet", "json": ".json"}
+VARIABLES = ("INPUTS", "OUTPUTS", "CONTROL", "CHECKPOINTS")
+
+
+def importable(name):
+    return importlib.util.find_spec(name) is not None
+
+
+def needs(*packages):
+    """Skips a case, with its reason in the title, where a package is not there."""
+    missing = [package for package in packages if not importable(package)]
+
+    def mark(method):
+        if not missing:
+            return method
+        text = "needs %s: pip install %s" % (" and ".join(missing), " ".join(missing))
+        skipped = unittest.skip(text)(method)
+        skipped.needs = text
+        return skipped
+
+    return mark
+
+
+@contextlib.contextmanager
+def without(*packages):
+    """Makes `import package` fail with ImportError, as on a machine that does not have it."""
+    kept = {name: sys.modules.get(name) for name in packages}
+    sys.modules.update({name: None for name in packages})
+    try:
+        yield
+    finally:
+        for name, module in kept.items():
+            if module is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = module
+
+
+class StageCase(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="goldfish sdk ü "))
+        self.addCleanup(shutil.rmtree, self.root)
+        kept = dict(os.environ)
+        self.addCleanup(lambda: (os.environ.clear(), os.environ.update(kept)))
+        for name in list(os.environ):
+            if name.startswith("GOLDFISH_"):
+                del os.environ[name]
+        self.stage()
+
+    def stage(self, config=None, inputs=None, outputs=None, attempt=1):
+        """Starts a run with inputs and outputs {name: type}; its folders are self.inputs, self.outputs, …"""
+        place = self.root / ("attempt %d %s" % (attempt, os.urandom(4).hex()))
+        for name in VARIABLES:
+            folder = self.root / "checkpoints" if name == "CHECKPOINTS" else place / name.lower()
+            folder.mkdir(parents=True, exist_ok=True)
+            setattr(self, name.lower(), folder)
+            os.environ["GOLDFISH_" + name] = str(folder)
+
+        def declared(signals, folder):
+            return {
+                name: {"type": kind, "path": str(folder / (name + EXTENSIONS.get(kind, "")))}
+                for name, kind in (signals or {}).items()
+            }
+
+        document = {
+            "config": config or {},
+            "inputs": declared(inputs, self.inputs),
+            "outputs": declared(outputs, self.outputs),
+            "run": {
+                "run_id": "stage-0123456789ab",
+                "workspace": "birds",
+                "version": "v3",
+                "stage": "train",
+                "attempt": attempt,
+            },
+        }
+        (place / "config.json").write_text(json.dumps(document), encoding="utf-8")
+        os.environ["GOLDFISH_CONFIG"] = str(place / "config.json")
+
+    def refuses(self, message, act, *arguments, **named):
+        """The call raises a GoldfishError of exactly this one line ("…" at the end: of this beginning)."""
+        import goldfish
+
+        with self.assertRaises(goldfish.GoldfishError) as caught:
+            act(*arguments, **named)
+        said = str(caught.exception)
+        self.assertNotIn("\n", said)
+        if message.endswith("…"):
+            self.assertEqual(said[: len(message) - 1], message[:-1])
+        else:
+            self.assertEqual(said, message)
+
+    def python(self, program, *arguments, check=True, **named):
+        """Runs a program in a process of its own, inside the same run."""
+        environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, cwd=str(self.root),
+            **named,
+        )  # fmt: skip
+        if check:
+            self.assertEqual(done.returncode, 0, done.stderr)
+        return done
