@@ -1,0 +1,99 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isoTime } from '../core/clock.ts';
+import { GoldfishError } from '../core/errors.ts';
+import { requireName } from '../core/names.ts';
+import type { WorkspaceVersion } from '../core/rows.ts';
+import { findWorkspace, insertWorkspace } from '../store/workspaces.ts';
+import type { ActionDeps } from './slot-actions.ts';
+import { refuseSlot } from './slot-problems.ts';
+import { stageSlot } from './slot-tree.ts';
+import { publishNewest } from './versioning.ts';
+
+export type NewWorkspace = {
+  name: string;
+  goal: string;
+  /** A workspace or the slot it is in, and a version of it (the newest unless said). */
+  from?: { workspace: string; version?: number };
+};
+
+/**
+ * Makes a workspace with its v1: the parent's files, or the template's. Of two processes that take one name at once,
+ * one wins. Objects come first, then both rows in one transaction, then tag and branch.
+ */
+export async function createWorkspace(
+  deps: ActionDeps,
+  request: NewWorkspace & { templateDir: string },
+): Promise<WorkspaceVersion> {
+  const { db, store, clock, lookup } = deps;
+  const name = requireName(request.name, 'workspace');
+  if (lookup.slots().some((slot) => slot.name === name)) {
+    throw new GoldfishError('INVALID_ARGUMENT', {
+      message: `"${name}" is the name of a slot.`,
+      hint: 'Choose another name, so that it is clear which of the two is meant.',
+      details: { field: 'name' },
+    });
+  }
+  if (findWorkspace(db, name)) throw taken(name);
+  const parent = request.from === undefined ? undefined : parentVersion(deps, request.from);
+  const tree = parent?.treeSha ?? (await templateTree(deps, request.templateDir));
+  const time = clock.now();
+  const origin = parent ? `Fork of ${parent.workspace}@v${parent.version}` : 'New workspace';
+  const message = `${origin}: ${request.goal}`;
+  const commit = { workspace: name, version: 1, tree, parent: parent?.gitSha ?? null, message, time };
+  const gitSha = await store.commit({ ...commit, origin: 'fork' });
+  const createdAt = isoTime(time);
+  const version: WorkspaceVersion = {
+    workspace: name,
+    version: 1,
+    gitSha,
+    treeSha: tree,
+    createdBy: 'fork',
+    message,
+    createdAt,
+    prunedAt: null,
+  };
+  const workspace = {
+    name,
+    goal: request.goal,
+    fromWorkspace: parent?.workspace ?? null,
+    fromVersion: parent?.version ?? null,
+    createdAt,
+  };
+  if (!insertWorkspace(db, workspace, version)) throw taken(name);
+  await publishNewest(deps, name);
+  return version;
+}
+
+function parentVersion(deps: ActionDeps, from: { workspace: string; version?: number }): WorkspaceVersion {
+  const { name } = deps.lookup.workspace(from.workspace);
+  const version =
+    from.version === undefined ? deps.lookup.newest(name) : deps.lookup.version(`${name}@v${from.version}`);
+  if (version.prunedAt === null) return version;
+  throw new GoldfishError('VERSION_NOT_FOUND', {
+    message: `${name}@v${version.version} was pruned; its files are no longer kept.`,
+    fix: { tool: 'list_versions', arguments: { workspace: name } },
+  });
+}
+
+/** The template goes through the same door as a slot: the same ignore rules, the same refusals. */
+async function templateTree(deps: ActionDeps, templateDir: string): Promise<string> {
+  const { layout, ids, store } = deps;
+  const git = await store.git();
+  const index = join(layout.scratch, `template-${ids.reference()}`);
+  await mkdir(layout.scratch, { recursive: true });
+  const folder = { git, dir: templateDir, index: `${index}.none`, maxFileBytes: deps.maxFileBytes };
+  const staged = await stageSlot(folder, index);
+  await rm(index, { force: true });
+  if (staged.problems.length > 0) throw refuseSlot('the template', staged.problems);
+  return staged.tree;
+}
+
+function taken(name: string): GoldfishError {
+  return new GoldfishError('WORKSPACE_EXISTS', {
+    message: `There is a workspace named ${name} already.`,
+    hint: 'Choose another name, or mount the one there is.',
+    fix: { tool: 'mount', arguments: { workspace: name, reason: `Work on in ${name}` } },
+    details: { workspace: name },
+  });
+}

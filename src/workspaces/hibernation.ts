@@ -1,0 +1,98 @@
+import { lstat, mkdir, readdir, rm, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { GoldfishError } from '../core/errors.ts';
+import { releaseSlot } from '../store/workspaces.ts';
+import { type SlotDeps, slotFolders } from './mounting.ts';
+import { entryExists, type Merged, mergeEntry, mergeInto, moveEntry, removeIfEmpty } from './moves.ts';
+import { readTree, type TreeContent } from './trees.ts';
+import { type SavedVersion, saveVersion } from './versioning.ts';
+
+type Leaving = { slot: string; workspace: string; message: string };
+
+/**
+ * Saves and empties a slot; under its lock. Three steps, each of which a death may interrupt:
+ * 1. the files become a version where they are (refused files end it here, with nothing touched);
+ * 2. everything is moved to the hidden neighbour `leaving`, out of the reach of editors;
+ * 3. `emptyLeaving`: what changed in between is saved too, and only what the version holds is deleted.
+ * Errors: those of `saveVersion`.
+ */
+export async function leaveSlot(deps: SlotDeps, from: Leaving): Promise<SavedVersion & { aside: string[] }> {
+  const { layout } = deps;
+  const folders = slotFolders(layout, from.slot);
+  const index = layout.slotIndex(from.slot);
+  const saved = await saveVersion(deps, { ...from, dir: folders.dir, index, origin: 'manual' });
+  await mkdir(folders.leaving, { recursive: true });
+  const finished = await emptyLeaving(deps, from);
+  return { ...finished, created: saved.created || finished.created };
+}
+
+/** Does what is left of a hibernation whose files, all or some, are in `leaving`. */
+export async function emptyLeaving(
+  deps: SlotDeps,
+  from: Leaving,
+): Promise<SavedVersion & { aside: string[] }> {
+  const { layout } = deps;
+  const folders = slotFolders(layout, from.slot);
+  const index = layout.slotIndex(from.slot);
+  await moveOut(folders.dir, folders.leaving, from.slot);
+  const saved = await saveVersion(deps, {
+    ...from,
+    dir: folders.leaving,
+    index,
+    origin: 'manual',
+  }).catch(async (error: unknown) => {
+    // Something came in that cannot be saved: back to where the user can see to it.
+    await mergeInto(folders.leaving, folders.dir, 'leave');
+    throw error;
+  });
+  const git = await deps.store.git();
+  const content = await readTree(git, saved.version.treeSha);
+  const aside = await evacuate(folders.leaving, layout.aside(from.workspace), content);
+  await removeIfEmpty(folders.leaving);
+  if (await entryExists(folders.leaving)) return emptyLeaving(deps, from);
+  releaseSlot(deps.db, from.slot);
+  await rm(index, { force: true });
+  return { ...saved, aside };
+}
+
+/** The slot's own folder stays, empty: a shell that stands in it keeps its place. */
+async function moveOut(dir: string, leaving: string, slot: string): Promise<void> {
+  const names = await readdir(dir).catch(() => []);
+  for (const name of names) {
+    if (await entryExists(join(leaving, name))) {
+      throw new GoldfishError('CONFLICT', {
+        message: `${slot} was being emptied, and a new ${name} appeared in it.`,
+        hint: `Move ${name} out of the slot and call again; what was there before is safe.`,
+        details: { slot, path: name },
+      });
+    }
+    await moveEntry(join(dir, name), join(leaving, name));
+  }
+}
+
+/**
+ * Deletes the files that the version holds and moves all others aside. A folder goes only when it is empty, so what
+ * appears in it meanwhile is not lost. Returns what was moved, whole folders named as one.
+ */
+async function evacuate(dir: string, aside: string, version: TreeContent): Promise<string[]> {
+  const kept = new Set(version.files.map((file) => file.path));
+  const folders = new Set(version.emptyFolders);
+  for (const path of [...kept, ...version.emptyFolders]) {
+    for (let at = path.indexOf('/'); at !== -1; at = path.indexOf('/', at + 1))
+      folders.add(path.slice(0, at));
+  }
+  const merged: Merged = { moved: [], left: [] };
+  const visit = async (path: string): Promise<void> => {
+    const isFolder = (await lstat(join(dir, path))).isDirectory();
+    if (isFolder && folders.has(path)) {
+      for (const name of await readdir(join(dir, path))) await visit(`${path}/${name}`);
+      await removeIfEmpty(join(dir, path));
+    } else if (!isFolder && kept.has(path)) {
+      await unlink(join(dir, path));
+    } else {
+      await mergeEntry({ from: dir, to: aside, path, collision: 'set_aside' }, merged);
+    }
+  };
+  for (const name of await readdir(dir)) await visit(name);
+  return merged.moved.sort();
+}

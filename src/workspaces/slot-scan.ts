@@ -1,0 +1,199 @@
+import type { Dirent } from 'node:fs';
+import { access, constants, lstat, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../core/errors.ts';
+import { type Git, splitNul } from './git.ts';
+import { staysInside } from './links.ts';
+import type { SlotProblem } from './slot-problems.ts';
+
+/** Never part of a version, whatever ignore files say: private state, secrets, the generated journal. */
+const ALWAYS_IGNORED = ['.goldfish', '.env', '/STATE.md'];
+const IGNORE_FILES = new Set(['.gitignore', '.goldfishignore']);
+const STAT_BATCH = 256;
+
+/** What a slot holds, compared with its index. Paths are relative, with forward slashes. */
+export type SlotScan = {
+  /** Changed, new, deleted or newly ignored files. */
+  changed: string[];
+  /** Those of `changed` that are ignored by now and leave the version, though they stay on disk. */
+  nowIgnored: string[];
+  /** Folders without a file or folder that a version could hold, sorted. */
+  emptyFolders: string[];
+  problems: SlotProblem[];
+};
+
+export type SlotFolder = { git: Git; dir: string; index: string; maxFileBytes: number };
+
+/** Reads only: neither the slot nor the index nor the store is touched. */
+export async function scanSlot(slot: SlotFolder): Promise<SlotScan> {
+  const { git, dir, index } = slot;
+  const rules = await ignoreRules(dir);
+  const place = { index, workTree: dir };
+  const list = (...args: string[]): Promise<string[]> =>
+    git.text(['ls-files', '-z', ...args, ...rules], place).then(splitNul);
+  const [differing, ignored] = await Promise.all([
+    list('--modified', '--deleted', '--others'),
+    list('--others', '--ignored', '--directory'),
+  ]);
+  const candidates = new Set(differing);
+  const rulesChanged = differing.some((path) => IGNORE_FILES.has(path.slice(path.lastIndexOf('/') + 1)));
+  const nowIgnored = rulesChanged ? await list('--cached', '--ignored') : [];
+  for (const path of nowIgnored) candidates.delete(path);
+
+  const walk = await walkFolder(dir, ignoredPaths(ignored));
+  const changed = [...candidates].filter(
+    (path) => !path.endsWith('/') && !isGitFolder(path.split('/', 1)[0]),
+  );
+  const specials = await withoutIgnored(slot, walk.specials);
+  const problems = [
+    ...walk.problems,
+    ...specials,
+    ...(await escapingLinks(dir, walk.links)),
+    ...(await unfitFiles(slot, changed)),
+  ];
+  return {
+    changed: [...changed, ...nowIgnored],
+    nowIgnored,
+    emptyFolders: walk.emptyFolders.sort(),
+    problems,
+  };
+}
+
+/** Every file a version made now would hold, as they are on disk. */
+export async function slotPaths(slot: SlotFolder): Promise<string[]> {
+  const place = { index: slot.index, workTree: slot.dir };
+  const rules = await ignoreRules(slot.dir);
+  const list = (...args: string[]): Promise<string[]> =>
+    slot.git.text(['ls-files', '-z', ...args, ...rules], place).then(splitNul);
+  const [present, deleted, ignored] = await Promise.all([
+    list('--cached', '--others'),
+    list('--deleted'),
+    list('--cached', '--ignored'),
+  ]);
+  const left = new Set([...deleted, ...ignored]);
+  return [...new Set(present)].filter(
+    (path) => !left.has(path) && !path.endsWith('/') && !isGitFolder(path.split('/', 1)[0]),
+  );
+}
+
+/**
+ * Arguments that make git apply its own rules, the root's `.goldfishignore` over `.gitignore`, and ours over both
+ * (of patterns on the command line the last one that matches decides).
+ */
+async function ignoreRules(dir: string): Promise<string[]> {
+  const text = await readFile(join(dir, '.goldfishignore'), 'utf8').catch(() => '');
+  const own = text
+    .replace(/^\uFEFF/, '')
+    .split(/\r?\n/)
+    .filter((line) => line.trim() !== '' && !line.startsWith('#') && !line.includes('\0'))
+    .map((line) => line.replace(/(?<!\\) +$/, ''));
+  return ['--exclude-standard', ...[...own, ...ALWAYS_IGNORED].map((pattern) => `--exclude=${pattern}`)];
+}
+
+/**
+ * From git's listing, which names a folder both where a rule matches it and where all in it happens to be ignored.
+ * Only in the second case its content is listed as well, right behind it.
+ */
+function ignoredPaths(listed: readonly string[]): Set<string> {
+  const byRule = listed.filter((path, i) => !path.endsWith('/') || !listed[i + 1]?.startsWith(path));
+  return new Set(byRule.map((path) => path.replace(/\/$/, '')));
+}
+
+type Walk = { emptyFolders: string[]; links: string[]; specials: SlotProblem[]; problems: SlotProblem[] };
+
+/** One pass over folder entries (no stat of files) for what git passes over in silence. */
+async function walkFolder(root: string, ignored: ReadonlySet<string>): Promise<Walk> {
+  const found: Walk = { emptyFolders: [], links: [], specials: [], problems: [] };
+  const visit = async (folder: string): Promise<void> => {
+    const entries = await entriesOf(root, folder, found);
+    const folders: string[] = [];
+    let kept = 0;
+    for (const entry of entries) {
+      const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+      if (ignored.has(path)) continue;
+      if (isGitFolder(entry.name)) {
+        // At the root it is the user's own affair and stays out of versions; below it would swallow its folder.
+        if (folder !== '') found.problems.push({ kind: 'nested_repository', path: folder });
+        continue;
+      }
+      kept += 1;
+      if (entry.name.includes('\uFFFD')) found.problems.push({ kind: 'file_name', path });
+      else if (entry.isDirectory()) folders.push(path);
+      else if (entry.isSymbolicLink()) found.links.push(path);
+      else if (!entry.isFile()) {
+        found.specials.push({ kind: 'special_file', path, detail: typeName(entry) });
+      }
+    }
+    if (kept === 0 && folder !== '') found.emptyFolders.push(folder);
+    for (const next of folders) await visit(next);
+  };
+  await visit('');
+  return found;
+}
+
+async function entriesOf(root: string, folder: string, found: Walk): Promise<Dirent[]> {
+  try {
+    return await readdir(join(root, folder), { withFileTypes: true });
+  } catch (error) {
+    // Deleted while we look: then it is not part of the slot.
+    if (errnoOf(error) !== 'ENOENT') found.problems.push({ kind: 'unreadable', path: folder });
+    return [];
+  }
+}
+
+function isGitFolder(name: string | undefined): boolean {
+  return name?.toLowerCase() === '.git';
+}
+
+function typeName(entry: Dirent): string {
+  if (entry.isFIFO()) return 'named pipe';
+  return entry.isSocket() ? 'socket' : 'device';
+}
+
+/** git lists no special files, so whether a rule covers them is asked for by name. */
+async function withoutIgnored(slot: SlotFolder, specials: SlotProblem[]): Promise<SlotProblem[]> {
+  if (specials.length === 0) return [];
+  const names = specials.map((problem) => problem.path);
+  const listing = await slot.git
+    .text(['check-ignore', '-z', '--stdin', '--verbose', '--non-matching', '--no-index'], {
+      workTree: slot.dir,
+      index: slot.index,
+      input: names.map((name) => `${name}\0`).join(''),
+    })
+    .then(splitNul, () => []);
+  // Four fields each: source, line, pattern, path. No pattern means no rule; "!" means kept.
+  const ignored = new Set<string>();
+  for (let i = 0; i + 3 < listing.length; i += 4) {
+    const pattern = listing[i + 2] ?? '';
+    if (pattern !== '' && !pattern.startsWith('!')) ignored.add(listing[i + 3] ?? '');
+  }
+  return specials.filter((problem) => !ignored.has(problem.path));
+}
+
+async function escapingLinks(dir: string, links: readonly string[]): Promise<SlotProblem[]> {
+  const problems: SlotProblem[] = [];
+  for (const path of links) if (!(await staysInside(dir, path))) problems.push({ kind: 'link', path });
+  return problems;
+}
+
+async function unfitFiles(slot: SlotFolder, paths: readonly string[]): Promise<SlotProblem[]> {
+  const problems: SlotProblem[] = [];
+  for (let start = 0; start < paths.length; start += STAT_BATCH) {
+    const batch = paths.slice(start, start + STAT_BATCH);
+    const found = await Promise.all(batch.map((path) => unfit(slot, path)));
+    problems.push(...found.filter((problem) => problem !== undefined));
+  }
+  return problems;
+}
+
+async function unfit(slot: SlotFolder, path: string): Promise<SlotProblem | undefined> {
+  const file = join(slot.dir, path);
+  const stat = await lstat(file).catch(() => undefined);
+  if (!stat?.isFile()) return undefined;
+  if (stat.size > slot.maxFileBytes) return { kind: 'too_large', path, detail: `${stat.size}` };
+  const readable = await access(file, constants.R_OK).then(
+    () => true,
+    (error: unknown) => errnoOf(error) === 'ENOENT',
+  );
+  return readable ? undefined : { kind: 'unreadable', path };
+}
