@@ -1,0 +1,109 @@
+import { lstat, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { errnoOf, messageOf } from '../../core/errors.ts';
+import type { AttemptLayout } from '../../core/layout.ts';
+import { isProcessAlive } from '../../os/process-identity.ts';
+import type { ResultReading, RunHandle, RunResult } from '../port.ts';
+
+const count = z.number().nonnegative().nullable();
+const resultSchema: z.ZodType<RunResult> = z
+  .object({
+    schema: z.literal(1),
+    runId: z.string(),
+    attempt: z.number().int(),
+    started: z.boolean(),
+    exitCode: z.number().int().min(0).max(255).nullable(),
+    signal: z.string().nullable(),
+    stoppedBy: z.enum(['cancel', 'timeout', 'heartbeat', 'monitor']).nullable(),
+    oom: z.boolean(),
+    error: z.string().nullable(),
+    startedAt: z.string().nullable(),
+    endedAt: z.string(),
+    maxRssBytes: count,
+    cpuSeconds: count,
+    logBytes: z.number().nonnegative(),
+  })
+  .refine((result) => !result.started || (result.exitCode === null) !== (result.signal === null));
+
+const wrapperSchema = z.object({
+  schema: z.literal(1),
+  pid: z.number().int().positive(),
+  start: z.string(),
+  bootId: z.string(),
+  startedAt: z.string().nullable(),
+  memoryGroup: z.string().nullable(),
+});
+export type WrapperFile = z.infer<typeof wrapperSchema>;
+
+/** Files of an attempt that only this adapter and the run wrapper know. */
+export const STARTED_FILE = 'started';
+export const STOP_REQUEST_FILE = 'stop-request.json';
+export const WRAPPER_ERRORS_FILE = 'wrapper.err';
+
+/** The result document, or undefined while there is none. A document of another run or attempt is garbled. */
+export async function readResult(
+  folders: AttemptLayout,
+  handle: Pick<RunHandle, 'runId' | 'attempt'>,
+): Promise<ResultReading | undefined> {
+  let text: string;
+  try {
+    text = await readFile(folders.result, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    return {
+      kind: 'unreadable',
+      detail: `The result document cannot be read (${errnoOf(error) ?? 'unknown'}).`,
+    };
+  }
+  const parsed = resultSchema.safeParse(parseJson(text));
+  if (!parsed.success) {
+    return {
+      kind: 'garbled',
+      detail: `The result document is damaged: ${text.length} characters that make no sense.`,
+    };
+  }
+  const { runId, attempt } = parsed.data;
+  if (runId !== handle.runId || attempt !== handle.attempt) {
+    return { kind: 'garbled', detail: 'The result document belongs to another run or attempt.' };
+  }
+  return { kind: 'read', result: parsed.data };
+}
+
+/** What the run wrapper said of itself; undefined where it has not. Throws where it cannot be read. */
+export async function readWrapper(folders: AttemptLayout): Promise<WrapperFile | undefined> {
+  try {
+    return wrapperSchema.parse(JSON.parse(await readFile(folders.wrapper, 'utf8')));
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    const detail = errnoOf(error) ?? (error instanceof Error ? error.name : messageOf(error));
+    throw new Error(`what the run wrapper wrote of itself cannot be read (${detail})`);
+  }
+}
+
+export function isWrapperAlive(wrapper: WrapperFile | undefined): wrapper is WrapperFile {
+  return wrapper !== undefined && isProcessAlive(wrapper);
+}
+
+/** True once a wrapper has taken the attempt, whatever became of it: it is never executed again. */
+export function wasTaken(folders: AttemptLayout): Promise<boolean> {
+  return pathExists(join(folders.dir, STARTED_FILE));
+}
+
+export async function pathExists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return false;
+    throw error;
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,47 @@
+import { readdir, readFile } from 'node:fs/promises';
+import type { Clock } from '../../core/clock.ts';
+import { processStart } from '../../os/process-identity.ts';
+import type { RunHandle } from '../port.ts';
+
+const POLL_MS = 10;
+
+/**
+ * Kills whatever carries the attempt's mark in its environment: programs of a run wrapper that was killed, daemons
+ * with a session of their own. Returns when nothing is left, or after `limitMs`; true when nothing is.
+ */
+export async function killMarked(
+  clock: Clock,
+  handle: Pick<RunHandle, 'runId' | 'attempt'>,
+  limitMs = 5_000,
+): Promise<boolean> {
+  const limit = clock.monotonic() + limitMs;
+  for (;;) {
+    const found = await markedProcesses(handle);
+    if (found.length === 0) return true;
+    if (clock.monotonic() > limit) return false;
+    for (const pid of found) kill(pid);
+    await clock.sleep(POLL_MS);
+  }
+}
+
+async function markedProcesses(handle: Pick<RunHandle, 'runId' | 'attempt'>): Promise<number[]> {
+  const mark = [`GOLDFISH_RUN_ID=${handle.runId}`, `GOLDFISH_ATTEMPT=${handle.attempt}`];
+  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number);
+  const found: number[] = [];
+  for (const pid of pids) {
+    if (pid === process.pid) continue;
+    // Unreadable for others' processes, empty for kernel threads and zombies.
+    const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
+    const entries = environment.split('\0');
+    if (mark.every((entry) => entries.includes(entry)) && processStart(pid) !== undefined) found.push(pid);
+  }
+  return found;
+}
+
+export function kill(pid: number, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended meanwhile.
+  }
+}

@@ -1,0 +1,87 @@
+import { messageOf } from '../../core/errors.ts';
+import type { FileReader } from '../../pipeline/file-reader.ts';
+import type { BackendCapabilities, BackendProbe, RunBackend } from '../port.ts';
+import { buildEnvironment } from './build-environment.ts';
+import { resolveInterpreter } from './interpreter.ts';
+import { launchAttempt } from './launch.ts';
+import type { ProcessBackendOptions } from './options.ts';
+import { interpreterKey } from './requirements.ts';
+import { describeSandbox, findSandbox, type Sandbox } from './sandbox.ts';
+import { attemptStatus } from './status.ts';
+import { cleanUpAttempt, terminateAttempt } from './stop.ts';
+
+const INSTALL_SANDBOX = 'On Debian: apt-get install bubblewrap.';
+
+/**
+ * Runs stages as supervised processes of this machine: the embedded default. One run wrapper per attempt outlives
+ * server and supervisor, keeps the deadline and leaves the result document; this side prepares, looks and asks.
+ */
+export function createProcessBackend(options: ProcessBackendOptions): RunBackend {
+  let found: Sandbox | undefined;
+  const sandbox = (): Sandbox => {
+    found ??= findSandbox(options);
+    return found;
+  };
+  return {
+    name: 'process',
+    get capabilities() {
+      return capabilities(sandbox());
+    },
+    probe: () => probe(options, sandbox()),
+    build: (request, call) => buildEnvironment(options, request, call),
+    launch: (spec, call) => launchAttempt({ ...options, findSandbox: sandbox }, spec, call),
+    getStatus: (handles) => Promise.all(handles.map((handle) => attemptStatus(options.layout, handle))),
+    terminate: (handle, request) => terminateAttempt(options, handle, request),
+    cleanup: (handle) => cleanUpAttempt(options, handle),
+  };
+}
+
+/** What `StagePlan.environmentKey` is on this backend, found without building anything. */
+export function environmentKey(
+  options: Pick<ProcessBackendOptions, 'python' | 'layout' | 'hostEnvironment'>,
+  files: FileReader,
+): Promise<string> {
+  return interpreterKey(options, files);
+}
+
+function capabilities(sandbox: Sandbox): BackendCapabilities {
+  return {
+    gpu: false,
+    spot: false,
+    isolation: sandbox.kind === 'bubblewrap' ? 'namespaces' : 'none',
+    maxNodes: 1,
+    liveLogs: 'local',
+    hasLaunchDelay: false,
+    ackTimeoutSeconds: 1,
+  };
+}
+
+async function probe(options: ProcessBackendOptions, sandbox: Sandbox): Promise<BackendProbe> {
+  if (process.platform !== 'linux') {
+    return {
+      available: false,
+      why: 'the process backend needs Linux',
+      hint: 'Run Goldfish on Linux, or in a Linux container or virtual machine.',
+    };
+  }
+  if (options.sandbox === 'bubblewrap' && sandbox.kind === 'none') {
+    return {
+      available: false,
+      why: `process.sandbox is bubblewrap, but ${sandbox.why}`,
+      hint: INSTALL_SANDBOX,
+    };
+  }
+  try {
+    await resolveInterpreter(options);
+  } catch (error) {
+    return {
+      available: false,
+      why: messageOf(error),
+      hint: 'Install Python 3.8 or newer, or set process.python.',
+    };
+  }
+  const why = describeSandbox(sandbox);
+  return sandbox.kind === 'none' && sandbox.missing
+    ? { available: true, why, hint: INSTALL_SANDBOX }
+    : { available: true, why };
+}
