@@ -79,6 +79,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     slots: config.slots,
     maxFileBytes: config.versions.maxFileBytes,
     templateDir: assetPath('templates/minimal'),
+    ...searchPath(),
   });
   const goldfishVersion = GOLDFISH_VERSION;
   const runsDeps: RunsDeps = {
@@ -93,6 +94,10 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     workspaces,
     goldfishVersion,
   };
+  if (role === 'server') {
+    // What a death interrupted is finished beside the first calls, which do not depend on it.
+    workspaces.recover().catch((error: unknown) => log.error({ err: error }, 'recovery of the slots failed'));
+  }
   const base = { root, db, clock, layout, log, runtimeDir: runtimeDir() };
   const ensureSupervisor = async (): Promise<void> => {
     if (role === 'supervisor') return;
@@ -115,6 +120,11 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
       db.close();
     },
   };
+}
+
+function searchPath(): { searchPath?: string } {
+  const path = hostEnvironment()['PATH'];
+  return path ? { searchPath: path } : {};
 }
 
 /** Adapters are imported when first asked for, so that a start pays only for what it uses. */
