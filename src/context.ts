@@ -101,7 +101,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
   const base = { root, db, clock, layout, log, runtimeDir: runtimeDir() };
   const ensureSupervisor = async (): Promise<void> => {
     if (role === 'supervisor') return;
-    const { ensureSupervisor: ensure } = await import('./supervisor/ensure.ts');
+    const { ensureSupervisor: ensure } = await import('./runs/ensure-supervisor.ts');
     await ensure(base);
   };
   return {

@@ -2,9 +2,9 @@ import type { ServerContext } from '../context.ts';
 import { isoTime } from '../core/clock.ts';
 import { currentProcess } from '../os/process-identity.ts';
 import { listenForWakes, wakeSocketPath } from '../os/wake-socket.ts';
+import { isLeaseHeld, LEASE_RENEW_MS } from '../runs/supervisor-lease.ts';
 import { fencedBy, releaseLease, renewLease, takeLease } from '../store/lease.ts';
 import { countOpenStageRuns } from '../store/stage-runs.ts';
-import { isLeaseHeld, LEASE_RENEW_MS } from './lease.ts';
 import { createLoop, isLeaseLost } from './loop.ts';
 
 /** How often running work is looked at when nobody pokes. */
