@@ -76,3 +76,13 @@ export function workspaceActivity(db: Db, workspace: string): WorkspaceActivity 
     .get(workspace);
   return row ?? { runs: 0, lastRunAt: null };
 }
+
+/** How many pipeline runs used each version of a workspace. */
+export function countRunsByVersion(db: Db, workspace: string): Map<number, number> {
+  const rows = db
+    .prepare<{ version: number; runs: number }>(
+      'SELECT version, count(*) AS runs FROM pipeline_runs WHERE workspace_name = ? GROUP BY version',
+    )
+    .all(workspace);
+  return new Map(rows.map((row) => [row.version, row.runs]));
+}

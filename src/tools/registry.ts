@@ -7,14 +7,25 @@ import { logs } from './logs.ts';
 import { metrics } from './metrics.ts';
 import { initializeProject } from './project.ts';
 import { run } from './run.ts';
+import { checkpoint, hibernate, mount } from './slots.ts';
 import { status } from './status.ts';
 import { validate } from './validate.ts';
+import { diff, listVersions } from './versions.ts';
 import { wait } from './wait.ts';
+import { createWorkspace, inspectWorkspace, listWorkspaces } from './workspaces.ts';
 
 /** Every tool there is, in the order clients show them. */
 export const ALL_TOOLS: readonly Tool[] = [
   initializeProject,
   status,
+  createWorkspace,
+  listWorkspaces,
+  inspectWorkspace,
+  mount,
+  hibernate,
+  checkpoint,
+  listVersions,
+  diff,
   validate,
   run,
   listRuns,

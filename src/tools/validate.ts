@@ -7,6 +7,7 @@ import { defineOpenTool } from './define-tool.ts';
 import { answer, nextCall, text, workspace } from './fields.ts';
 import { projectNotFound, type Session } from './session.ts';
 import { callText, count, lines } from './text.ts';
+import { workspaceFiles } from './workspaces.ts';
 
 const output = answer({
   valid: z.boolean(),
@@ -100,7 +101,7 @@ async function workspaceProblems(
   name: string,
   pipeline: string | undefined,
 ): Promise<Problem[]> {
-  const { files } = await ctx.workspaces.preview(name);
+  const files = workspaceFiles(ctx, name);
   const { slot } = ctx.workspaces.get(name);
   const lookups = { backends: ['auto', ...ctx.backends.names] };
   const found = await validateWorkspace({ files, lookups, pipeline });
