@@ -1,0 +1,41 @@
+import { isJsonObject } from '../../core/json.ts';
+
+/** A part of a tool's structured answer. What is missing or of another type reads as empty: an answer is never a crash. */
+export type Row = Readonly<Record<string, unknown>>;
+
+export function textAt(row: Row, key: string): string {
+  const value = row[key];
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+    ? `${value}`
+    : '';
+}
+
+export function numberAt(row: Row, key: string): number | undefined {
+  const value = row[key];
+  return typeof value === 'number' ? value : undefined;
+}
+
+export function isTrue(row: Row, key: string): boolean {
+  return row[key] === true;
+}
+
+export function rowAt(row: Row, key: string): Row | undefined {
+  const value = row[key];
+  return isJsonObject(value) ? value : undefined;
+}
+
+export function rowsAt(row: Row, key: string): Row[] {
+  const value = row[key];
+  return Array.isArray(value) ? value.filter((item) => isJsonObject(item)) : [];
+}
+
+export function textsAt(row: Row, key: string): string[] {
+  const value = row[key];
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+}
+
+/** `completed`, or `completed (cached)` where the cause says more. */
+export function stateAt(row: Row): string {
+  const [state, cause] = [textAt(row, 'state'), textAt(row, 'cause')];
+  return cause === '' || cause === 'success' ? state : `${state} (${cause})`;
+}
