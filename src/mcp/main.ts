@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { TOOLSETS, type Toolset } from '../tools/toolsets.ts';
 import type { StdioOptions } from './stdio.ts';
+import { takeStdout } from './take-stdout.ts';
 
 const USAGE = 'usage: goldfish serve [--project DIR] [--toolsets core|default|all[,…]]';
 
@@ -14,8 +15,10 @@ export async function serveMain(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<never> {
   const options = readOptions(argv, environment);
+  // Before anything else is loaded: from here on nobody but the protocol writes to stdout.
+  const output = takeStdout();
   const { serveStdio } = await import('./stdio.ts');
-  return serveStdio(options);
+  return serveStdio(options, output);
 }
 
 function readOptions(

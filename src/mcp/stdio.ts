@@ -1,6 +1,5 @@
-import { Console } from 'node:console';
 import { flushCompileCache } from 'node:module';
-import { Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { inspect } from 'node:util';
 import { GOLDFISH_VERSION } from '../core/version.ts';
 import type { ToolHost } from '../tools/host.ts';
@@ -21,9 +20,11 @@ export type StdioOptions = {
 const DRAIN_MS = 1_200;
 const ABORT_MS = 400;
 
-/** Serves one client over stdin and stdout until stdin ends or a signal comes; then ends the process. */
-export async function serveStdio(options: StdioOptions): Promise<never> {
-  const output = takeStdout();
+/**
+ * Serves one client over stdin and `output` until stdin ends or a signal comes; then ends the process.
+ * @param output the real stdout, as `takeStdout` gave it
+ */
+export async function serveStdio(options: StdioOptions, output: Writable): Promise<never> {
   const host = lazyHost(options, () => server.sendToolListChanged());
   const { server, pending, idle } = createServer({ version: GOLDFISH_VERSION, loadHost: host.load });
   const transport = createStdioTransport(process.stdin, output);
@@ -41,26 +42,6 @@ export async function serveStdio(options: StdioOptions): Promise<never> {
   await withDeadline(host.close(), ABORT_MS);
   await withDeadline(new Promise((resolve) => output.end(() => resolve(undefined))), ABORT_MS);
   process.exit(0);
-}
-
-/**
- * Keeps stdout for the protocol: whoever else writes there (console.log, a library) is sent to stderr. Returns the
- * real stdout.
- */
-function takeStdout(): Writable {
-  const write = process.stdout.write.bind(process.stdout);
-  const output = new Writable({
-    decodeStrings: false,
-    write: (chunk: string, _encoding, done) => {
-      write(chunk, () => done());
-    },
-  });
-  process.stdout.write = process.stderr.write.bind(process.stderr);
-  globalThis.console = new Console(process.stderr, process.stderr);
-  // A client that died closes the pipe; the end of stdin is what ends us.
-  process.stdout.on('error', () => undefined);
-  process.stderr.on('error', () => undefined);
-  return output;
 }
 
 function lazyHost(options: StdioOptions, onToolsChanged: () => Promise<void>) {

@@ -40,17 +40,16 @@ export function createToolHost(options: ToolHostOptions): ToolHost {
     openContext: (root) => openForServing(root, watches),
     ...(options.onToolsChanged ? { onProjectCreated: options.onToolsChanged } : {}),
   });
-  const offered = async () => {
-    const chosen = options.toolsets ?? (await configuredToolsets(session));
-    return ALL_TOOLS.filter((tool) => isOffered(tool.toolset, chosen));
-  };
   return {
     list: async () => {
-      const tools = await offered();
+      const chosen = options.toolsets ?? (await configuredToolsets(session));
       const hasProject = (await session.findRoot()) !== undefined;
-      return tools.filter((tool) => !hasProject || tool.name !== INITIALIZE_PROJECT).map(listTool);
+      return ALL_TOOLS.filter((tool) => isOffered(tool.toolset, chosen))
+        .filter((tool) => !hasProject || tool.name !== INITIALIZE_PROJECT)
+        .map(listTool);
     },
-    call: async (request, call) => callTool(session, await offered(), request, call),
+    // Toolsets keep listings short; they are no lock. What an agent knows by name it may call.
+    call: (request, call) => callTool(session, ALL_TOOLS, request, call),
     close: () => {
       for (const watch of watches) clearInterval(watch);
       return session.close();
