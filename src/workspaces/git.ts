@@ -79,7 +79,7 @@ export function createGit(store: string, searchPath: string): Git {
     try {
       return await work();
     } catch (cause) {
-      throw storeFailed(args[0] ?? '', cause);
+      throw storeFailed(args.find((arg) => !arg.startsWith('-')) ?? '', cause);
     }
   };
   return {
@@ -101,7 +101,6 @@ function environment(store: string, searchPath: string, call: GitCall): Record<s
     GIT_CONFIG_GLOBAL: '/dev/null',
     GIT_CONFIG_NOSYSTEM: '1',
     GIT_ATTR_NOSYSTEM: '1',
-    GIT_LITERAL_PATHSPECS: '1',
     GIT_OPTIONAL_LOCKS: '0',
     // simple-git waits 50 ms for commands that print nothing; one trace line on stderr saves that.
     GIT_TRACE: '1',

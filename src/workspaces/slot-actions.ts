@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { isoTime } from '../core/clock.ts';
 import { GoldfishError } from '../core/errors.ts';
 import type { Slot, VersionOrigin, WorkspaceVersion } from '../core/rows.ts';
@@ -23,10 +23,14 @@ import {
 } from './mounting.ts';
 import { isEmptyOrMissing, removeTree } from './moves.ts';
 import { scanSlot } from './slot-scan.ts';
-import { readTree } from './trees.ts';
+import type { TreeContent } from './trees.ts';
 import { type SavedVersion, saveVersion } from './versioning.ts';
 
-export type ActionDeps = SlotDeps & { lookup: Lookup };
+export type ActionDeps = SlotDeps & {
+  lookup: Lookup;
+  /** The listing of a tree, kept in memory. */
+  content(tree: string): Promise<TreeContent>;
+};
 
 export type Mounted = Restored & {
   slot: string;
@@ -253,15 +257,14 @@ export async function isDirty(deps: ActionDeps, slot: string): Promise<boolean> 
   if (!newest) return true;
   const git = await deps.store.git();
   const { dir } = slotFolders(deps.layout, slot);
-  const scan = await scanSlot({
-    git,
-    dir,
-    index: deps.layout.slotIndex(slot),
-    maxFileBytes: deps.maxFileBytes,
-  });
-  if (scan.changed.length > 0 || scan.problems.length > 0) return true;
-  const { emptyFolders } = await readTree(git, newest.treeSha);
-  return emptyFolders.sort().join('\0') !== scan.emptyFolders.join('\0');
+  const folder = { git, dir, index: deps.layout.slotIndex(slot), maxFileBytes: deps.maxFileBytes };
+  // An index that cannot be read is no knowledge of what was saved.
+  const scan = await scanSlot(folder).catch(() => undefined);
+  if (!scan || [scan.present, scan.gone, scan.nowIgnored, scan.problems].some((found) => found.length > 0)) {
+    return true;
+  }
+  const { emptyFolders } = await deps.content(newest.treeSha);
+  return emptyFolders.toSorted().join('\0') !== scan.emptyFolders.join('\0');
 }
 
 export async function slotState(deps: ActionDeps, slot: string): Promise<SlotState> {
@@ -284,11 +287,6 @@ export async function recoverSlots(deps: ActionDeps): Promise<void> {
     if (condition !== 'mounting' && condition !== 'leaving') continue;
     await onSlot(deps, row.name, () => settle(deps, row.name));
   }
-}
-
-/** Removes the index of a slot, so that every file is read anew. */
-export async function forgetIndex(deps: ActionDeps, slot: string): Promise<void> {
-  await rm(deps.layout.slotIndex(slot), { force: true });
 }
 
 function folderGone(slot: string, workspace: string): GoldfishError {

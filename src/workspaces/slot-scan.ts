@@ -13,9 +13,11 @@ const STAT_BATCH = 256;
 
 /** What a slot holds, compared with its index. Paths are relative, with forward slashes. */
 export type SlotScan = {
-  /** Changed, new, deleted or newly ignored files. */
-  changed: string[];
-  /** Those of `changed` that are ignored by now and leave the version, though they stay on disk. */
+  /** New files and files with other content or mode. */
+  present: string[];
+  /** Files that are no more. */
+  gone: string[];
+  /** Files the index has, that are ignored by now: they leave the version, though they stay on disk. */
   nowIgnored: string[];
   /** Folders without a file or folder that a version could hold, sorted. */
   emptyFolders: string[];
@@ -41,22 +43,21 @@ export async function scanSlot(slot: SlotFolder): Promise<SlotScan> {
   for (const path of nowIgnored) candidates.delete(path);
 
   const walk = await walkFolder(dir, ignoredPaths(ignored));
-  const changed = [...candidates].filter(
-    (path) => !path.endsWith('/') && !isGitFolder(path.split('/', 1)[0]),
-  );
+  const files = await lookAt(slot, [...candidates].filter(isFilePath));
   const specials = await withoutIgnored(slot, walk.specials);
   const problems = [
     ...walk.problems,
     ...specials,
     ...(await escapingLinks(dir, walk.links)),
-    ...(await unfitFiles(slot, changed)),
+    ...files.problems,
   ];
-  return {
-    changed: [...changed, ...nowIgnored],
-    nowIgnored,
-    emptyFolders: walk.emptyFolders.sort(),
-    problems,
-  };
+  const { present, gone } = files;
+  return { present, gone, nowIgnored, emptyFolders: walk.emptyFolders.sort(), problems };
+}
+
+/** git names a nested repository with a slash at its end; what is below `.git` at the root is never ours. */
+function isFilePath(path: string): boolean {
+  return !path.endsWith('/') && !isGitFolder(path.split('/', 1)[0]);
 }
 
 /** Every file a version made now would hold, as they are on disk. */
@@ -65,15 +66,13 @@ export async function slotPaths(slot: SlotFolder): Promise<string[]> {
   const rules = await ignoreRules(slot.dir);
   const list = (...args: string[]): Promise<string[]> =>
     slot.git.text(['ls-files', '-z', ...args, ...rules], place).then(splitNul);
-  const [present, deleted, ignored] = await Promise.all([
+  const [listed, deleted, ignored] = await Promise.all([
     list('--cached', '--others'),
     list('--deleted'),
     list('--cached', '--ignored'),
   ]);
   const left = new Set([...deleted, ...ignored]);
-  return [...new Set(present)].filter(
-    (path) => !left.has(path) && !path.endsWith('/') && !isGitFolder(path.split('/', 1)[0]),
-  );
+  return [...new Set(listed)].filter((path) => !left.has(path) && isFilePath(path));
 }
 
 /**
@@ -176,24 +175,33 @@ async function escapingLinks(dir: string, links: readonly string[]): Promise<Slo
   return problems;
 }
 
-async function unfitFiles(slot: SlotFolder, paths: readonly string[]): Promise<SlotProblem[]> {
-  const problems: SlotProblem[] = [];
+type Looked = { present: string[]; gone: string[]; problems: SlotProblem[] };
+
+async function lookAt(slot: SlotFolder, paths: readonly string[]): Promise<Looked> {
+  const looked: Looked = { present: [], gone: [], problems: [] };
   for (let start = 0; start < paths.length; start += STAT_BATCH) {
     const batch = paths.slice(start, start + STAT_BATCH);
-    const found = await Promise.all(batch.map((path) => unfit(slot, path)));
-    problems.push(...found.filter((problem) => problem !== undefined));
+    await Promise.all(batch.map((path) => look(slot, path, looked)));
   }
-  return problems;
+  return looked;
 }
 
-async function unfit(slot: SlotFolder, path: string): Promise<SlotProblem | undefined> {
+async function look(slot: SlotFolder, path: string, looked: Looked): Promise<void> {
   const file = join(slot.dir, path);
   const stat = await lstat(file).catch(() => undefined);
-  if (!stat?.isFile()) return undefined;
-  if (stat.size > slot.maxFileBytes) return { kind: 'too_large', path, detail: `${stat.size}` };
+  if (!stat?.isFile() && !stat?.isSymbolicLink()) {
+    looked.gone.push(path);
+    return;
+  }
+  looked.present.push(path);
+  if (!stat.isFile()) return;
+  if (stat.size > slot.maxFileBytes) {
+    looked.problems.push({ kind: 'too_large', path, detail: `${stat.size}` });
+    return;
+  }
   const readable = await access(file, constants.R_OK).then(
     () => true,
     (error: unknown) => errnoOf(error) === 'ENOENT',
   );
-  return readable ? undefined : { kind: 'unreadable', path };
+  if (!readable) looked.problems.push({ kind: 'unreadable', path });
 }

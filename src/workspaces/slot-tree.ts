@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { errnoOf } from '../core/errors.ts';
 import type { Git, GitPlace } from './git.ts';
 import type { SlotProblem } from './slot-problems.ts';
-import { type SlotFolder, type SlotScan, scanSlot } from './slot-scan.ts';
+import { type SlotFolder, scanSlot } from './slot-scan.ts';
 import { addEmptyFolders } from './trees.ts';
 
 /** The tree of a slot as it is now, with what could not be stored and is left out of it. */
@@ -20,38 +20,37 @@ export async function stageSlot(
   nextIndex: string,
   place: GitPlace = {},
 ): Promise<StagedSlot> {
-  await copyIndex(slot.index, nextIndex);
   const next = { ...slot, index: nextIndex };
   const here = { ...place, index: nextIndex, workTree: slot.dir };
-  let scan = await scanSlot(next);
+  await copyIndex(slot.index, nextIndex);
+  let scan = await scanSlot(next).catch(async () => {
+    // A broken index (a power cut, a stray hand) costs only the time to read every file anew.
+    await rm(nextIndex, { force: true });
+    return scanSlot(next);
+  });
   if (scan.nowIgnored.length > 0) {
-    await forget(slot.git, scan.nowIgnored, here);
+    await updateIndex(slot.git, '--force-remove', scan.nowIgnored, here);
     scan = await scanSlot(next);
   }
-  await add(slot.git, storable(scan), here);
+  const unfit = new Set(scan.problems.map((problem) => problem.path));
+  // First what goes: a folder may have taken the place of a file.
+  await updateIndex(slot.git, '--force-remove', scan.gone, here);
+  const storable = scan.present.filter((path) => !unfit.has(path));
+  await updateIndex(slot.git, '--replace', storable, here);
   const written = (await slot.git.text(['write-tree'], here)).trim();
   const tree = await addEmptyFolders(slot.git, written, scan.emptyFolders, here);
   return { tree, problems: scan.problems };
 }
 
-function storable(scan: SlotScan): string[] {
-  const unfit = new Set(scan.problems.map((problem) => problem.path));
-  return scan.changed.filter((path) => !unfit.has(path));
-}
-
-function withNul(paths: readonly string[]): string {
-  return paths.map((path) => `${path}\0`).join('');
-}
-
-async function add(git: Git, paths: readonly string[], place: GitPlace): Promise<void> {
+async function updateIndex(
+  git: Git,
+  action: '--force-remove' | '--replace',
+  paths: readonly string[],
+  place: GitPlace,
+): Promise<void> {
   if (paths.length === 0) return;
-  // --replace: a file may have become a folder, or a folder a file.
-  const args = ['update-index', '--add', '--remove', '--replace', '-z', '--stdin'];
-  await git.text(args, { ...place, input: withNul(paths) });
-}
-
-async function forget(git: Git, paths: readonly string[], place: GitPlace): Promise<void> {
-  await git.text(['update-index', '--force-remove', '-z', '--stdin'], { ...place, input: withNul(paths) });
+  const input = paths.map((path) => `${path}\0`).join('');
+  await git.text(['update-index', '--add', '--remove', action, '-z', '--stdin'], { ...place, input });
 }
 
 /**

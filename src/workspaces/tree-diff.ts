@@ -137,7 +137,18 @@ async function listChanges(
   compared: Comparison & { paths: readonly string[] },
 ): Promise<FileChange[]> {
   const { from, to, place, paths } = compared;
-  const args = ['diff-tree', ...FLAGS, '-t', '--raw', '--numstat', '-z', '--no-abbrev', from, to];
+  const args = [
+    '--literal-pathspecs',
+    'diff-tree',
+    ...FLAGS,
+    '-t',
+    '--raw',
+    '--numstat',
+    '-z',
+    '--no-abbrev',
+    from,
+    to,
+  ];
   const items = splitNul(await git.text([...args, '--', ...paths], place));
   const changes: FileChange[] = [];
   let at = 0;
@@ -208,7 +219,10 @@ async function patchesOf(
   const { place, files } = compared;
   const patch = async (paths: readonly string[]): Promise<string[][]> =>
     splitPatch(
-      await git.text(['diff-tree', ...FLAGS, '-p', compared.from, compared.to, '--', ...paths], place),
+      await git.text(
+        ['--literal-pathspecs', 'diff-tree', ...FLAGS, '-p', compared.from, compared.to, '--', ...paths],
+        place,
+      ),
     );
   const named = files.filter((file) => !file.status.startsWith('folder_'));
   if (named.length === 0) return files.map(header);

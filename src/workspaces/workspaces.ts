@@ -98,17 +98,20 @@ export function createWorkspaces(options: WorkspacesDeps): Workspaces {
   const searchPath = options.searchPath ?? DEFAULT_SEARCH_PATH;
   const store = createVersionStore({ path: layout.versionStore, searchPath, clock, ids });
   const lookup = createLookup(db, options.slots);
-  const deps: ActionDeps = { db, clock, ids, layout, store, lookup, maxFileBytes: options.maxFileBytes };
   const content = rememberTrees(async (tree) => readTree(await store.git(), tree));
+  const { maxFileBytes } = options;
+  const deps: ActionDeps = { db, clock, ids, layout, store, lookup, content, maxFileBytes };
   const files = (version: Pick<WorkspaceVersion, 'treeSha'>): VersionFiles =>
     versionFiles(store.git, () => content(version.treeSha));
   const slotFiles = (slot: string): FileTree => {
     lookup.mountedSlot(slot);
     const { dir } = slotFolders(layout, slot);
     const index = layout.slotIndex(slot);
-    return liveFiles(dir, async () =>
-      slotPaths({ git: await store.git(), dir, index, maxFileBytes: options.maxFileBytes }),
-    );
+    return liveFiles(dir, async () => {
+      const folder = { git: await store.git(), dir, maxFileBytes };
+      // Without a readable index the files themselves say as much.
+      return slotPaths({ ...folder, index }).catch(() => slotPaths({ ...folder, index: `${index}.none` }));
+    });
   };
   return {
     create: (request) => createWorkspace(deps, { ...request, templateDir: options.templateDir }),

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,6 +20,9 @@ export type Project = {
   /** Writes a file of a slot, below the root of the project. */
   write(path: string, content: string | Uint8Array, mode?: number): void;
   read(path: string): string;
+  writeState(path: string, content: string): void;
+  /** A git command on the hidden store, from outside. */
+  git(...args: string[]): string;
   remove(): void;
 };
 
@@ -53,6 +57,11 @@ export function makeProject(options: Partial<WorkspacesDeps> & { clock?: Clock }
       writeAt(join(root, 'workspaces', path), content, mode);
     },
     read: (path) => readFileSync(join(root, 'workspaces', path), 'utf8'),
+    writeState: (path, content) => {
+      writeAt(join(layout.stateDir, path), content);
+    },
+    git: (...args) =>
+      execFileSync('git', ['--git-dir', layout.versionStore, ...args], { encoding: 'utf8' }).trim(),
     remove: () => {
       db.close();
       rmSync(root, { recursive: true, force: true });
@@ -72,6 +81,14 @@ export async function mountedProject(options: Partial<WorkspacesDeps> = {}): Pro
   await project.workspaces.create({ name: 'a', goal: 'find out' });
   await project.workspaces.mount({ workspace: 'a', slot: 'w1' });
   return project;
+}
+
+/** Every file of a version with its text. */
+export async function textsOf(project: Project, reference: string): Promise<Record<string, string>> {
+  const files = project.workspaces.files(project.workspaces.version(reference));
+  const paths = await files.list();
+  const texts = paths.map(async (path) => [path, (await files.read(path)) ?? ''] as const);
+  return Object.fromEntries(await Promise.all(texts));
 }
 
 /** The error a call ends with; fails where it does not. */
