@@ -86,12 +86,13 @@ export function noteObservation(
   key: AttemptKey,
   seen: { raw: string; startedAt: string | null; absent: boolean; at: string },
 ): void {
+  const absent = seen.absent ? 1 : 0;
   db.prepare(
-    `UPDATE run_attempts SET raw_state = ?1, started_at = coalesce(started_at, ?2),
-       absent_since = CASE WHEN ?3 THEN coalesce(absent_since, ?4) ELSE NULL END,
-       absent_count = CASE WHEN ?3 THEN absent_count + 1 ELSE 0 END
-     WHERE run_id = ?5 AND attempt = ?6`,
-  ).run(seen.raw, seen.startedAt, seen.absent ? 1 : 0, seen.at, key.runId, key.attempt);
+    `UPDATE run_attempts SET raw_state = ?, started_at = coalesce(started_at, ?),
+       absent_since = CASE WHEN ? THEN coalesce(absent_since, ?) ELSE NULL END,
+       absent_count = CASE WHEN ? THEN absent_count + 1 ELSE 0 END
+     WHERE run_id = ? AND attempt = ?`,
+  ).run(seen.raw, seen.startedAt, absent, seen.at, absent, key.runId, key.attempt);
 }
 
 export function noteStopRequested(db: Db, key: AttemptKey, at: string): void {

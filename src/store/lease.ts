@@ -54,11 +54,11 @@ export function takeLease(
     const { holder, at } = request;
     db.prepare(
       `INSERT INTO supervisor_lease (id, token, pid, pid_start, boot_id, goldfish_version, socket, acquired_at, heartbeat_at)
-       VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+       VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET token = excluded.token, pid = excluded.pid, pid_start = excluded.pid_start,
          boot_id = excluded.boot_id, goldfish_version = excluded.goldfish_version, socket = excluded.socket,
          acquired_at = excluded.acquired_at, heartbeat_at = excluded.heartbeat_at`,
-    ).run(token, holder.pid, holder.start, holder.bootId, holder.version, holder.socket, at);
+    ).run(token, holder.pid, holder.start, holder.bootId, holder.version, holder.socket, at, at);
     return token;
   });
 }

@@ -37,7 +37,7 @@ export function appendMetrics(
 function summarise(db: Db, batch: { runId: string; points: readonly MetricPoint[] }): void {
   const byName = Map.groupBy(batch.points, (point) => point.name);
   const upsert = db.prepare(
-    `INSERT INTO metric_summaries (run_id, name, last, min, max, count) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    `INSERT INTO metric_summaries (run_id, name, last, min, max, count) VALUES (?, ?, ?, ?, ?, ?)
      ON CONFLICT (run_id, name) DO UPDATE SET last = excluded.last, count = count + excluded.count,
        min = CASE WHEN min IS NULL OR excluded.min < min THEN coalesce(excluded.min, min) ELSE min END,
        max = CASE WHEN max IS NULL OR excluded.max > max THEN coalesce(excluded.max, max) ELSE max END`,
@@ -74,16 +74,4 @@ export function metricSeries(
       'SELECT step, value, seq FROM metrics WHERE run_id = ? AND name = ? AND coalesce(step, seq) >= ? ORDER BY seq',
     )
     .all(query.runId, query.name, query.fromStep ?? Number.MIN_SAFE_INTEGER);
-}
-
-/** The values of cached runs are those of the run they reuse. */
-export function copyMetrics(db: Db, copy: { from: string; to: string }): void {
-  db.prepare(
-    `INSERT INTO metrics (run_id, seq, attempt, name, step, value, logged_at)
-     SELECT ?, seq, 1, name, step, value, logged_at FROM metrics WHERE run_id = ?`,
-  ).run(copy.to, copy.from);
-  db.prepare(
-    `INSERT INTO metric_summaries (run_id, name, last, min, max, count)
-     SELECT ?, name, last, min, max, count FROM metric_summaries WHERE run_id = ?`,
-  ).run(copy.to, copy.from);
 }
