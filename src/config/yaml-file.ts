@@ -1,4 +1,4 @@
-import { LineCounter, parseDocument } from 'yaml';
+import { parseDocument } from 'yaml';
 import { clip } from '../core/names.ts';
 import { type Locate, type Place, type Problem, problemList } from './problem.ts';
 import { nodeLocator, type YamlNode } from './yaml-node.ts';
@@ -6,6 +6,7 @@ import { readRoot, TOO_DEEP } from './yaml-reader.ts';
 
 /** A file a person writes is far smaller; the parser needs about a second for a megabyte. */
 const MAX_CHARACTERS = 512 * 1024;
+
 /** `root` is null where the text is no YAML at all; the problems then say why. */
 export type YamlFile = { file: string; root: YamlNode | null; locate: Locate; problems: Problem[] };
 
@@ -15,11 +16,9 @@ export type YamlFile = { file: string; root: YamlNode | null; locate: Locate; pr
  * reader become problems.
  */
 export function readYaml(file: string, text: string): YamlFile {
-  const lines = new LineCounter();
-  const placeOf = (offset: number): Place => {
-    const { line, col } = lines.linePos(offset);
-    return { file, line: Math.max(1, line), column: Math.max(1, col) };
-  };
+  // Without the byte order mark that some editors write, which would shift the columns of the first line.
+  const clean = text.startsWith('\uFEFF') ? text.slice(1) : text;
+  const placeOf = placesIn(file, clean);
   const problems = problemList();
   const unreadable = (): YamlFile => ({
     file,
@@ -28,19 +27,11 @@ export function readYaml(file: string, text: string): YamlFile {
     problems: problems.found(),
   });
   if (text.length > MAX_CHARACTERS) {
-    problems.add(
-      { file, line: 1, column: 1 },
-      {
-        message: `The file has ${text.length} characters; at most ${MAX_CHARACTERS} are read.`,
-        hint: 'Keep data in files of their own and only settings here.',
-      },
-    );
+    const message = `The file has ${text.length} characters; at most ${MAX_CHARACTERS} are read.`;
+    problems.add(placeOf(0), { message, hint: 'Keep data in files of their own and only settings here.' });
     return unreadable();
   }
-  // Without the byte order mark that some editors write, which would shift the columns of the first line.
-  const clean = text.startsWith('\uFEFF') ? text.slice(1) : text;
   const document = parseDocument(clean, {
-    lineCounter: lines,
     prettyErrors: false,
     stringKeys: true,
     resolveKnownTags: false,
@@ -60,6 +51,23 @@ export function readYaml(file: string, text: string): YamlFile {
   if (document.errors.length > 0) return unreadable();
   const root = readRoot(document.contents, { placeOf, problems });
   return { file, root, locate: nodeLocator(root, placeOf), problems: problems.found() };
+}
+
+/** Offsets to lines and columns. Not the library's LineCounter, which misses line breaks after a token that does not fit. */
+function placesIn(file: string, text: string): (offset: number) => Place {
+  let starts: number[] | undefined;
+  return (anyOffset) => {
+    const offset = Math.min(anyOffset, text.length);
+    starts ??= [0, ...Array.from(text.matchAll(/\n/g), (match) => match.index + 1)];
+    let low = 0;
+    let high = starts.length - 1;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if ((starts[middle] ?? 0) <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return { file, line: low + 1, column: offset - (starts[low] ?? 0) + 1 };
+  };
 }
 
 type SyntaxError = { code: string; message: string; pos: [number, number] };

@@ -122,7 +122,7 @@ function overrideError(problems: readonly Problem[]): GoldfishError {
   return new GoldfishError('INVALID_ARGUMENT', {
     message: `config_override, ${first?.path ?? ''}: ${first?.message ?? ''}${more}`,
     ...(first?.hint === undefined ? {} : { hint: first.hint }),
-    details: { field: 'config_override', problems: [...problems] },
+    details: { field: 'config_override', problems: problems.slice(0, 100) },
   });
 }
 

@@ -43,6 +43,11 @@ describe('reading YAML', () => {
     expect(locate(['b', 'c'])).toMatchObject({ line: 3, column: 6 });
   });
 
+  it('keeps count of lines after text that does not fit', () => {
+    const [, second] = readYaml('f.yaml', "'x',|\na: {").problems;
+    expect(second).toMatchObject({ line: 2, column: 5 });
+  });
+
   it('follows aliases, and places them where they stand', () => {
     const { root, locate, problems } = readYaml('f.yaml', 'a: &x { k: 1 }\nb: *x\n');
     expect(root?.value).toEqual({ a: { k: 1 }, b: { k: 1 } });

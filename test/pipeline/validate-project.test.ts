@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { formatPlace } from '../../src/config/problem.ts';
 import { validateProject, validateWorkspace } from '../../src/pipeline/validate-project.ts';
-import { memoryFiles } from './memory-files.ts';
+import { memoryFiles, pointed } from './memory-files.ts';
 
 const PIPELINE = `name: digits
 stages:
@@ -33,6 +33,7 @@ stages:
     inputs: { result: { from_stage: evaluate, signal: result } }
     outputs: { text: file }
 `;
+const CONFIG = 'project_name: p\nslot: 4\ndefaults:\n  timeout_seconds: -1\n';
 const TRAIN = `learning_rate: 0.1
 compute:
   timeout_second: 5
@@ -56,14 +57,11 @@ describe('validation of a project', () => {
   let root: string;
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'goldfish-validate-'));
-    await writeFile(
-      join(root, 'goldfish.yaml'),
-      'project_name: p\nslot: 4\ndefaults:\n  timeout_seconds: -1\n',
-    );
+    await writeFile(join(root, 'goldfish.yaml'), CONFIG);
   });
   afterEach(() => rm(root, { recursive: true }));
 
-  it('finds every planted mistake at once, each with its line, column and a hint', async () => {
+  it('finds 21 planted mistakes at once, each with its line, column and a hint', async () => {
     const problems = await validateProject({ root, workspace: { files: memoryFiles(WORKSPACE) } });
     expect(
       problems.map((problem) => `${formatPlace(problem)} ${problem.message} ${problem.hint}`),
@@ -96,42 +94,21 @@ describe('validation of a project', () => {
 
   it('points exactly at the text that is wrong', async () => {
     const problems = await validateProject({ root, workspace: { files: memoryFiles(WORKSPACE) } });
-    const texts: Record<string, string> = {
-      ...WORKSPACE,
-      'goldfish.yaml': 'project_name: p\nslot: 4\ndefaults:\n  timeout_seconds: -1\n',
-    };
-    const pointed = problems.map(
-      ({ file, line, column }) =>
-        texts[file]
-          ?.split('\n')
-          [line - 1]?.slice(column - 1)
-          .split(/[,}:\]]/)[0],
-    );
-    expect(pointed).toMatchInlineSnapshot(`
-      [
-        "slot",
-        "-1",
-        "k",
-        "timeout_second",
-        "lots",
-        "lower_case",
-        "GOLDFISH_RUN_ID",
-        "01234",
-        "learning_rate",
-        "ouputs",
-        "numpy",
-        "3",
-        "preproces",
-        "splits ",
-        "schema",
-        "train",
-        "yes",
-        "map",
-        "npy ",
-        "summarize",
-        "summarize",
-      ]
-    `);
+    const texts = { ...WORKSPACE, 'goldfish.yaml': CONFIG };
+    expect(problems.map((problem) => pointed(problem, texts).split(' ')[1])).toEqual([
+      ...[
+        '«slot»',
+        '«-1»',
+        '«k»',
+        '«timeout_second»',
+        '«lots»',
+        '«lower_case»',
+        '«GOLDFISH_RUN_ID»',
+        '«01234»',
+      ],
+      ...['«learning_rate»', '«ouputs»', '«numpy»', '«3]»', '«preproces»', '«splits»', '«schema»', '«train»'],
+      ...['«yes»', '«map»', '«npy»', '«summarize»', '«summarize»'],
+    ]);
   });
 
   it('says nothing about a project without mistakes', async () => {
