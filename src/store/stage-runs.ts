@@ -214,7 +214,7 @@ export type StageRunFilter = {
   after?: { createdAt: string; id: string };
 };
 
-/** Newest first. */
+/** Newest first; of one pipeline run the last stage first. Rows are in the order of their insertion. */
 export function listStageRuns(db: Db, filter: StageRunFilter): StageRun[] {
   const where: string[] = [];
   const params: Bindable[] = [];
@@ -227,10 +227,10 @@ export function listStageRuns(db: Db, filter: StageRunFilter): StageRun[] {
   if (filter.state !== undefined) add('state = ?', filter.state);
   if (filter.pipelineRunId !== undefined) add('pipeline_run_id = ?', filter.pipelineRunId);
   if (filter.since !== undefined) add('created_at >= ?', filter.since);
-  if (filter.after) add('(created_at, id) < (?, ?)', filter.after.createdAt, filter.after.id);
+  if (filter.after) add('rowid < (SELECT rowid FROM stage_runs WHERE id = ?)', filter.after.id);
   const clause = where.length > 0 ? `WHERE ${where.join(' AND ')}` : '';
   return db
-    .prepare<Row>(`SELECT * FROM stage_runs ${clause} ORDER BY created_at DESC, id DESC LIMIT ?`)
+    .prepare<Row>(`SELECT * FROM stage_runs ${clause} ORDER BY rowid DESC LIMIT ?`)
     .all(...params, filter.limit)
     .map(toStageRun);
 }
