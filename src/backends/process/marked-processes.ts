@@ -5,19 +5,25 @@ import type { RunHandle } from '../port.ts';
 
 const POLL_MS = 10;
 
+/** A process between two programs (execve) has no environment to read for a moment. */
+const EMPTY_LOOKS = 3;
+
 /**
  * Kills whatever carries the attempt's mark in its environment: programs of a run wrapper that was killed, daemons
  * with a session of their own. Returns when nothing is left, or after `limitMs`; true when nothing is.
+ * `thorough` where no wrapper has done the same before.
  */
 export async function killMarked(
   clock: Clock,
   handle: Pick<RunHandle, 'runId' | 'attempt'>,
-  limitMs = 5_000,
+  { thorough, limitMs = 5_000 }: { thorough: boolean; limitMs?: number },
 ): Promise<boolean> {
   const limit = clock.monotonic() + limitMs;
+  let empty = thorough ? 0 : EMPTY_LOOKS - 1;
   for (;;) {
     const found = await markedProcesses(handle);
-    if (found.length === 0) return true;
+    empty = found.length === 0 ? empty + 1 : 0;
+    if (empty >= EMPTY_LOOKS) return true;
     if (clock.monotonic() > limit) return false;
     for (const pid of found) kill(pid);
     await clock.sleep(POLL_MS);

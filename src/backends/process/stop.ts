@@ -36,7 +36,7 @@ export async function terminateAttempt(
   await writeFileAtomic(join(folders.dir, STOP_REQUEST_FILE), JSON.stringify(request));
   const wrapper = await readWrapper(folders).catch(() => undefined);
   if (!isWrapperAlive(wrapper)) {
-    await killMarked(options.clock, handle);
+    await killMarked(options.clock, handle, { thorough: true });
     return;
   }
   kill(wrapper.pid, 'SIGTERM');
@@ -59,7 +59,7 @@ async function killIfDeaf(
     const folders = layout.attempt(handle.runId, handle.attempt);
     if (await readResult(folders, handle)) return;
     kill(wrapper.pid);
-    await killMarked(clock, handle);
+    await killMarked(clock, handle, { thorough: true });
   } catch {
     // Looking failed; the next terminate or cleanup looks again.
   }
@@ -70,13 +70,14 @@ export async function cleanUpAttempt(options: Options, handle: RunHandle): Promi
   const { clock } = options;
   const folders = options.layout.attempt(handle.runId, handle.attempt);
   const wrapper = await readWrapper(folders).catch(() => undefined);
+  const ended = (await readResult(folders, handle)) !== undefined;
   if (isWrapperAlive(wrapper)) {
-    const ending = (await readResult(folders, handle)) ? ENDING_MS : 0;
+    const ending = ended ? ENDING_MS : 0;
     const limit = clock.monotonic() + ending;
     while (isWrapperAlive(wrapper) && clock.monotonic() < limit) await clock.sleep(10);
     if (isWrapperAlive(wrapper)) kill(wrapper.pid);
   }
-  await killMarked(clock, handle);
+  await killMarked(clock, handle, { thorough: !ended });
   // Empty by now; the wrapper removes it itself unless it was killed.
   if (wrapper?.memoryGroup) await rmdir(wrapper.memoryGroup).catch(() => undefined);
   for (const path of [folders.inputs, `${folders.inputs}.unfinished`, folders.temp]) await removeTree(path);
