@@ -143,7 +143,7 @@ def _write_data(folder: Path, value: Any, what: str) -> Tuple[str, str]:
         return kind, "data." + kind
     # NaN and infinities in Python's own spelling: best_loss = inf is a fair state to be in.
     text = json.dumps(plain_json(value, what, strict=True), ensure_ascii=True)
-    (folder / "data.json").write_text(text + "\n", encoding="ascii")
+    (folder / "data.json").write_text(text + "\n", encoding="utf-8")
     return "json", "data.json"
 
 
@@ -151,7 +151,7 @@ def _read_data(folder: Path, manifest: Dict[str, Any]) -> Any:
     path, kind = folder / manifest["data"], manifest["kind"]
     what = "Checkpoint %s" % folder.name
     if kind == "json":
-        return json.loads(path.read_text(encoding="ascii"))
+        return json.loads(path.read_text(encoding="utf-8"))
     if kind == "bytes":
         return path.read_bytes()
     if kind == "npy":

@@ -13,8 +13,9 @@ from .liveness import touch_now_and_then
 from .run import environment
 from .values import as_number
 
-MAX_NAME = 200
-MAX_MESSAGE = 2000
+# What the reader takes; it counts in UTF-16.
+MAX_NAME = 128
+MAX_MESSAGE = 200
 
 # JSON has no words for these; readers know these three.
 SPECIAL = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
@@ -79,7 +80,11 @@ def _handle(path: str) -> int:
 
 
 def _named(name: Any) -> str:
-    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+    # Counted by hand: the first use of a codec imports it, and a child forked meanwhile would wait for that forever.
+    fits = (
+        isinstance(name, str) and name.isprintable() and sum(1 + (ord(c) > 0xFFFF) for c in name) <= MAX_NAME
+    )
+    if not fits or not name.strip():
         raise GoldfishError(
             "A metric's name is 1 to %d printable characters, not %s." % (MAX_NAME, shown(name))
         )

@@ -73,9 +73,9 @@ class Metrics(StageCase):
         for value in ("0.5", None, [1], {}, 1j, 10**400, b"1"):
             with self.subTest(value=str(value)[:20]):
                 self.refuses("Metric a must be a number, not …", goldfish.log_metric, "a", value)
-        for name in ("", "  ", "a\nb", "x" * 201, None, 3, "a\0"):
+        for name in ("", "  ", "a\nb", "x" * 129, "🐧" * 65, "\udcff", None, 3, "a\0"):
             self.refuses(
-                "A metric's name is 1 to 200 printable characters, not …", goldfish.log_metric, name, 1
+                "A metric's name is 1 to 128 printable characters, not …", goldfish.log_metric, name, 1
             )
         for step in (math.nan, math.inf):
             self.refuses("The step must be a finite number, not …", goldfish.log_metric, "a", 1, step)
@@ -93,7 +93,7 @@ class Metrics(StageCase):
             self.logged()[:2],
             [{"progress": 0.5, "message": "epoch 1 of 2"}, {"progress": 1.0, "message": ""}],
         )
-        self.assertEqual((self.logged()[2]["progress"], len(self.logged()[2]["message"])), (0.0, 2000))
+        self.assertEqual((self.logged()[2]["progress"], len(self.logged()[2]["message"])), (0.0, 200))
         self.refuses("The fraction must be a finite number, not nan.", goldfish.progress, math.nan)
 
     def test_threads(self):
@@ -134,14 +134,14 @@ class Metrics(StageCase):
             "for _ in range(4):\n"
             "    pid = os.fork()\n"
             "    if pid == 0:\n"
-            "        for n in range(300): goldfish.log_metrics({'f': n, 'g' * 150: n}, n)\n"
+            "        for n in range(300): goldfish.log_metrics({'f': n, 'g' * 120: n}, n)\n"
             "        os._exit(0)\n"
             "    children.append(pid)\n"
             "assert all(os.waitpid(pid, 0)[1] == 0 for pid in children)\n"
         )
         self.assertEqual([child.wait(timeout=60) for child in spawned], [0, 0])
         names = [line["name"] for line in self.lines()]
-        self.assertEqual((names.count("f"), names.count("g" * 150), names.count("s")), (1200, 1200, 600))
+        self.assertEqual((names.count("f"), names.count("g" * 120), names.count("s")), (1200, 1200, 600))
 
     def test_speed(self):
         """a hundred thousand metrics take seconds, not minutes"""

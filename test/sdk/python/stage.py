@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -106,14 +107,24 @@ class StageCase(unittest.TestCase):
         else:
             self.assertEqual(said, message)
 
-    def python(self, program, *arguments, check=True, **named):
-        """Runs a program in a process of its own, inside the same run."""
-        environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(
-            [sys.executable, "-c", program, *arguments],
-            env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, cwd=str(self.root),
-            **named,
-        )  # fmt: skip
+    def python(self, program, check=True):
+        """Runs a program in a process of its own, inside the same run. Nothing of it outlives the call."""
+        child = subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONPATH": str(LIBRARY), "PYTHONDONTWRITEBYTECODE": "1"},
+            cwd=str(self.root),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            start_new_session=True,
+        )
+        try:
+            stdout, stderr = child.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
+            raise
         if check:
-            self.assertEqual(done.returncode, 0, done.stderr)
-        return done
+            self.assertEqual(child.returncode, 0, stderr)
+        return subprocess.CompletedProcess(child.args, child.returncode, stdout, stderr)
