@@ -5,7 +5,6 @@ import { GoldfishError } from '../core/errors.ts';
 import type { Layout } from '../core/layout.ts';
 import type { Slot, WorkspaceVersion } from '../core/rows.ts';
 import { findNewestVersion, markMounted } from '../store/workspaces.ts';
-import type { GitPlace } from './git.ts';
 import { entryExists, isEmptyOrMissing, mergeInto, removeIfEmpty, removeTree } from './moves.ts';
 import { clearIndexLeftovers, keepIndex } from './slot-tree.ts';
 import { readTree } from './trees.ts';
@@ -58,7 +57,12 @@ export async function fillSlot(deps: SlotDeps, slot: string, workspace: string):
     if (left.length > 0) throw occupied(slot, left);
   }
   const { moved, left } = await mergeInto(layout.aside(workspace), folders.dir, 'leave');
-  await refreshIndex(await store.git(), { index, workTree: folders.dir });
+  const place = { index, workTree: folders.dir };
+  const git = await store.git();
+  if (!(await entryExists(index))) await git.text(['read-tree', newest.treeSha], place);
+  // Moved files have new times of change: noted once here, they need not be read at every later look. It fails
+  // where a file was edited meanwhile, which is no failure of the mount.
+  await git.text(['update-index', '-q', '--refresh'], place).catch(() => undefined);
   markMounted(db, slot, isoTime(clock.now()));
   return { restored: moved.sort(), keptAside: left.sort() };
 }
@@ -74,15 +78,6 @@ export async function writeVersion(
   await git.text(['checkout-index', '--all', '--force', '--index'], place);
   const { emptyFolders } = await readTree(git, to.version.treeSha);
   for (const folder of emptyFolders) await mkdir(join(to.dir, folder), { recursive: true });
-}
-
-/** Moved files have new times of change: noted once here, they need not be read at every later look. */
-async function refreshIndex(
-  git: { text(args: string[], place: GitPlace): Promise<string> },
-  place: GitPlace,
-): Promise<void> {
-  // Fails where a file was edited meanwhile, which is no failure of the mount.
-  await git.text(['update-index', '-q', '--refresh'], place).catch(() => undefined);
 }
 
 /** Refuses a slot with files that Goldfish did not put there. Errors: SLOT_OCCUPIED, CONFLICT. */

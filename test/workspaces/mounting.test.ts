@@ -1,0 +1,285 @@
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { claimSlot, findSlot, releaseSlot } from '../../src/store/workspaces.ts';
+import { errorOf, filesBelow, makeProject, mountedProject, type Project, textsOf } from './fixture.ts';
+
+let project: Project;
+afterEach(() => {
+  project.remove();
+});
+
+const slot = (...path: string[]): string => join(project.layout.slot('w1'), ...path);
+const hidden = (name: string): string => join(project.layout.slots, `.w1.${name}`);
+const mount = () => project.workspaces.mount({ workspace: 'a' });
+const hibernate = () => project.workspaces.hibernate({ slot: 'w1', message: 'away' });
+
+describe('mounting', () => {
+  it('uses one slot per workspace: mounting again, also elsewhere, says where it is', async () => {
+    project = await mountedProject();
+    project.write('w1/f', 'edit');
+    expect(await mount()).toMatchObject({ slot: 'w1', path: 'workspaces/w1', dirty: true });
+    expect(await project.workspaces.mount({ workspace: 'a', slot: 'w2' })).toMatchObject({ slot: 'w1' });
+    expect(await project.workspaces.mount({ workspace: 'w1' })).toMatchObject({ slot: 'w1' });
+    expect(project.read('w1/f')).toBe('edit');
+    expect(project.workspaces.slots().map(({ name, workspace }) => [name, workspace])).toEqual([
+      ['w1', 'a'],
+      ['w2', null],
+    ]);
+  });
+
+  it('refuses a slot with another workspace, and says what to do when none is free', async () => {
+    project = await mountedProject();
+    const { workspaces } = project;
+    await workspaces.create({ name: 'b', goal: 'g' });
+    await workspaces.create({ name: 'c', goal: 'g' });
+    expect(await errorOf(() => workspaces.mount({ workspace: 'b', slot: 'w1' }))).toMatchObject({
+      code: 'SLOT_OCCUPIED',
+      message: 'w1 holds the workspace a.',
+      fix: { tool: 'hibernate', arguments: { slot: 'w1' } },
+    });
+    expect(await workspaces.mount({ workspace: 'b' })).toMatchObject({ slot: 'w2' });
+    expect(await errorOf(() => workspaces.mount({ workspace: 'c' }))).toMatchObject({
+      code: 'SLOT_OCCUPIED',
+      message: 'No slot is free (w1: a, w2: b).',
+      fix: { tool: 'hibernate', arguments: { slot: 'w1' } },
+    });
+    expect(await errorOf(() => workspaces.mount({ workspace: 'c', slot: 'w7' }))).toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+  });
+
+  it('never writes over files it does not know, and passes such a slot by', async () => {
+    project = makeProject();
+    await project.workspaces.create({ name: 'a', goal: 'g' });
+    project.write('w1/precious.txt', 'mine');
+    expect(await errorOf(() => project.workspaces.mount({ workspace: 'a', slot: 'w1' }))).toMatchObject({
+      code: 'SLOT_OCCUPIED',
+      message: 'The folder of w1 holds files that Goldfish does not know.',
+    });
+    expect(await filesBelow(slot())).toEqual(['precious.txt']);
+    expect(await mount()).toMatchObject({ slot: 'w2' });
+  });
+
+  it('does not follow a link that stands in the place of a slot', async () => {
+    project = makeProject();
+    await project.workspaces.create({ name: 'a', goal: 'g' });
+    const elsewhere = join(project.root, 'elsewhere');
+    mkdirSync(elsewhere);
+    mkdirSync(project.layout.slots);
+    symlinkSync(elsewhere, slot());
+    expect(await errorOf(() => project.workspaces.mount({ workspace: 'a', slot: 'w1' }))).toMatchObject({
+      code: 'SLOT_OCCUPIED',
+    });
+    expect(readdirSync(elsewhere)).toEqual([]);
+  });
+
+  it('keeps the folder of a slot itself, so that a shell standing in it stays right', async () => {
+    project = await mountedProject();
+    await hibernate();
+    expect(existsSync(slot())).toBe(true);
+    await mount();
+    expect(readdirSync(project.layout.slots)).toEqual(['w1']);
+  });
+});
+
+describe('ignored files', () => {
+  it('are put aside by hibernate and come back at the next mount, in any slot', async () => {
+    project = await mountedProject();
+    project.write('w1/.gitignore', 'data/\n*.log\n');
+    project.write('w1/data/set.csv', 'rows');
+    project.write('w1/modules/run.log', 'log');
+    symlinkSync('set.csv', slot('data', 'link'));
+    mkdirSync(slot('data', 'empty'));
+    project.write('w1/.env', 'SECRET=1', 0o600);
+    expect(await hibernate()).toMatchObject({ aside: ['.env', 'data/', 'modules/run.log'], created: true });
+    await project.workspaces.create({ name: 'b', goal: 'g' });
+    await project.workspaces.mount({ workspace: 'b', slot: 'w1' });
+    expect(await filesBelow(slot())).toEqual(['modules/train.py', 'pipeline.yaml']);
+    const back = await project.workspaces.mount({ workspace: 'a' });
+    expect(back).toMatchObject({ slot: 'w2', restored: ['.env', 'data/', 'modules/run.log'], dirty: false });
+    expect(await filesBelow(project.layout.slot('w2'))).toEqual([
+      '.env',
+      '.gitignore',
+      'data/link',
+      'data/set.csv',
+      'modules/run.log',
+      'modules/train.py',
+      'pipeline.yaml',
+    ]);
+    expect(existsSync(join(project.layout.slot('w2'), 'data', 'empty'))).toBe(true);
+    expect(existsSync(project.layout.aside('a'))).toBe(false);
+  });
+
+  it('that stand in the way of a versioned file stay aside, and nothing is written over', async () => {
+    project = await mountedProject();
+    project.write('w1/.gitignore', 'notes.txt\n');
+    project.write('w1/notes.txt', 'ignored');
+    await hibernate();
+    project.writeState('aside/a/pipeline.yaml', 'older');
+    expect(await mount()).toMatchObject({ restored: ['notes.txt'], keptAside: ['pipeline.yaml'] });
+    expect(project.read('w1/pipeline.yaml')).toBe('name: demo\n');
+    project.write('w1/.gitignore', 'pipeline.yaml\n');
+    project.write('w1/pipeline.yaml', 'newer');
+    await hibernate();
+    const aside = (name: string) => readFileSync(join(project.layout.aside('a'), name), 'utf8');
+    expect([aside('pipeline.yaml'), aside('pipeline.yaml.older-1')]).toEqual(['newer', 'older']);
+  });
+});
+
+/**
+ * What a death can leave between two steps, made by hand; the same with real deaths is in test/integration.
+ * `whole` is the slot as it must come back: nothing lost, ignored files included.
+ */
+describe('a death in the middle', () => {
+  const whole = {
+    '.gitignore': '*.log\n',
+    'a.log': 'ignored',
+    'modules/b.log': 'ignored too',
+    'modules/train.py': 'edited',
+    'pipeline.yaml': 'name: demo\n',
+  };
+
+  async function prepare(): Promise<void> {
+    project = await mountedProject();
+    for (const [path, content] of Object.entries(whole)) project.write(`w1/${path}`, content);
+  }
+
+  async function expectWhole(): Promise<void> {
+    expect(await mount()).toMatchObject({ slot: 'w1', dirty: false });
+    const paths = await filesBelow(slot());
+    expect(Object.fromEntries(paths.map((path) => [path, project.read(`w1/${path}`)]))).toEqual(whole);
+    expect(readdirSync(project.layout.slots)).toEqual(['w1']);
+    expect(await project.workspaces.checkpoint({ slot: 'w1', message: 'm' })).toMatchObject({
+      created: false,
+    });
+  }
+
+  it('of hibernate, with all, some or none of the files moved out, is finished by the next call', async () => {
+    for (const moved of [
+      [],
+      ['pipeline.yaml'],
+      ['a.log', 'modules'],
+      ['.gitignore', 'a.log', 'modules', 'pipeline.yaml'],
+    ]) {
+      await prepare();
+      await project.workspaces.checkpoint({ slot: 'w1', message: 'saved' });
+      mkdirSync(hidden('leaving'));
+      for (const name of moved) renameSync(slot(name), join(hidden('leaving'), name));
+      expect(await project.workspaces.slotState('w1')).toMatchObject({ interrupted: true, dirty: false });
+      expect(project.workspaces.get('a').slot).toBe('w1');
+      await expectWhole();
+      project.remove();
+    }
+    await prepare();
+  });
+
+  it('of hibernate, while versioned files are being deleted and ignored ones moved, is finished', async () => {
+    await prepare();
+    await project.workspaces.checkpoint({ slot: 'w1', message: 'saved' });
+    mkdirSync(hidden('leaving'));
+    for (const name of readdirSync(slot())) renameSync(slot(name), join(hidden('leaving'), name));
+    mkdirSync(join(project.layout.aside('a'), 'modules'), { recursive: true });
+    renameSync(
+      join(hidden('leaving'), 'modules', 'b.log'),
+      join(project.layout.aside('a'), 'modules', 'b.log'),
+    );
+    await project.workspaces.recover();
+    expect(project.workspaces.slots()[0]).toMatchObject({ workspace: null });
+    await expectWhole();
+  });
+
+  it('of mount, at any step, is finished by the next call and by recover', async () => {
+    const states: Record<string, () => void> = {
+      'before the claim': () => {
+        mkdirSync(hidden('mounting'));
+        writeFileSync(join(hidden('mounting'), 'partial'), '');
+      },
+      'files half written': () => {
+        claimSlot(project.db, 'w1', 'a');
+        mkdirSync(hidden('mounting'));
+        writeFileSync(join(hidden('mounting'), 'pipeline.yaml'), 'half');
+      },
+      'some entries moved in': () => {
+        claimSlot(project.db, 'w1', 'a');
+        cpSync(join(project.root, 'version'), hidden('mounted'), { recursive: true });
+        renameSync(join(hidden('mounted'), 'pipeline.yaml'), slot('pipeline.yaml'));
+      },
+      'all entries moved in, some ignored files back': () => {
+        claimSlot(project.db, 'w1', 'a');
+        cpSync(join(project.root, 'version'), slot(), { recursive: true });
+        renameSync(join(project.layout.aside('a'), 'a.log'), slot('a.log'));
+      },
+    };
+    for (const [name, leave] of Object.entries(states)) {
+      for (const recover of [false, true]) {
+        await prepare();
+        cpSync(slot(), join(project.root, 'version'), {
+          recursive: true,
+          filter: (path) => !path.endsWith('.log'),
+        });
+        await hibernate();
+        leave();
+        if (recover) await project.workspaces.recover();
+        await expectWhole().catch((cause: unknown) => {
+          throw new Error(name, { cause });
+        });
+        project.remove();
+      }
+    }
+    await prepare();
+  });
+
+  it('of mount does not cost what the user wrote into the slot meanwhile', async () => {
+    await prepare();
+    await hibernate();
+    claimSlot(project.db, 'w1', 'a');
+    mkdirSync(hidden('mounted'));
+    for (const name of ['pipeline.yaml', 'other.txt'])
+      writeFileSync(join(hidden('mounted'), name), 'from the version');
+    project.write('w1/pipeline.yaml', 'by hand');
+    expect(await errorOf(mount)).toMatchObject({
+      code: 'SLOT_OCCUPIED',
+      message: 'Files that Goldfish does not know stand in the way in w1: pipeline.yaml.',
+    });
+    expect(project.read('w1/pipeline.yaml')).toBe('by hand');
+    renameSync(slot('pipeline.yaml'), join(project.root, 'kept.yaml'));
+    await mount();
+    expect(project.read('w1/pipeline.yaml')).toBe('from the version');
+  });
+
+  it('of hibernate saves what was edited in the slot before it is finished', async () => {
+    await prepare();
+    await project.workspaces.checkpoint({ slot: 'w1', message: 'saved' });
+    mkdirSync(hidden('leaving'));
+    renameSync(slot('modules'), join(hidden('leaving'), 'modules'));
+    project.write('w1/late.txt', 'late');
+    expect(await hibernate()).toMatchObject({ created: true, version: { version: 3 } });
+    expect((await textsOf(project, 'a'))['late.txt']).toBe('late');
+    await mount();
+    expect(await filesBelow(slot())).toEqual([...Object.keys(whole), 'late.txt'].sort());
+  });
+
+  it('leaves the row of a slot whose hidden folder is unknown alone', async () => {
+    await prepare();
+    await hibernate();
+    mkdirSync(hidden('leaving'));
+    writeFileSync(join(hidden('leaving'), 'unknown'), 'x');
+    expect(await errorOf(() => project.workspaces.mount({ workspace: 'a', slot: 'w1' }))).toMatchObject({
+      code: 'SLOT_OCCUPIED',
+    });
+    expect(findSlot(project.db, 'w1')).toMatchObject({ workspace: null });
+    releaseSlot(project.db, 'w1');
+    rmSync(hidden('leaving'), { recursive: true });
+  });
+});
