@@ -27,7 +27,7 @@ const SHIPPED = [
   'CHANGELOG.md',
 ];
 const NEVER_SHIPPED =
-  /(^|\/)(src|test|scripts|node_modules|__pycache__|\.goldfish|workspaces)\/|\.pyc$|\.env$/;
+  /^(src|test|scripts|workspaces)\/|(^|\/)(node_modules|__pycache__|\.goldfish)\/|\.(pyc|ts|env)$/;
 
 function run(command: string, args: string[], cwd: string): string {
   const result = spawnSync(command, args, {
