@@ -214,5 +214,5 @@ function cutLine(line: Buffer): Buffer[] {
 
 /** `https://user:word@host` → `https://***@host`, as pip prints the address of a private index. */
 function hideCredentials(text: string): string {
-  return text.replaceAll(/(:\/\/)[^/\s@]+@/g, '$1***@');
+  return text.replaceAll(/(:\/\/)[^/\s]+@/g, '$1***@');
 }

@@ -183,7 +183,7 @@ print('ended by itself')
       const handle = await h.backend.launch(spec);
       const folders = h.layout.attempt(handle.runId, 1);
       await until(() => readIfThere(join(folders.control, 'go')), 'the program ran');
-      expect((await statusOf(h.backend, handle)).phase).toBe('running');
+      await until(async () => (await statusOf(h.backend, handle)).phase === 'running', 'running');
       const { pid, program } = JSON.parse(await readFile(folders.wrapper, 'utf8'));
       process.kill(pid, 'SIGKILL');
       await until(async () => (await statusOf(h.backend, handle)).phase === 'absent', 'absence');
