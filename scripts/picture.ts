@@ -13,13 +13,13 @@ const LINE = 18;
 const CHARACTER = 7.83;
 const MARGIN = 20;
 
-function escape(text: string): string {
+function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
 /** Colours by what a word means, as a terminal would show them. */
 function colour(line: string): string {
-  return escape(line)
+  return escapeXml(line)
     .replaceAll(/\b(cached)\b/g, '<tspan fill="#7fd1ff">$1</tspan>')
     .replaceAll(/\b(completed|success)\b/g, '<tspan fill="#8fdc9a">$1</tspan>')
     .replaceAll(/(\+\d[\d.]*)$/g, '<tspan fill="#8fdc9a">$1</tspan>')
