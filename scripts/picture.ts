@@ -20,6 +20,7 @@ function escapeXml(text: string): string {
 /** Colours by what a word means, as a terminal would show them. */
 function colour(line: string): string {
   return escapeXml(line)
+    .replaceAll('  ', '\u00a0\u00a0')
     .replaceAll(/\b(cached)\b/g, '<tspan fill="#7fd1ff">$1</tspan>')
     .replaceAll(/\b(completed|success)\b/g, '<tspan fill="#8fdc9a">$1</tspan>')
     .replaceAll(/(\+\d[\d.]*)$/g, '<tspan fill="#8fdc9a">$1</tspan>')

@@ -34,7 +34,8 @@ function requireJson(value: unknown): Json {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'number' && Number.isFinite(value)) return value;
   if (Array.isArray(value)) return value.map(requireJson);
-  if (isJsonObject(value)) {
+  // Not what a YAML tag makes: bytes, a set, a map.
+  if (isJsonObject(value) && Object.getPrototypeOf(value) === Object.prototype) {
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, requireJson(item)]));
   }
   throw new Error('it is no number, text, boolean, list or object that JSON knows');

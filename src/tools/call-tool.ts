@@ -1,7 +1,7 @@
 import { isoTime } from '../core/clock.ts';
 import { GoldfishError, isGoldfishError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
-import { clip } from '../core/names.ts';
+import { clip, isName } from '../core/names.ts';
 import { nearest } from '../core/suggest.ts';
 import { insertAudit } from '../store/audit.ts';
 import { acceptArguments } from './arguments.ts';
@@ -48,17 +48,19 @@ async function runPrepared(
   request: ToolRequest,
   call: CallContext,
 ): Promise<ToolResult> {
+  let workspace: string | null = null;
   try {
+    workspace = await auditedWorkspace(session, prepared);
     await checkReason(session, tool, prepared);
     const answer = await prepared.run(session, call);
     const scrubbed = scrubDeep(answer.structured, projectScrub(projectPaths(session)));
     const structured = fitResult(scrubbed as Record<string, unknown>);
     const text = answer.render(structured);
-    writeAudit(session, { tool, prepared, request, call, outcome: 'ok' });
+    writeAudit(session, { tool, prepared, request, call, workspace, outcome: 'ok' });
     return { content: [{ type: 'text', text }], structuredContent: structured };
   } catch (error) {
     const outcome = isGoldfishError(error) ? error.code : 'INTERNAL';
-    writeAudit(session, { tool, prepared, request, call, outcome });
+    writeAudit(session, { tool, prepared, request, call, workspace, outcome });
     return errorResult(session, error);
   }
 }
@@ -100,11 +102,27 @@ async function checkReason(session: Session, tool: Tool, prepared: PreparedCall)
   });
 }
 
+/**
+ * The name of the workspace a call is about, looked up before the call: afterwards a slot may be empty. What names
+ * nothing is kept as it was typed, as far as it can be a name.
+ */
+async function auditedWorkspace(session: Session, prepared: PreparedCall): Promise<string | null> {
+  const typed = prepared.audit?.workspace ?? null;
+  if (typed === null) return null;
+  const { runs, workspaces } = await session.context();
+  try {
+    return /^(stage|prun)-/.test(typed) ? runs.find(typed).run.workspace : workspaces.get(typed).name;
+  } catch {
+    return isName(typed) ? typed : null;
+  }
+}
+
 type Audited = {
   tool: Tool;
   prepared: PreparedCall;
   request: ToolRequest;
   call: CallContext;
+  workspace: string | null;
   outcome: string;
 };
 
@@ -116,7 +134,7 @@ function writeAudit(session: Session, audited: Audited): void {
   try {
     insertAudit(context.db, {
       operation: audited.tool.name,
-      workspace: audit.workspace,
+      workspace: audited.workspace,
       actor: audited.call.actor,
       reason: audit.reason,
       outcome: audited.outcome,

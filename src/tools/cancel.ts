@@ -28,7 +28,7 @@ export const cancel = defineTool({
     ),
     next: nextCall(),
   }),
-  audit: (input) => ({ workspace: null, reason: input.reason, reasonField: 'reason' }),
+  audit: (input) => ({ workspace: input.target, reason: input.reason, reasonField: 'reason' }),
   handler: async (ctx, input) => {
     const { targetId, runs } = await ctx.runs.cancel(input);
     const stopping = runs.some((run) => run.outcome === 'stopping');

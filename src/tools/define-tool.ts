@@ -22,7 +22,10 @@ export type Annotations = {
   openWorld: boolean;
 };
 
-/** What the audit row of a call says. `reason` is checked against audit.min_reason_length where it stands under `reason`. */
+/**
+ * What the audit row of a call says. `workspace` is what the caller typed for it: a workspace, a slot or a run.
+ * `reason` is checked against audit.min_reason_length where it stands under `reason`.
+ */
 export type AuditText = { workspace: string | null; reason: string | null; reasonField?: 'reason' };
 
 type Shape = z.ZodRawShape;

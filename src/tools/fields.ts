@@ -62,3 +62,10 @@ export const listFields = {
 
 /** Of every `status` and list. */
 export const SCHEMA_VERSION = 1;
+
+/** The call that comes after initialize_project, ready to be made. */
+export const FIRST_WORKSPACE = {
+  name: 'baseline',
+  goal: 'Find out how far the simplest approach gets',
+  reason: 'Start the first line of experiments',
+};

@@ -226,7 +226,7 @@ function render(run: z.output<typeof output>, kit: TextKit): string {
 function renderFailure(failure: z.output<typeof failureShape>, kit: TextKit): string {
   const retry = failure.retry_safe
     ? 'repeating it unchanged is safe'
-    : 'repeating it unchanged will fail again';
+    : 'repeating it unchanged is not likely to help';
   return lines(
     `error (${failure.class}; ${retry}): ${failure.message}`,
     failure.log_tail.length > 0 && kit.untrusted(failure.log_tail),

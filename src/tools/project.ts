@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { requireName } from '../core/names.ts';
 import { resolveInside } from '../os/files.ts';
 import { defineOpenTool } from './define-tool.ts';
-import { answer, newName, nextCall, text } from './fields.ts';
+import { answer, FIRST_WORKSPACE, newName, nextCall, text } from './fields.ts';
 import { createProjectFile } from './initialize.ts';
 import type { Session } from './session.ts';
 import { callText, lines } from './text.ts';
@@ -41,7 +41,7 @@ export const initializeProject = defineOpenTool({
       next: created
         ? {
             tool: 'create_workspace',
-            arguments: { name: 'baseline', goal: '…', reason: 'a first line of experiments' },
+            arguments: FIRST_WORKSPACE,
           }
         : { tool: 'status', arguments: {} },
     };

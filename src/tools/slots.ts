@@ -91,7 +91,10 @@ export const hibernate = defineTool({
       version_created: done.created,
       aside: done.aside.slice(0, SHOWN_NAMES),
       aside_total: done.aside.length,
-      next: { tool: 'mount', arguments: { workspace: done.workspace, reason: '…' } },
+      next: {
+        tool: 'mount',
+        arguments: { workspace: done.workspace, reason: `Go on with ${done.workspace}` },
+      },
     };
   },
   render: (output) =>

@@ -4,7 +4,7 @@ import { formatVersion } from '../core/names.ts';
 import { recentAudit } from '../store/audit.ts';
 import { countProject, listActiveRuns, listBadEnds } from '../store/overview.ts';
 import { defineOpenTool } from './define-tool.ts';
-import { answer, nextCall, SCHEMA_VERSION } from './fields.ts';
+import { answer, FIRST_WORKSPACE, nextCall, SCHEMA_VERSION } from './fields.ts';
 import { partReader } from './parts.ts';
 import { projectNotFound } from './session.ts';
 import { callText, count, lines, type TextKit } from './text.ts';
@@ -172,9 +172,10 @@ function nextOf({ slots, active, workspaces, attention }: Situation) {
   if (active[0]) return { tool: 'wait', arguments: { targets: [active[0].pipelineRunId] } };
   if (attention[0]) return attention[0].call;
   const mounted = slots.find((slot) => slot.workspace !== null)?.workspace;
-  if (mounted) return { tool: 'run', arguments: { workspace: mounted, reason: '…', dry_run: true } };
+  if (mounted)
+    return { tool: 'run', arguments: { workspace: mounted, reason: 'See what would run', dry_run: true } };
   if (workspaces > 0) return { tool: 'list_workspaces', arguments: {} };
-  return { tool: 'create_workspace', arguments: { name: 'baseline', goal: '…', reason: '…' } };
+  return { tool: 'create_workspace', arguments: FIRST_WORKSPACE };
 }
 
 function short(text: string): string {

@@ -229,8 +229,8 @@ export const inspectWorkspace = defineTool({
       errors,
       next:
         slot === null
-          ? { tool: 'mount', arguments: { workspace: name, reason: '…' } }
-          : { tool: 'run', arguments: { workspace: name, reason: '…', dry_run: true } },
+          ? { tool: 'mount', arguments: { workspace: name, reason: `Go on with ${name}` } }
+          : { tool: 'run', arguments: { workspace: name, reason: 'See what would run', dry_run: true } },
     };
   },
   render: (output, kit) =>

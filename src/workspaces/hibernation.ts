@@ -1,7 +1,7 @@
-import { lstat, mkdir, readdir, rm, unlink } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GoldfishError } from '../core/errors.ts';
-import { releaseSlot } from '../store/workspaces.ts';
+import { findNewestVersion, releaseSlot } from '../store/workspaces.ts';
 import { type SlotDeps, slotFolders } from './mounting.ts';
 import { entryExists, type Merged, mergeEntry, mergeInto, moveEntry, removeIfEmpty } from './moves.ts';
 import { readTree, type TreeContent } from './trees.ts';
@@ -10,10 +10,12 @@ import { type SavedVersion, saveVersion } from './versioning.ts';
 type Leaving = { slot: string; workspace: string; message: string };
 
 /**
- * Saves and empties a slot; under its lock. Three steps, each of which a death may interrupt:
+ * Saves and empties a slot; under its lock. Four steps, each of which a death may interrupt:
  * 1. the files become a version where they are (refused files end it here, with nothing touched);
  * 2. everything is moved to the hidden neighbour `leaving`, out of the reach of editors;
- * 3. `emptyLeaving`: what changed in between is saved too, and only what the version holds is deleted.
+ * 3. what changed in between is saved too, and `leaving` becomes `left`;
+ * 4. from `left`, what the version holds is deleted and the rest put aside.
+ * Nothing is saved from `left`: with files deleted from it, it is no picture of the workspace any more.
  * Errors: those of `saveVersion`.
  */
 export async function leaveSlot(deps: SlotDeps, from: Leaving): Promise<SavedVersion & { aside: string[] }> {
@@ -26,33 +28,37 @@ export async function leaveSlot(deps: SlotDeps, from: Leaving): Promise<SavedVer
   return { ...finished, created: saved.created || finished.created };
 }
 
-/** Does what is left of a hibernation whose files, all or some, are in `leaving`. */
+/** Does what there is still to do of a hibernation, from wherever a death has left it. */
 export async function emptyLeaving(
   deps: SlotDeps,
   from: Leaving,
 ): Promise<SavedVersion & { aside: string[] }> {
+  const { layout, db } = deps;
+  const folders = slotFolders(layout, from.slot);
+  const alreadySaved = await entryExists(folders.left);
+  const newest = findNewestVersion(db, from.workspace);
+  const saved = alreadySaved && newest ? { version: newest, created: false } : await saveLeaving(deps, from);
+  const content = await readTree(await deps.store.git(), saved.version.treeSha);
+  const aside = await evacuate(folders.left, layout.aside(from.workspace), content);
+  releaseSlot(db, from.slot);
+  await rm(layout.slotIndex(from.slot), { force: true });
+  return { ...saved, aside };
+}
+
+async function saveLeaving(deps: SlotDeps, from: Leaving): Promise<SavedVersion> {
   const { layout } = deps;
   const folders = slotFolders(layout, from.slot);
   const index = layout.slotIndex(from.slot);
   await moveOut(folders.dir, folders.leaving, from.slot);
-  const saved = await saveVersion(deps, {
-    ...from,
-    dir: folders.leaving,
-    index,
-    origin: 'manual',
-  }).catch(async (error: unknown) => {
+  try {
+    const saved = await saveVersion(deps, { ...from, dir: folders.leaving, index, origin: 'manual' });
+    await rename(folders.leaving, folders.left);
+    return saved;
+  } catch (error) {
     // Something came in that cannot be saved: back to where the user can see to it.
     await mergeInto(folders.leaving, folders.dir, 'leave');
     throw error;
-  });
-  const git = await deps.store.git();
-  const content = await readTree(git, saved.version.treeSha);
-  const aside = await evacuate(folders.leaving, layout.aside(from.workspace), content);
-  await removeIfEmpty(folders.leaving);
-  if (await entryExists(folders.leaving)) return emptyLeaving(deps, from);
-  releaseSlot(deps.db, from.slot);
-  await rm(index, { force: true });
-  return { ...saved, aside };
+  }
 }
 
 /** The slot's own folder stays, empty: a shell that stands in it keeps its place. */
@@ -94,5 +100,6 @@ async function evacuate(dir: string, aside: string, version: TreeContent): Promi
     }
   };
   for (const name of await readdir(dir)) await visit(name);
+  await removeIfEmpty(dir);
   return merged.moved.sort();
 }

@@ -20,8 +20,10 @@ export function slotFolders(layout: Layout, slot: string) {
     preparing: join(layout.slots, `.${slot}.mounting`),
     /** The same, complete, on its way into the slot. */
     ready: join(layout.slots, `.${slot}.mounted`),
-    /** Files on their way out of the slot. */
+    /** Files on their way out of the slot, not yet known to be saved as they are now. */
     leaving: join(layout.slots, `.${slot}.leaving`),
+    /** The same, saved: what the newest version holds may be deleted, the rest goes aside. */
+    left: join(layout.slots, `.${slot}.left`),
   };
 }
 
@@ -86,7 +88,7 @@ export async function requireFreeFolder(layout: Layout, slot: string): Promise<v
   const stat = await lstat(folders.dir).catch(() => undefined);
   if (stat && !stat.isDirectory()) throw occupied(slot, []);
   if (stat && !(await isEmptyOrMissing(folders.dir))) throw occupied(slot, []);
-  for (const spare of [folders.ready, folders.leaving]) {
+  for (const spare of [folders.ready, folders.leaving, folders.left]) {
     await removeIfEmpty(spare);
     if (await entryExists(spare)) throw occupied(slot, [layout.shown(spare)]);
   }
@@ -109,7 +111,7 @@ export type SlotCondition = 'empty' | 'mounted' | 'mounting' | 'leaving' | 'miss
 export async function slotCondition(layout: Layout, row: Slot): Promise<SlotCondition> {
   if (row.workspace === null) return 'empty';
   const folders = slotFolders(layout, row.name);
-  if (await entryExists(folders.leaving)) return 'leaving';
+  if ((await entryExists(folders.leaving)) || (await entryExists(folders.left))) return 'leaving';
   if (row.mountedAt === null) return 'mounting';
   const stat = await lstat(folders.dir).catch(() => undefined);
   return stat?.isDirectory() ? 'mounted' : 'missing';

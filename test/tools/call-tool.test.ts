@@ -57,6 +57,7 @@ beforeEach(() => {
     db,
     layout: projectLayout(root),
     config: { audit: { minReasonLength: 15 } },
+    workspaces: { get: (typed: string) => ({ name: typed === 'w1' ? 'baseline' : typed }) },
     close: async () => db.close(),
   } as unknown as ServerContext;
   const log = (fields: object): number => logged.push(fields);
@@ -112,6 +113,11 @@ describe('a tool call', () => {
       hint: 'Make it.',
     });
     expect(recentAudit(db, 10).map((row) => row.outcome)).toEqual(['WORKSPACE_NOT_FOUND']);
+  });
+
+  it('names the workspace in its audit row, also where the caller named its slot', async () => {
+    await invoke({ ...good, workspace: 'w1' });
+    expect(recentAudit(db, 1)[0]?.workspace).toBe('baseline');
   });
 
   it('leaves none for a call that changes nothing or was not understood', async () => {

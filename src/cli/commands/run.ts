@@ -74,7 +74,10 @@ async function waitFor(cli: Cli, answer: Row, options: Options): Promise<Exit> {
   const id = textAt(answer, 'pipeline_run_id');
   // The id is out before the wait, so that it is known however the wait ends.
   if (isIdWanted(cli, options) && !cli.options.json) cli.print(id);
-  else cli.note(`${id} of ${textAt(answer, 'workspace')}@${textAt(answer, 'version')} goes on`);
+  else
+    cli.note(
+      `${id} of ${textAt(answer, 'workspace')}@${textAt(answer, 'version')} is ${textAt(answer, 'state')}`,
+    );
   noteSubmission(cli, answer);
   const followed = await followRuns(cli, { targets: [id], until: 'all' });
   const { runs } = await cli.call('list_runs', { pipeline_run_id: id, limit: 100 });

@@ -5,7 +5,7 @@ import { rowsAt, textAt } from '../render/fields.ts';
 import { type AddCommand, given, parseNumber } from './command.ts';
 
 export const addWorkspace: AddCommand = (program, perform) => {
-  const family = program.command('workspace').description('lines of experimentation');
+  const family = program.command('workspace').description('lines of experimentation').helpCommand(false);
   addCreate(family, perform);
   addList(family, perform);
   addShow(family, perform);

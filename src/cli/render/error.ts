@@ -29,12 +29,10 @@ function problemLines(details: Row): string[] {
   return rowsAt(details, 'problems').map((problem) => `  ${problemLine(problem)}`);
 }
 
-/** `pipeline.yaml:3:5: message`, which editors jump to; what has no line is named by its place alone. */
+/** `pipeline.yaml:3:5: message`, which editors jump to; what has no line is named by its place, if it has one. */
 export function problemLine(problem: Row): string {
   const [file, line, path] = [textAt(problem, 'file'), textAt(problem, 'line'), textAt(problem, 'path')];
-  const place =
-    line === '' || line === '0'
-      ? [file, path].filter((part) => part !== '').join(' ')
-      : `${file}:${line}:${textAt(problem, 'column')}`;
-  return plainLine(`${place}: ${textAt(problem, 'message')}`);
+  const hasLine = file !== '' && line !== '' && line !== '0';
+  const place = hasLine ? [`${file}:${line}:${textAt(problem, 'column')}`] : [`${file} ${path}`.trim()];
+  return plainLine([...place, textAt(problem, 'message')].filter((part) => part !== '').join(': '));
 }

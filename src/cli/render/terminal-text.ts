@@ -4,9 +4,8 @@
  */
 
 const ESC = '\u001b';
-const BEL = '\u0007';
-/** String terminator, in one byte. */
-const ST = '\u009c';
+/** BEL, and the string terminator in one byte and in two. */
+const STRING_ENDS = ['\u0007', '\u009c', `${ESC}\\`];
 /** CSI in one byte: what `ESC [` is in two. */
 const CSI = '\u009b';
 /** What begins a string that terminals swallow (OSC, DCS, SOS, PM, APC): after ESC, and in one byte. */
@@ -43,11 +42,12 @@ function lastState(line: string): string {
 }
 
 function cleanLine(line: string, colour: boolean): string {
+  const lastEnd = Math.max(...STRING_ENDS.map((end) => line.lastIndexOf(end)));
   let clean = '';
   let isColoured = false;
   let at = 0;
   while (at < line.length) {
-    const sequence = sequenceAt(line, at);
+    const sequence = sequenceAt(line, at, lastEnd);
     if (sequence === '') {
       clean += line.charAt(at);
       at += 1;
@@ -62,16 +62,19 @@ function cleanLine(line: string, colour: boolean): string {
   return isColoured ? `${clean}${ESC}[0m` : clean;
 }
 
-/** The control sequence or character that begins here; empty for text. What is cut short is its introducer alone. */
-function sequenceAt(line: string, at: number): string {
+/**
+ * The control sequence or character that begins here; empty for text. What is cut short is its introducer alone.
+ * `lastEnd` is where the last end of a string stands in the line, or -1.
+ */
+function sequenceAt(line: string, at: number, lastEnd: number): string {
   const first = line.charAt(at);
   if (!CONTROLS.test(first)) return '';
   const second = line.charAt(at + 1);
   if (first === CSI) return controlSequence(line, at, at + 1);
   if (first === ESC && second === '[') return controlSequence(line, at, at + 2);
-  if (STRING_STARTS.includes(first)) return swallowed(line, at, at + 1);
+  if (STRING_STARTS.includes(first)) return swallowed(line, { start: at, body: at + 1, lastEnd });
   if (first !== ESC || second === '') return first;
-  if (STRING_AFTER_ESC.includes(second)) return swallowed(line, at, at + 2);
+  if (STRING_AFTER_ESC.includes(second)) return swallowed(line, { start: at, body: at + 2, lastEnd });
   return escapeSequence(line, at);
 }
 
@@ -82,13 +85,20 @@ function controlSequence(line: string, start: number, body: number): string {
   return isBetween(line, at, '\u0040', '\u007e') ? line.slice(start, at + 1) : line.slice(start, body);
 }
 
-/** A string up to its end; one that does not end on its line must not swallow what follows. */
-function swallowed(line: string, start: number, body: number): string {
-  const ends = [BEL, ST, `${ESC}\\`].flatMap((end) => {
-    const at = line.indexOf(end, body);
-    return at === -1 ? [] : [at + end.length];
-  });
-  return line.slice(start, ends.length === 0 ? body : Math.min(...ends));
+/**
+ * A string up to its end. One that does not end on its line must not swallow what follows; that is known from
+ * `lastEnd` without looking, so that a line of nothing but beginnings costs no more than another.
+ */
+function swallowed(
+  line: string,
+  { start, body, lastEnd }: { start: number; body: number; lastEnd: number },
+): string {
+  if (lastEnd < body) return line.slice(start, body);
+  for (let at = body; at <= lastEnd; at += 1) {
+    const end = STRING_ENDS.find((text) => line.startsWith(text, at));
+    if (end !== undefined) return line.slice(start, at + end.length);
+  }
+  return line.slice(start, body);
 }
 
 /** ESC, intermediates, and a final byte. */
