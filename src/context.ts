@@ -82,6 +82,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     ...searchPath(),
   });
   const goldfishVersion = GOLDFISH_VERSION;
+  const background = backgroundWork();
   const runsDeps: RunsDeps = {
     db,
     clock,
@@ -96,7 +97,9 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
   };
   if (role === 'server') {
     // What a death interrupted is finished beside the first calls, which do not depend on it.
-    workspaces.recover().catch((error: unknown) => log.error({ err: error }, 'recovery of the slots failed'));
+    background
+      .run(workspaces.recover())
+      .catch((error: unknown) => log.error({ err: error }, 'recovery of the slots failed'));
   }
   const base = { root, db, clock, layout, log, runtimeDir: runtimeDir() };
   const ensureSupervisor = async (): Promise<void> => {
@@ -115,9 +118,28 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     runs: createRuns(runsDeps, ensureSupervisor),
     goldfishVersion,
     runsDeps,
-    ensureSupervisor,
+    ensureSupervisor: () => background.run(ensureSupervisor()),
     close: async () => {
+      await background.settled();
       db.close();
+    },
+  };
+}
+
+/** Work that nobody waits for, until the database is closed under it. */
+function backgroundWork() {
+  const going = new Set<Promise<unknown>>();
+  return {
+    run: <T>(work: Promise<T>): Promise<T> => {
+      const done = (): void => {
+        going.delete(work);
+      };
+      going.add(work);
+      work.then(done, done);
+      return work;
+    },
+    settled: async (): Promise<void> => {
+      await Promise.allSettled(going);
     },
   };
 }
