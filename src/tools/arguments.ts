@@ -23,6 +23,7 @@ type Repair = { path: PropertyKey[]; rename?: string; value?: string };
 export function acceptArguments(tool: Tool, raw: unknown): PreparedCall {
   const args = raw ?? {};
   refuseOversize(tool, args);
+  refuseProto(tool, args);
   const prepared = tool.prepare(args);
   if ('call' in prepared) return prepared.call;
   throw invalidArguments(tool, args, prepared.issues);
@@ -49,6 +50,20 @@ function depthExceeds(value: unknown, limit: number): boolean {
     level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []));
   }
   return false;
+}
+
+/** A key that parsers drop without a word, below the top too: a call must not do less than it says. */
+function refuseProto(tool: Tool, args: unknown): void {
+  if (typeof args !== 'object' || args === null) return;
+  if (!Object.hasOwn(args, '__proto__')) {
+    for (const value of Object.values(args)) refuseProto(tool, value);
+    return;
+  }
+  throw new GoldfishError('INVALID_ARGUMENT', {
+    message: `${tool.name}: "__proto__" cannot be a key.`,
+    hint: 'Choose another name for it.',
+    details: { problems: [{ field: '__proto__', message: '"__proto__" cannot be a key' }] },
+  });
 }
 
 function invalidArguments(tool: Tool, args: unknown, issues: ArgumentIssue[]): GoldfishError {

@@ -203,8 +203,8 @@ function renderRuns(result: z.output<typeof output>, kit: TextKit): string {
       'The same call was made before: this is its pipeline run, nothing new was started.',
     result.runs &&
       kit.table(
-        result.runs.map((row) => [row.run_id, row.stage, stateText(row)]),
-        ['run', 'stage', 'state'],
+        result.runs.map((row) => [row.run_id, row.stage, stateText(row), row.why]),
+        ['run', 'stage', 'state', 'reused, or why not'],
       ),
     ...staleLines(result),
     result.next && `next: ${callText(result.next)}`,

@@ -135,6 +135,16 @@ describe('arguments of a call', () => {
     );
   });
 
+  it.each([
+    ['at the top', '{"__proto__": 1, "workspace": "a", "reason": "because it is grey"}'],
+    [
+      'below',
+      '{"workspace": "a", "reason": "because it is grey", "override": {"a": {"__proto__": {"b": 1}}}}',
+    ],
+  ])('are refused with a key that a parser would drop, %s', (_where, json) => {
+    expect(refusal(JSON.parse(json)).message).toBe('paint: "__proto__" cannot be a key.');
+  });
+
   it('do not echo a huge unknown name or list thousands of problems', () => {
     const many = Object.fromEntries(Array.from({ length: 3_000 }, (_, i) => [`${'k'.repeat(40)}${i}`, 1]));
     const error = refusal({ ...good, ...many });

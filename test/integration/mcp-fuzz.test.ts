@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ERROR_CODES } from '../../src/core/errors.ts';
+import { type InvalidCall, invalidCalls } from './mcp-invalid-calls.ts';
+import { type Answer, type McpSession, makeFolder, removeFolder, startSession } from './mcp-session.ts';
+import { endWork } from './mcp-work.ts';
+
+let session: McpSession;
+let calls: InvalidCall[];
+
+beforeAll(async () => {
+  session = await startSession(await makeFolder());
+  const reason = 'Prepare a project for the test';
+  const setUp: [string, object][] = [
+    ['initialize_project', { name: 'fuzzed' }],
+    ['create_workspace', { name: 'baseline', goal: 'Be there', reason }],
+    ['create_workspace', { name: 'spare', goal: 'Be there too', reason }],
+    ['mount', { workspace: 'baseline', reason }],
+    ['run', { workspace: 'baseline', reason, wait_seconds: 45 }],
+  ];
+  let last: Record<string, unknown> = {};
+  for (const [name, args] of setUp) {
+    const answer = await session.call(name, args);
+    expect(answer.isError).toBe(false);
+    last = answer.structured;
+  }
+  const [first] = last['runs'] as { run_id: string }[];
+  calls = invalidCalls({ run: String(first?.run_id), pipelineRun: String(last['pipeline_run_id']) });
+  await endWork(session);
+});
+afterAll(async () => {
+  await session.close();
+  await removeFolder(session.folder);
+});
+
+/** Every row but those of the audit, and every file but the database's own and the logs, with its content. */
+async function wholeProject(): Promise<Record<string, string>> {
+  const state: Record<string, string> = {};
+  const db = new Database(join(session.folder, '.goldfish/goldfish.db'), { readonly: true });
+  const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all() as string[];
+  for (const table of tables) {
+    if (table === 'audit' || table.startsWith('sqlite_')) continue;
+    state[`table ${table}`] = JSON.stringify(db.prepare(`SELECT * FROM ${table}`).all());
+  }
+  db.close();
+  for (const entry of await readdir(session.folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    const name = path.slice(session.folder.length + 1);
+    if (/^\.goldfish\/(goldfish\.db|log\/)/.test(name)) continue;
+    if (entry.isFile())
+      state[name] = createHash('sha256')
+        .update(await readFile(path))
+        .digest('hex');
+    else state[name] = entry.isSymbolicLink() ? await readlink(path) : 'folder';
+  }
+  return state;
+}
+
+/** What an answer must never hold: a stack, an absolute path, words of what lies beneath. */
+const FORBIDDEN = [
+  /\bat [\w.<>]+ \(/,
+  /node:internal|node_modules|\.ts:\d+/,
+  /(?<![\w.])\/(?:etc|tmp|home|root|usr|var|opt|work|proc|dev)\b/,
+  /\bgit\b|sqlite|SQLITE|fatal:|ENOENT|EACCES|ENAMETOOLONG|ZodError/,
+];
+
+function complaintsAbout(call: InvalidCall, answer: Answer): string[] {
+  const complaints: string[] = [];
+  const { error } = answer;
+  if (!answer.isError) return ['it was accepted'];
+  if (!Object.hasOwn(ERROR_CODES, error?.code) || error.code === 'INTERNAL')
+    complaints.push(`code ${error?.code}`);
+  if (!error?.message) complaints.push('no message');
+  if (!error?.hint) complaints.push('no hint');
+  const whole = JSON.stringify(answer);
+  // What the caller wrote may come back in quotes; what it names is not ours.
+  const ours = call.args === undefined ? whole : whole.replaceAll('.git', '');
+  for (const pattern of FORBIDDEN) {
+    const found = pattern.exec(ours);
+    if (found)
+      complaints.push(`it says ${found[0]}: ${ours.slice(Math.max(0, found.index - 60), found.index + 60)}`);
+  }
+  if (whole.includes(session.folder)) complaints.push('it shows where the project lies');
+  if (whole.length > 16_000) complaints.push(`it is ${whole.length} characters long`);
+  return complaints;
+}
+
+describe('calls that are wrong', () => {
+  it('are at least a thousand here', () => {
+    expect(calls.length).toBeGreaterThanOrEqual(1_000);
+  });
+
+  it('are each refused with a code and a hint, and change nothing', { timeout: 300_000 }, async () => {
+    const before = await wholeProject();
+    const complaints: string[] = [];
+    const codes = new Set<string>();
+    for (const call of calls) {
+      const answer = await session.call(call.tool, call.args);
+      codes.add(answer.error?.code);
+      const found = complaintsAbout(call, answer);
+      const shown = JSON.stringify(call.args)?.slice(0, 120);
+      if (found.length > 0) complaints.push(`${call.tool} ${call.what} ${shown}: ${found.join('; ')}`);
+    }
+    expect(complaints).toEqual([]);
+    // Not all of them fail at the door: services refuse too.
+    expect([...codes].sort()).toMatchInlineSnapshot(`
+      [
+        "INVALID_ARGUMENT",
+        "REASON_TOO_SHORT",
+        "RUN_NOT_FOUND",
+        "VERSION_NOT_FOUND",
+        "WORKSPACE_NOT_FOUND",
+      ]
+    `);
+    expect(await wholeProject()).toEqual(before);
+  });
+
+  it('leave the server able to answer right ones', async () => {
+    expect((await session.call('status')).isError).toBe(false);
+  });
+});
