@@ -48,7 +48,7 @@ function reportUnknownKeys(
   }
 }
 
-export function laterProblem(what: string): { message: string; hint: string } {
+function laterProblem(what: string): { message: string; hint: string } {
   return { message: `${what} arrives in a later version.`, hint: 'Remove it for now.' };
 }
 

@@ -4,10 +4,10 @@ import { unwrap } from './check-shape.ts';
 
 /** Backends a project can name; `auto` takes the best one that answers. */
 export const BACKENDS = ['auto', 'process'] as const;
-export const TOOLSETS = ['core', 'default', 'all'] as const;
+const TOOLSETS = ['core', 'default', 'all'] as const;
 const MAX_SLOTS = 64;
 /** A year: longer is a mistake in the unit. */
-export const MAX_SECONDS = 31_536_000;
+const MAX_SECONDS = 31_536_000;
 
 /** A section may stand there with every key commented out. */
 function section<Shape extends z.ZodRawShape>(shape: Shape) {
@@ -15,10 +15,7 @@ function section<Shape extends z.ZodRawShape>(shape: Shape) {
 }
 
 /** Error texts follow the key's name: `"slots" must be …`. */
-export function numberOf(
-  expected: string,
-  limits: { min?: number; above?: number; max?: number; whole?: true },
-) {
+function numberOf(expected: string, limits: { min?: number; above?: number; max?: number; whole?: true }) {
   const error = `must be ${expected}`;
   let schema = z.number(error);
   if (limits.whole) schema = schema.int(error);

@@ -2,11 +2,8 @@ import { GoldfishError } from './errors.ts';
 
 /** Names of workspaces, slots, stages, signals, tags, sources, projects: never an option or a dot path. */
 export const NAME_PATTERN = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$/;
-export const RUN_ID_PATTERN = /^stage-[a-f0-9]+$/;
-export const PIPELINE_RUN_ID_PATTERN = /^prun-[a-f0-9]+$/;
-export const SNAPSHOT_ID_PATTERN = /^snap-[a-f0-9]{8}-\d{8}-\d{6}$/;
 export const ENVIRONMENT_NAME_PATTERN = /^[A-Z_][A-Z0-9_]*$/;
-export const VERSION_PATTERN = /^v([1-9]\d{0,8})$/;
+const VERSION_PATTERN = /^v([1-9]\d{0,8})$/;
 
 /** Windows device names and words the system uses itself; refused so that a project stays portable. */
 const RESERVED_NAMES = new Set([

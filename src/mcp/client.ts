@@ -3,7 +3,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { isJsonObject, type JsonObject } from '../core/json.ts';
 
 /** A tool's refusal, as the client received it. */
-export class ToolRefusal extends Error {
+class ToolRefusal extends Error {
   override readonly name = 'ToolRefusal';
   readonly error: JsonObject;
 

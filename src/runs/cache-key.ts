@@ -5,7 +5,7 @@ import type { StagePlan } from '../core/stage-plan.ts';
 export type InputHashes = Record<string, string>;
 
 /** Everything that decides what a stage computes, by the word a miss is explained with. */
-export function cacheParts(plan: StagePlan, inputs: InputHashes) {
+function cacheParts(plan: StagePlan, inputs: InputHashes) {
   return {
     command: plan.command,
     outputs: plan.outputs,
@@ -40,17 +40,23 @@ export function explainDifference(
 
 function changedKeys(from: JsonObject, to: JsonObject): string[] {
   const keys = new Set([...Object.keys(from), ...Object.keys(to)]);
-  return [...keys].filter((key) => canonicalJson(from[key]) !== canonicalJson(to[key])).sort();
+  return [...keys].filter((key) => valueText(from, key) !== valueText(to, key)).sort();
+}
+
+/** The value's own text; undefined where the key is absent. A key may be called `constructor`. */
+function valueText(object: JsonObject, key: string): string | undefined {
+  return Object.hasOwn(object, key) ? canonicalJson(object[key]) : undefined;
 }
 
 /** At most three changes, each value clipped: an explanation, not a diff. */
 function describeChanges(from: JsonObject, to: JsonObject): string {
   const keys = changedKeys(from, to);
-  const shown = keys.slice(0, 3).map((key) => `${key}: ${brief(from[key])} → ${brief(to[key])}`);
+  const shown = keys
+    .slice(0, 3)
+    .map((key) => `${key}: ${brief(valueText(from, key))} → ${brief(valueText(to, key))}`);
   return keys.length > 3 ? `${shown.join(', ')}, and ${keys.length - 3} more` : shown.join(', ');
 }
 
-function brief(value: unknown): string {
-  const text = value === undefined ? 'absent' : canonicalJson(value);
+function brief(text = 'absent'): string {
   return text.length <= 40 ? text : `${text.slice(0, 39)}…`;
 }

@@ -43,7 +43,7 @@ function missReason(db: Db, request: { plan: StagePlan; inputs: InputHashes; wor
 }
 
 /** Hashes of a run's inputs that are known. */
-export function inputHashes(db: Db, runId: string): InputHashes {
+function inputHashes(db: Db, runId: string): InputHashes {
   const known = inputsOfRun(db, runId).filter((input) => input.hash !== null);
   return Object.fromEntries(known.map((input) => [input.name, input.hash ?? '']));
 }

@@ -4,9 +4,9 @@ export type SeriesPoint = { step: number | null; value: number | null; seq: numb
 export type ShownPoint = [number, number | string];
 
 /**
- * At most `max` points that keep the shape: the series is cut into equal buckets and of each the least and the
- * greatest value stay, besides the first and the last point. What is not a number is never thinned out unseen: of
- * each bucket the first such point stays as well, in place of the least.
+ * At most `max` points (4 or more) that keep the shape: the series is cut into equal buckets and of each the least
+ * and the greatest value stay, besides the first and the last point. What is not a number is never thinned out
+ * unseen: of each bucket the first such point stays as well.
  */
 export function downsample(points: readonly SeriesPoint[], max: number): SeriesPoint[] {
   if (points.length <= max || max < 4) return points.slice(0, Math.max(max, 1));
@@ -14,17 +14,19 @@ export function downsample(points: readonly SeriesPoint[], max: number): SeriesP
   const last = points.at(-1);
   if (!first || !last) return [];
   const inner = points.slice(1, -1);
-  const buckets = Math.max(1, Math.floor((max - 2) / 2));
+  // With room for two points only, a NaN stands in for the least one.
+  const perBucket = inner.some((point) => point.value === null) && max >= 5 ? 3 : 2;
+  const buckets = Math.max(1, Math.floor((max - 2) / perBucket));
   const kept: SeriesPoint[] = [];
   for (let bucket = 0; bucket < buckets; bucket += 1) {
     const from = Math.floor((bucket * inner.length) / buckets);
     const to = Math.floor(((bucket + 1) * inner.length) / buckets);
-    kept.push(...extremes(inner.slice(from, to)));
+    kept.push(...extremes(inner.slice(from, to), perBucket));
   }
   return [first, ...kept, last];
 }
 
-function extremes(points: readonly SeriesPoint[]): SeriesPoint[] {
+function extremes(points: readonly SeriesPoint[], room: number): SeriesPoint[] {
   let least: SeriesPoint | undefined;
   let greatest: SeriesPoint | undefined;
   let odd: SeriesPoint | undefined;
@@ -35,12 +37,9 @@ function extremes(points: readonly SeriesPoint[]): SeriesPoint[] {
       if (greatest?.value == null || point.value > greatest.value) greatest = point;
     }
   }
-  const chosen = new Set([odd ?? least, greatest].filter((point) => point !== undefined));
+  const wanted = room === 3 ? [odd, least, greatest] : [odd ?? least, greatest];
+  const chosen = new Set(wanted.filter((point) => point !== undefined));
   return [...chosen].sort((a, b) => a.seq - b.seq);
-}
-
-export function showPoint(point: SeriesPoint): ShownPoint {
-  return [point.step ?? point.seq, showNumber(point.value)];
 }
 
 /** JSON has no NaN and no infinities; they are shown by their names. */

@@ -2,6 +2,7 @@ import type { BackendStatus, RunBackend, RunHandle } from '../backends/port.ts';
 import { isoTime } from '../core/clock.ts';
 import type { RunAttempt, StageRun } from '../core/rows.ts';
 import { getAttempt, noteObservation, noteStopRequested } from '../store/attempts.ts';
+import { isLeaseLost } from '../store/lease.ts';
 import { applyRunEvent } from '../store/run-events.ts';
 import { getStageRun } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
@@ -40,7 +41,7 @@ export async function observeRuns(
       const status = statuses[index];
       if (!status) continue;
       if (status.phase === 'exited') ended.push({ run: item.run, handle: item.handle, status });
-      else await observeOne(deps, { ...item, status, backend });
+      else await observeAlone(deps, { ...item, status, backend });
     }
   }
   return ended;
@@ -53,6 +54,16 @@ type Seen = {
   status: BackendStatus;
   backend: RunBackend;
 };
+
+/** What goes wrong with one run must not keep the others from being looked at. */
+async function observeAlone(deps: RunsDeps, seen: Seen): Promise<void> {
+  try {
+    await observeOne(deps, seen);
+  } catch (error) {
+    if (isLeaseLost(error)) throw error;
+    deps.log.error({ run: seen.run.id, err: error }, 'a look at a run failed');
+  }
+}
 
 async function observeOne(deps: RunsDeps, seen: Seen): Promise<void> {
   const { run, status } = seen;
@@ -69,7 +80,7 @@ async function observeOne(deps: RunsDeps, seen: Seen): Promise<void> {
 }
 
 /** Raw state and, at the first sight of it running, the lifecycle's start. */
-export function noteSeen(deps: Pick<RunsDeps, 'db' | 'clock'>, seen: Pick<Seen, 'run' | 'status'>): void {
+function noteSeen(deps: Pick<RunsDeps, 'db' | 'clock'>, seen: Pick<Seen, 'run' | 'status'>): void {
   const { run, status } = seen;
   const at = isoTime(deps.clock.now());
   deps.db.write(() => {
@@ -92,7 +103,8 @@ async function considerLost(deps: RunsDeps, seen: Seen): Promise<void> {
   const attempt = getAttempt(deps.db, { runId: run.id, attempt: run.attempt });
   const since = attempt?.absentSince ?? null;
   if (!attempt || since === null || attempt.absentCount < ABSENCES) return;
-  if (deps.clock.now() - Date.parse(since) < ABSENT_MS) return;
+  // The wall clock may have been set back since then.
+  if (Math.abs(deps.clock.now() - Date.parse(since)) < ABSENT_MS) return;
   await backend.cleanup(handle);
   await ingestMetrics(deps, { runId: run.id, attempt: run.attempt, final: true });
   await endWithCause(deps, run, {

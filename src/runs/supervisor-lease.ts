@@ -1,15 +1,31 @@
-import { type Clock, isoTime } from '../core/clock.ts';
+import type { Clock } from '../core/clock.ts';
 import type { SupervisorLease } from '../core/rows.ts';
 import { isProcessAlive } from '../os/process-identity.ts';
 
 /** A holder that lives but has not renewed for so long is taken to be stuck. */
-export const LEASE_STALE_MS = 15_000;
+const LEASE_STALE_MS = 15_000;
 export const LEASE_RENEW_MS = 1_000;
 
-/** Whether somebody is at work: the process lives and renews. The wall clock alone never declares it dead. */
+/** Whether somebody is at work: the process lives and has renewed of late. */
 export function isLeaseHeld(lease: SupervisorLease, clock: Clock): boolean {
+  return isHolderAlive(lease) && !isOverdue(lease, clock);
+}
+
+/**
+ * Whether the holder lives but seems not to renew. It may be the wall clock that has jumped: whoever wants to take
+ * over looks again after more than one period of renewal.
+ */
+export function seemsStuck(lease: SupervisorLease, clock: Clock): boolean {
+  return isHolderAlive(lease) && isOverdue(lease, clock);
+}
+
+function isHolderAlive(lease: SupervisorLease): boolean {
   if (lease.pid === null) return false;
-  const alive = isProcessAlive({ pid: lease.pid, start: lease.pidStart ?? '', bootId: lease.bootId ?? '' });
-  if (!alive) return false;
-  return lease.heartbeatAt === null || lease.heartbeatAt > isoTime(clock.now() - LEASE_STALE_MS);
+  return isProcessAlive({ pid: lease.pid, start: lease.pidStart ?? '', bootId: lease.bootId ?? '' });
+}
+
+/** A heartbeat far in the future is as old as one far in the past: the wall clock was set back since. */
+function isOverdue(lease: SupervisorLease, clock: Clock): boolean {
+  if (lease.heartbeatAt === null) return false;
+  return Math.abs(clock.now() - Date.parse(lease.heartbeatAt)) >= LEASE_STALE_MS;
 }

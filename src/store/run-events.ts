@@ -1,4 +1,4 @@
-import { CAUSES, type Cause, eventOfCause } from '../core/causes.ts';
+import { type Cause, eventOfCause } from '../core/causes.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { Failure, RunEvent } from '../core/rows.ts';
 import {
@@ -92,11 +92,6 @@ function transition(db: Db, change: RunChange & { event: RunEventName; cause: Ca
     );
     return verdict;
   });
-}
-
-/** The sentence for a cause, for places that show a run without its own error. */
-export function causeSentence(cause: Cause): string {
-  return CAUSES[cause].sentence;
 }
 
 type Row = {

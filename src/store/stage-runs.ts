@@ -33,7 +33,7 @@ type Row = {
   ended_at: string | null;
 };
 
-export function toStageRun(row: Row): StageRun {
+function toStageRun(row: Row): StageRun {
   return {
     id: row.id,
     pipelineRunId: row.pipeline_run_id,
@@ -192,7 +192,7 @@ export function newestCompletedRun(
   db: Db,
   scope: { workspace: string; stage: string } | { cacheKey: string },
 ): StageRun | undefined {
-  const order = "state = 'completed' ORDER BY created_at DESC, id DESC LIMIT 1";
+  const order = "state = 'completed' ORDER BY created_at DESC, rowid DESC LIMIT 1";
   const row =
     'cacheKey' in scope
       ? db.prepare<Row>(`SELECT * FROM stage_runs WHERE cache_key = ? AND ${order}`).get(scope.cacheKey)

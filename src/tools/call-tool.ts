@@ -162,7 +162,7 @@ function safeJson(value: unknown): string {
 }
 
 /** The one place where an error becomes an answer. What is not ours goes whole to the log, and only there. */
-export function errorResult(session: Session, thrown: unknown): ToolResult {
+function errorResult(session: Session, thrown: unknown): ToolResult {
   const error = isGoldfishError(thrown) ? thrown : internalError(session, thrown);
   const plain = {
     code: error.code,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { CAUSES } from '../core/causes.ts';
 import { formatVersion } from '../core/names.ts';
-import type { MetricSummary, RunInput, StageRun, StoredOutput } from '../core/rows.ts';
+import type { MetricSummary, RunInput, StageRun } from '../core/rows.ts';
 
 /** The shapes of runs in results, and how rows become them. SPEC 3.1 fixes the names. */
 
@@ -86,17 +86,6 @@ export function toFailure(run: StageRun): FailureShape | null {
     log_tail: failure.logTail,
     retry_safe: failure.retrySafe,
     next: { tool: 'logs', arguments: { run_id: run.id, ...where } },
-  };
-}
-
-export function toOutput(output: StoredOutput) {
-  return {
-    name: output.name,
-    type: output.type,
-    kind: output.kind,
-    path: output.storageLocation,
-    size: output.size,
-    hash: output.hash,
   };
 }
 

@@ -9,7 +9,7 @@ import type { PipelineRun } from '../core/rows.ts';
 /** Pipeline runs shown. */
 const RECENT = 3;
 
-export const recentRun = z.object({
+const recentRun = z.object({
   pipeline_run_id: z.string(),
   version: z.string(),
   state: z.string(),

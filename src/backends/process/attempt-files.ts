@@ -1,7 +1,7 @@
 import { lstat, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { errnoOf, messageOf } from '../../core/errors.ts';
+import { errnoOf } from '../../core/errors.ts';
 import type { AttemptLayout } from '../../core/layout.ts';
 import { isProcessAlive } from '../../os/process-identity.ts';
 import type { ResultReading, RunHandle, RunResult } from '../port.ts';
@@ -37,7 +37,7 @@ const wrapperSchema = z.object({
 export type WrapperFile = z.infer<typeof wrapperSchema>;
 
 /** Files of an attempt that only this adapter and the run wrapper know. */
-export const STARTED_FILE = 'started';
+const STARTED_FILE = 'started';
 export const STOP_REQUEST_FILE = 'stop-request.json';
 export const WRAPPER_ERRORS_FILE = 'wrapper.err';
 
@@ -70,14 +70,16 @@ export async function readResult(
   return { kind: 'read', result: parsed.data };
 }
 
-/** What the run wrapper said of itself; undefined where it has not. Throws where it cannot be read. */
+/**
+ * What the run wrapper said of itself; undefined where it has not. The file is renamed into place, so it is damaged
+ * only when the machine went down, and then nothing it could describe lives. Throws where it cannot be read.
+ */
 export async function readWrapper(folders: AttemptLayout): Promise<WrapperFile | undefined> {
   try {
-    return wrapperSchema.parse(JSON.parse(await readFile(folders.wrapper, 'utf8')));
+    return wrapperSchema.safeParse(parseJson(await readFile(folders.wrapper, 'utf8'))).data;
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
-    const detail = errnoOf(error) ?? (error instanceof Error ? error.name : messageOf(error));
-    throw new Error(`what the run wrapper wrote of itself cannot be read (${detail})`);
+    throw new Error(`what the run wrapper wrote of itself cannot be read (${errnoOf(error) ?? 'unknown'})`);
   }
 }
 

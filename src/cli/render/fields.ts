@@ -10,11 +10,6 @@ export function textAt(row: Row, key: string): string {
     : '';
 }
 
-export function numberAt(row: Row, key: string): number | undefined {
-  const value = row[key];
-  return typeof value === 'number' ? value : undefined;
-}
-
 export function isTrue(row: Row, key: string): boolean {
   return row[key] === true;
 }
