@@ -49,7 +49,7 @@ function readNode(reading: Reading, node: ParsedNode | null, at: At): YamlNode {
   const offset = node?.range[0] ?? at.fallback;
   if (node === null || reading.stopped) return leaf(at, offset, null);
   reading.nodes += 1;
-  if (at.depth > MAX_DEPTH) {
+  if (reading.nodes > MAX_NODES || at.depth > MAX_DEPTH) {
     reading.stopped = true;
     const tooMany = {
       message: `The file unfolds to more than ${MAX_NODES} values.`,

@@ -1,7 +1,7 @@
 import { unknownName } from '../config/check-shape.ts';
 import type { Problem } from '../config/problem.ts';
 import { GoldfishError } from '../core/errors.ts';
-import { isName, requireName } from '../core/names.ts';
+import { isName } from '../core/names.ts';
 
 /** A pipeline by the name callers use; the file at the root is called `pipeline`. */
 export type PipelineFile = { name: string; file: string };
@@ -26,7 +26,6 @@ export function listPipelines(paths: readonly string[]): PipelineFile[] {
 export function findPipeline(paths: readonly string[], name: string | undefined): PipelineFile | Problem {
   const all = listPipelines(paths);
   if (name === undefined) return all[0]?.file === DEFAULT.file ? DEFAULT : noDefault(paths, all);
-  requireName(name, 'pipeline');
   const found = all.findLast((candidate) => candidate.name === name);
   if (found !== undefined) return found;
   const { message, hint, allowed } = unknownName(

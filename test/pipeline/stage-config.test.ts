@@ -120,6 +120,11 @@ describe('a stage config', () => {
     expect(await problemsOf(stages, { ...other, 'pipelines/other.yaml': 'stages: [' })).toEqual([]);
   });
 
+  it('is not said to belong to no stage while a stage has no readable name', async () => {
+    const found = await problemsOf(`  - { name: a b, ${RUN} }\n`, { 'configs/ab.yaml': '' });
+    expect(found).toEqual([expect.stringContaining('"name" must be a name')]);
+  });
+
   it('is read only with the ending .yaml, and says so', async () => {
     expect(await problemsOf(stages, { 'configs/a.yml': 'x: 1\n' })).toEqual([
       'configs/a.yml:1 «x» Only configs that end in .yaml are read.',
