@@ -100,7 +100,7 @@ for (const mode of ['none', 'bubblewrap'] as const) {
       const result = await endOf(h.backend, handle);
       expect(result).toMatchObject({ started: true, exitCode: null, signal: 'SIGKILL', stoppedBy: 'cancel' });
       expect(performance.now() - began).toBeGreaterThan(450);
-      expect(performance.now() - began).toBeLessThan(3_000);
+      expect(performance.now() - began).toBeLessThan(10_000);
       expect(await readFile(stop, 'utf8')).toBe('cancel\n');
       expect(await findProcesses(mark)).toEqual([]);
     });
@@ -156,7 +156,7 @@ print('ended by itself')
       const spec = await h.spec({
         command: sh('echo on; sleep 300'),
         timeoutSeconds: 0.3,
-        stopGraceSeconds: 1,
+        stopGraceSeconds: 20,
       });
       const handle = await h.backend.launch(spec);
       const file = h.layout.attempt(handle.runId, 1).result;

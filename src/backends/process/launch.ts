@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdir, open, readFile, realpath } from 'node:fs/promises';
+import { mkdir, open, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
@@ -7,7 +7,6 @@ import { assetPath } from '../../core/assets.ts';
 import { errnoOf, GoldfishError, isGoldfishError } from '../../core/errors.ts';
 import { type AttemptLayout, projectLayout } from '../../core/layout.ts';
 import { clip } from '../../core/names.ts';
-import { writeFileAtomic } from '../../os/files.ts';
 import { withLock } from '../../store/lock.ts';
 import type { CallOptions, RunHandle, RunSpec } from '../port.ts';
 import { readResult, WRAPPER_ERRORS_FILE, wasTaken } from './attempt-files.ts';
@@ -15,7 +14,7 @@ import { runtimeDataSchema } from './build-environment.ts';
 import { type Interpreter, resolveInterpreter } from './interpreter.ts';
 import { copyInputs, requireInputs } from './materialise-inputs.ts';
 import { type ProcessBackendOptions, searchPath } from './options.ts';
-import { isBelow, type Sandbox, sandboxCommand } from './sandbox.ts';
+import { INSTALL_SANDBOX, isBelow, type Sandbox, sandboxCommand } from './sandbox.ts';
 import {
   checkEnvironment,
   configDocument,
@@ -90,6 +89,13 @@ async function prepare(options: LaunchOptions, parts: Place & { interpreter: Int
   const { spec, folders, interpreter, hidden } = parts;
   const runtime = runtimeDataSchema.parse(spec.runtime.data);
   const sandbox = options.findSandbox();
+  if (options.sandbox === 'bubblewrap' && sandbox.kind === 'none') {
+    throw new GoldfishError('BACKEND_UNAVAILABLE', {
+      message: `process.sandbox is bubblewrap, but ${sandbox.why}.`,
+      hint: INSTALL_SANDBOX,
+      retryable: true,
+    });
+  }
   for (const folder of [folders.outputs, folders.control, folders.temp, folders.log]) {
     await mkdir(folder, { recursive: true, mode: 0o700 });
   }
@@ -97,7 +103,7 @@ async function prepare(options: LaunchOptions, parts: Place & { interpreter: Int
     if (type === 'directory') await mkdir(join(folders.outputs, fileName), { recursive: true, mode: 0o700 });
   }
   if (sandbox.kind === 'none') await copyInputs(folders.inputs, spec.inputs);
-  await writeFileAtomic(folders.config, JSON.stringify(configDocument(spec, folders)), 0o400);
+  await replaceFile(folders.config, JSON.stringify(configDocument(spec, folders)), 0o400);
   const [first = '', ...rest] = spec.command;
   const sdkDir = await realpath(options.sdkDir);
   const machine = { ...runtime, folders, sdkDir, path: searchPath(options) };
@@ -129,7 +135,15 @@ async function prepare(options: LaunchOptions, parts: Place & { interpreter: Int
             asRoot: process.geteuid?.() === 0,
           }),
   };
-  await writeFileAtomic(folders.spec, JSON.stringify(document));
+  await replaceFile(folders.spec, JSON.stringify(document), 0o600);
+}
+
+/** Atomic for a wrapper that reads at the same moment. Not durable: after a power cut it is written again. */
+async function replaceFile(file: string, content: string, mode: number): Promise<void> {
+  const temporary = `${file}.unfinished`;
+  await rm(temporary, { force: true });
+  await writeFile(temporary, content, { mode, flag: 'wx' });
+  await rename(temporary, file);
 }
 
 async function readablePaths(parts: {

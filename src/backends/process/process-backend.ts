@@ -6,11 +6,9 @@ import { resolveInterpreter } from './interpreter.ts';
 import { launchAttempt } from './launch.ts';
 import type { ProcessBackendOptions } from './options.ts';
 import { interpreterKey } from './requirements.ts';
-import { describeSandbox, findSandbox, type Sandbox } from './sandbox.ts';
+import { describeSandbox, findSandbox, INSTALL_SANDBOX, type Sandbox } from './sandbox.ts';
 import { attemptStatus } from './status.ts';
 import { cleanUpAttempt, terminateAttempt } from './stop.ts';
-
-const INSTALL_SANDBOX = 'On Debian: apt-get install bubblewrap.';
 
 /**
  * Runs stages as supervised processes of this machine: the embedded default. One run wrapper per attempt outlives

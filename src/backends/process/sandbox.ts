@@ -8,6 +8,8 @@ export type Sandbox =
   | { kind: 'bubblewrap'; program: string }
   | { kind: 'none'; why: string; missing: boolean };
 
+export const INSTALL_SANDBOX = 'On Debian: apt-get install bubblewrap.';
+
 const TRIAL = [
   '--ro-bind',
   '/',
