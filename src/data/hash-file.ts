@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { lstat, readdir, readlink } from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { lstat, readdir, readlink, realpath } from 'node:fs/promises';
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { EMPTY_FOLDER_HASH, type FolderEntry } from '../core/folder-hash.ts';
 import { sha256 } from '../core/json.ts';
 
@@ -19,16 +19,19 @@ export async function hashFile(file: string, signal?: AbortSignal): Promise<{ ha
   return { hash: `sha256:${hash.digest('hex')}`, size };
 }
 
-export type ScannedEntry = FolderEntry & { size: number };
+/** `target` of a link as it is kept: relative. */
+export type ScannedEntry = FolderEntry & { size: number; target?: string };
 export type FolderScan = { entries: ScannedEntry[]; problems: string[] };
 
 /**
- * Reads a folder as it is to be stored. Links that stay inside are kept as links; links that leave it, devices,
- * sockets and pipes are problems. Empty folders are kept.
+ * Reads a folder as it is to be stored. Links that stay inside are kept as relative links; links that leave it,
+ * devices, sockets and pipes are problems, as are names that are no text. Empty folders are kept.
  */
 export async function scanFolder(root: string, signal?: AbortSignal): Promise<FolderScan> {
   const scan: FolderScan = { entries: [], problems: [] };
-  await visit(root, root, scan, signal);
+  // The kernel follows links by their real place, so that is what they are judged by.
+  const real = await realpath(root);
+  await visit(real, real, scan, signal);
   return scan;
 }
 
@@ -41,6 +44,10 @@ async function visit(root: string, folder: string, scan: FolderScan, signal?: Ab
   for (const name of names.sort()) {
     const full = join(folder, name);
     const path = shown(root, full);
+    if (name.includes('\uFFFD')) {
+      scan.problems.push(`${JSON.stringify(path)} has a name that is not UTF-8`);
+      continue;
+    }
     const stat = await lstat(full);
     if (/[\n\0]/.test(name)) scan.problems.push(`${JSON.stringify(path)} has a line break in its name`);
     else if (stat.isDirectory()) await visit(root, full, scan, signal);
@@ -53,13 +60,30 @@ async function visit(root: string, folder: string, scan: FolderScan, signal?: Ab
 }
 
 async function addLink(link: { root: string; full: string; path: string; scan: FolderScan }): Promise<void> {
-  const target = await readlink(link.full);
-  const resolved = resolve(dirname(link.full), target);
-  if (!resolved.startsWith(link.root + sep)) {
-    link.scan.problems.push(`${link.path} is a link that leaves the folder`);
+  const { root, full, path, scan } = link;
+  const raw = await readlink(full);
+  const resolved = resolve(dirname(full), raw);
+  if (!isBelow(root, resolved) || !(await staysInside(root, full, raw))) {
+    scan.problems.push(`${path} is a link that leaves the folder`);
     return;
   }
-  link.scan.entries.push({ path: link.path, mode: '120000', hash: sha256(target), size: target.length });
+  // An absolute target would lead out of every copy of the folder.
+  const target = isAbsolute(raw) ? relative(dirname(full), resolved) || '.' : raw;
+  scan.entries.push({ path, mode: '120000', hash: sha256(target), size: Buffer.byteLength(target), target });
+}
+
+/** Follows what can be followed: other links on the way may turn `..` into a step to elsewhere. */
+async function staysInside(root: string, full: string, raw: string): Promise<boolean> {
+  const parent = isAbsolute(raw) ? dirname(raw) : `${dirname(full)}${sep}${dirname(raw)}`;
+  for (const place of [full, parent]) {
+    const real = await realpath(place).catch(() => undefined);
+    if (real !== undefined && !isBelow(root, real)) return false;
+  }
+  return true;
+}
+
+function isBelow(root: string, path: string): boolean {
+  return path === root || path.startsWith(root + sep);
 }
 
 function shown(root: string, path: string): string {

@@ -1,6 +1,6 @@
 import { createWriteStream } from 'node:fs';
 import { chmod, constants, copyFile, link, mkdir, rename, rm, stat, symlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { errnoOf, GoldfishError } from '../core/errors.ts';
@@ -61,6 +61,7 @@ async function fillFolder(
   for (const entry of manifest) {
     fill.signal?.throwIfAborted();
     const path = join(fill.into, entry.path);
+    if (!path.startsWith(fill.into + sep)) throw new Error('a stored folder names a path outside of itself');
     if (entry.mode === '040000') {
       await mkdir(path, { recursive: true });
       continue;

@@ -1,16 +1,21 @@
-import { lstat, open, readFile, readlink } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { lstat, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf } from '../core/errors.ts';
+import type { Readable } from 'node:stream';
+import pLimit from 'p-limit';
+import { errnoOf, isGoldfishError } from '../core/errors.ts';
 import { folderHash, folderManifest } from '../core/folder-hash.ts';
 import type { StoredOutput } from '../core/rows.ts';
 import { type SignalType, signalFileName } from '../core/signals.ts';
 import type { PlannedOutput } from '../core/stage-plan.ts';
 import type { ObjectStorage } from '../storage/port.ts';
-import { hashFile, scanFolder } from './hash-file.ts';
+import { hashFile, type ScannedEntry, scanFolder } from './hash-file.ts';
 import { objectKey } from './object-keys.ts';
 
 /** JSON is parsed whole only up to this size; beyond it, readable is enough. */
 const JSON_CHECK_LIMIT = 32 * 1024 * 1024;
+/** Files of one folder that are stored at the same time: each waits for the disk. */
+const FILES_AT_ONCE = 8;
 
 export type OutputProblem = { output: string; message: string };
 export type CollectedOutputs = {
@@ -32,12 +37,18 @@ export async function storeOutputs(request: {
   const collected: CollectedOutputs = { stored: [], problems: [] };
   for (const output of request.outputs) {
     const path = join(request.outputsDir, signalFileName(output.name, output.type));
-    const result = await storeOne({ ...request, output, path });
+    const result = await storeOne({ ...request, output, path }).catch((error: unknown) => {
+      if (!UNREADABLE.includes(errnoOf(error) ?? '')) throw error;
+      return `declared output "${output.name}" cannot be read (${errnoOf(error)})`;
+    });
     if (typeof result === 'string') collected.problems.push({ output: output.name, message: result });
     else collected.stored.push(result);
   }
   return collected;
 }
+
+/** What the storage refuses comes as a GoldfishError; these are the output's own. */
+const UNREADABLE = ['EACCES', 'EPERM', 'ELOOP', 'ENOTDIR'];
 
 type One = { storage: ObjectStorage; output: PlannedOutput; path: string; signal?: AbortSignal };
 
@@ -65,7 +76,7 @@ async function putFile(
   file: string,
 ): Promise<{ hash: string; size: number }> {
   const { hash, size } = await hashFile(file, one.signal);
-  await putObject(one, hash, { file });
+  await putObject(one, hash, () => ({ file }));
   return { hash, size };
 }
 
@@ -73,12 +84,18 @@ async function putFile(
 async function putObject(
   one: Pick<One, 'storage' | 'signal'>,
   hash: string,
-  body: Uint8Array | { file: string },
+  body: () => Readable | Uint8Array | { file: string },
 ): Promise<void> {
   const key = objectKey(hash);
   const call = one.signal ? { signal: one.signal } : {};
   if (await one.storage.stat(key, call)) return;
-  await one.storage.put(key, body, call);
+  try {
+    await one.storage.put(key, body(), { ...call, createOnly: true });
+  } catch (error) {
+    // Somebody else stored the same bytes meanwhile.
+    if (!isGoldfishError(error) || error.code !== 'CONFLICT' || !(await one.storage.stat(key, call)))
+      throw error;
+  }
 }
 
 async function storeFolder(one: One): Promise<CollectedOutputs['stored'][number] | string> {
@@ -86,13 +103,10 @@ async function storeFolder(one: One): Promise<CollectedOutputs['stored'][number]
   const scan = await scanFolder(path, one.signal);
   const problem = scan.problems[0];
   if (problem !== undefined) return `declared output "${output.name}": ${problem}`;
-  for (const entry of scan.entries) {
-    const full = join(path, entry.path);
-    if (entry.mode === '120000') await putObject(one, entry.hash, Buffer.from(await readlink(full)));
-    else if (entry.mode !== '040000') await putObject(one, entry.hash, { file: full });
-  }
+  const inTurn = pLimit(FILES_AT_ONCE);
+  await inTurn.map(scan.entries, (entry) => putEntry(one, join(path, entry.path), entry));
   const hash = folderHash(scan.entries);
-  await putObject(one, hash, Buffer.from(folderManifest(scan.entries)));
+  await putObject(one, hash, () => Buffer.from(folderManifest(scan.entries)));
   const size = scan.entries.reduce((sum, entry) => sum + entry.size, 0);
   return {
     name: output.name,
@@ -102,6 +116,15 @@ async function storeFolder(one: One): Promise<CollectedOutputs['stored'][number]
     size,
     storageLocation: objectKey(hash),
   };
+}
+
+async function putEntry(one: One, full: string, entry: ScannedEntry): Promise<void> {
+  if (entry.mode === '040000') return;
+  if (entry.mode === '120000') return putObject(one, entry.hash, () => Buffer.from(entry.target ?? ''));
+  // A file may itself become the object, which is read-only: one that is executable would lose that here, and
+  // storing the folder a second time would find another folder.
+  const isExecutable = entry.mode === '100755';
+  await putObject(one, entry.hash, () => (isExecutable ? createReadStream(full) : { file: full }));
 }
 
 const MAGIC: Partial<Record<SignalType, Buffer>> = {

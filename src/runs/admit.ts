@@ -2,7 +2,13 @@ import { isoTime } from '../core/clock.ts';
 import type { StageRun } from '../core/rows.ts';
 import { getPipelineRun } from '../store/pipeline-runs.ts';
 import { applyRunEvent } from '../store/run-events.ts';
-import { countHolding, getStageRun, needsOf, readyStageRuns } from '../store/stage-runs.ts';
+import {
+  countHolding,
+  getStageRun,
+  needsOf,
+  newestCompletedRun,
+  readyStageRuns,
+} from '../store/stage-runs.ts';
 import { reuseIfPossible } from './cache.ts';
 import type { RunsDeps } from './deps.ts';
 import { settlePipelineRun } from './settle.ts';
@@ -19,12 +25,19 @@ export function admitRuns(deps: Pick<RunsDeps, 'db' | 'clock' | 'backends'>): St
     // A reused run may make its dependents ready at once.
     reused = false;
     for (const ready of readyStageRuns(deps.db)) {
+      if (staysWaiting(deps, ready)) continue;
       const outcome = deps.db.write(() => admitOne(deps, ready.id));
       if (outcome === 'reused') reused = true;
       else if (outcome !== 'waits') claimed.push(outcome);
     }
   } while (reused);
   return claimed;
+}
+
+/** A run that was judged before and is held up still: thousands may wait, and each write costs a sync of the disk. */
+function staysWaiting(deps: Pick<RunsDeps, 'db' | 'backends'>, run: StageRun): boolean {
+  if (run.cacheKey === null || waitsFor(deps, run) === null) return false;
+  return !run.plan.cache || newestCompletedRun(deps.db, { cacheKey: run.cacheKey }) === undefined;
 }
 
 function admitOne(

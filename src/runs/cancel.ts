@@ -27,7 +27,8 @@ export function cancelRuns(
     const found = findRun(db, request.target);
     const members = found.kind === 'run' ? [found.run] : runsOfPipelineRun(db, found.run.id);
     const open = new Set(members.filter((run) => !isTerminal(run.state)).map((run) => run.id));
-    for (const id of open) cancelOne(deps, id, request.reason);
+    // The last stage first: what is canceled by the caller is not then canceled because of its producer.
+    for (const id of [...open].reverse()) cancelOne(deps, id, request.reason);
     const runs = members.map(({ id, stage }) => {
       const state = getStageRun(db, id)?.state ?? 'canceled';
       const outcome = !open.has(id) ? 'over' : isTerminal(state) ? 'canceled' : 'stopping';

@@ -42,7 +42,9 @@ export async function describeFailure(
 ): Promise<Failure | undefined> {
   const { state } = CAUSES[cause];
   if (state === 'completed' || state === 'canceled') return undefined;
-  const lines = await tailLog({ dir: deps.layout.attempt(run.id, run.attempt).log, lines: SEARCH_LINES });
+  const dir = deps.layout.attempt(run.id, run.attempt).log;
+  // A log that cannot be read makes the report poorer; it must not keep the run from ending.
+  const lines = await tailLog({ dir, lines: SEARCH_LINES }).catch(() => []);
   const error = findErrorLine(lines);
   return {
     class: CLASS_OF_CAUSE[cause] ?? 'infra',

@@ -5,13 +5,13 @@ import type { Cause } from '../core/causes.ts';
 import { isoTime } from '../core/clock.ts';
 import { isGoldfishError, messageOf } from '../core/errors.ts';
 import { formatVersion } from '../core/names.ts';
-import type { StageRun } from '../core/rows.ts';
+import type { RunInput, StageRun, StoredOutput } from '../core/rows.ts';
 import { isTerminal } from '../core/run-lifecycle.ts';
 import { signalFileName } from '../core/signals.ts';
 import { localContent } from '../data/local-content.ts';
 import { recordAttempt, setAttemptHandle } from '../store/attempts.ts';
 import { applyRunEvent } from '../store/run-events.ts';
-import { inputsOfRun, outputByHash } from '../store/signals.ts';
+import { inputsOfRun, outputByHash, outputsOfRun } from '../store/signals.ts';
 import { getStageRun } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
 import { endWithCause } from './end.ts';
@@ -26,12 +26,15 @@ type LaunchOptions = { wakeSocket: string | null; signal: AbortSignal };
 export async function launchRun(deps: RunsDeps, runId: string, options: LaunchOptions): Promise<void> {
   const run = getStageRun(deps.db, runId);
   if (!run || isTerminal(run.state)) return;
-  const backend = await deps.backends.get(run.backend);
   const step = stepper(deps, run, options.signal);
 
+  const backend = await step('launch_failed', () => deps.backends.get(run.backend));
+  if (!backend) return;
   const prepared = await step('input_unavailable', () => prepare(deps, run, options.signal));
   if (!prepared || !moveOn(deps, run, 'build')) return;
-  const runtime = await step('build_failed', () => build({ deps, run, backend, codeDir: prepared.codeDir }));
+  const runtime = await step('build_failed', () =>
+    build({ deps, run, backend, codeDir: prepared.codeDir, signal: options.signal }),
+  );
   if (!runtime) return;
   const spec = toSpec(deps, { run, prepared, runtime, wakeSocket: options.wakeSocket });
   if (!announceLaunch(deps, run)) return;
@@ -99,7 +102,7 @@ async function prepare(deps: RunsDeps, run: StageRun, signal: AbortSignal): Prom
   const codeDir = await deps.workspaces.checkout(version);
   const inputs: SpecInput[] = [];
   for (const input of inputsOfRun(deps.db, run.id)) {
-    const content = input.hash === null ? undefined : outputByHash(deps.db, input.hash);
+    const content = contentOf(deps, input);
     if (!content) throw new Error(`input "${input.name}" has no known content`);
     const localPath = await localContent(deps, { hash: content.hash, kind: content.kind }, signal);
     const fileName = signalFileName(input.name, input.type);
@@ -118,26 +121,40 @@ async function prepare(deps: RunsDeps, run: StageRun, signal: AbortSignal): Prom
   return { codeDir, inputs };
 }
 
+/** What the producer stored. A hash alone does not tell: an empty file and an empty folder have the same. */
+function contentOf(deps: RunsDeps, input: RunInput): StoredOutput | undefined {
+  if (input.hash === null) return undefined;
+  const made = input.fromRunId === null ? [] : outputsOfRun(deps.db, input.fromRunId);
+  const output = made.find((candidate) => candidate.name === input.fromSignal);
+  return output?.hash === input.hash ? output : outputByHash(deps.db, input.hash);
+}
+
 async function build(work: {
   deps: RunsDeps;
   run: StageRun;
   backend: RunBackend;
   codeDir: string;
+  signal: AbortSignal;
 }): Promise<Runtime> {
-  const { deps, run, backend, codeDir } = work;
+  const { deps, run, backend, codeDir, signal } = work;
   const { log: dir } = deps.layout.attempt(run.id, run.attempt);
   const lines: string[] = [];
+  let written = Promise.resolve();
   const flush = async (): Promise<void> => {
-    const texts = lines.splice(0);
-    if (texts.length > 0) await appendLog({ dir, stream: 'build', texts, now: deps.clock.now() });
+    const entry = { dir, stream: 'build', texts: lines.splice(0), now: deps.clock.now() } as const;
+    await appendLog(entry).catch((error: unknown) => {
+      deps.log.warn({ run: run.id, err: error }, 'lines of the build log could not be written');
+    });
+  };
+  // A build takes minutes: its log can be read while it goes on. One write at a time, in order.
+  const onLine = (text: string): void => {
+    lines.push(text);
+    if (lines.length === 1) written = written.then(flush);
   };
   try {
-    return await backend.build(
-      { key: run.plan.environmentKey, codeDir },
-      { onLine: (text) => void lines.push(text) },
-    );
+    return await backend.build({ key: run.plan.environmentKey, codeDir }, { onLine, signal });
   } finally {
-    await flush();
+    await written;
   }
 }
 

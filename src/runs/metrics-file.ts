@@ -1,12 +1,16 @@
-import { open } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { errnoOf } from '../core/errors.ts';
 import type { MetricPoint } from '../core/rows.ts';
+import { parseMetricLine } from './metric-line.ts';
 
 /** Read at most this much at a time: a batch is one transaction. */
 const BATCH_BYTES = 1 << 20;
-/** A longer line is no metric; it is passed over. */
-const MAX_LINE_BYTES = 64 * 1024;
-const MAX_NAME_LENGTH = 128;
+/** What lies beyond is not taken in: ten million lines, or a file that only pretends to be so long. */
+const MAX_FILE_BYTES = 1 << 30;
+const NEWLINE = 0x0a;
+/** What a program can make of its metrics file so that there is nothing to read. */
+const NO_FILE = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENXIO', 'EACCES'];
 
 export type MetricsBatch = {
   points: MetricPoint[];
@@ -15,117 +19,85 @@ export type MetricsBatch = {
   message: string | null;
   /** Lines that are neither a metric nor progress. */
   ignored: number;
-  /** Byte offset after the last whole line. */
+  /** Byte offset after the last line that was read. */
   to: number;
-  /** More whole lines may be waiting. */
+  /** More lines may be waiting. */
   more: boolean;
 };
 
-/** Reads whole lines from `from` on. A line without its newline is left for the next time, unless `final`. */
+/**
+ * Reads whole lines from `from` on. A line without its newline is left for the next time, unless `final`. A file
+ * that has become shorter was written anew and is read from its start.
+ */
 export async function readMetrics(
   file: string,
   from: number,
   options: { now: string; final?: boolean },
 ): Promise<MetricsBatch> {
-  const chunk = await readChunk(file, from);
-  const end = chunk.lastIndexOf(0x0a) + 1;
   const batch: MetricsBatch = {
     points: [],
     progress: null,
     message: null,
     ignored: 0,
-    to: from + end,
+    to: from,
     more: false,
   };
-  if (end === 0) return settleLongLine(batch, { from, chunk, final: options.final ?? false });
-  for (const line of chunk.subarray(0, end).toString('utf8').split('\n')) {
-    if (line.trim() !== '') addLine(batch, line, options.now);
-  }
-  batch.more = chunk.length === BATCH_BYTES;
-  return batch;
-}
-
-/** No newline in sight: passed over when the chunk is full or nothing more will come. */
-function settleLongLine(
-  batch: MetricsBatch,
-  read: { from: number; chunk: Buffer; final: boolean },
-): MetricsBatch {
-  const full = read.chunk.length === BATCH_BYTES;
-  if (!full && !(read.final && read.chunk.length > 0)) return batch;
-  return { ...batch, to: read.from + read.chunk.length, ignored: 1, more: full };
-}
-
-async function readChunk(file: string, from: number): Promise<Buffer> {
-  const handle = await open(file, 'r').catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (!handle) return Buffer.alloc(0);
-  try {
-    const buffer = Buffer.alloc(BATCH_BYTES);
-    const { bytesRead } = await handle.read(buffer, 0, BATCH_BYTES, from);
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await handle.close();
-  }
+  const chunk = await readChunk(file, from);
+  if (!chunk) return batch;
+  const { bytes, start, full } = chunk;
+  const whole = bytes.lastIndexOf(NEWLINE) + 1;
+  const end = (full && whole === 0) || (!full && options.final) ? bytes.length : whole;
+  // A line longer than a batch is no metric. Its first part was passed over, its rest is passed over here.
+  const first = chunk.insideLine ? bytes.indexOf(NEWLINE) + 1 || end : 0;
+  if (full && whole === 0) batch.ignored = chunk.insideLine ? 0 : 1;
+  else
+    for (const line of bytes.subarray(first, end).toString('utf8').split('\n'))
+      addLine(batch, line, options.now);
+  return { ...batch, to: start + end, more: full };
 }
 
 function addLine(batch: MetricsBatch, line: string, now: string): void {
-  const entry = line.length <= MAX_LINE_BYTES ? parseObject(line) : undefined;
-  if (!entry) {
-    batch.ignored += 1;
-    return;
-  }
-  const point = toPoint(entry, now);
+  if (line.trim() === '') return;
+  const { point, progress, message } = parseMetricLine(line, now);
   if (point) batch.points.push(point);
-  const progress = readProgress(entry);
-  if (progress.fraction !== null) batch.progress = progress.fraction;
-  if (progress.message !== null) batch.message = progress.message;
-  if (!point && progress.fraction === null && progress.message === null) batch.ignored += 1;
+  if (progress !== null) batch.progress = progress;
+  if (message !== null) batch.message = message;
+  if (!point && progress === null && message === null) batch.ignored += 1;
 }
 
-function parseObject(line: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null ? { ...value } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function toPoint(entry: Record<string, unknown>, now: string): MetricPoint | undefined {
-  const { name, step, time } = entry;
-  const value = readNumber(entry['value']);
-  if (typeof name !== 'string' || name === '' || name.length > MAX_NAME_LENGTH || value === undefined) {
-    return undefined;
-  }
-  const logged = typeof time === 'string' || typeof time === 'number' ? new Date(time) : undefined;
-  return {
-    name,
-    value,
-    step: typeof step === 'number' && Number.isFinite(step) ? step : null,
-    loggedAt: logged && !Number.isNaN(logged.getTime()) ? logged.toISOString() : now,
-  };
-}
-
-const WORDS: Record<string, number> = {
-  nan: Number.NaN,
-  inf: Number.POSITIVE_INFINITY,
-  infinity: Number.POSITIVE_INFINITY,
-  '+inf': Number.POSITIVE_INFINITY,
-  '-inf': Number.NEGATIVE_INFINITY,
-  '-infinity': Number.NEGATIVE_INFINITY,
+type Chunk = {
+  bytes: Buffer;
+  /** Byte offset of the first byte. */
+  start: number;
+  /** The bytes begin in the middle of a line. */
+  insideLine: boolean;
+  /** As long as a batch may be: more may follow. */
+  full: boolean;
 };
 
-function readNumber(value: unknown): number | undefined {
-  if (typeof value === 'number') return value;
-  if (typeof value === 'boolean') return value ? 1 : 0;
-  return typeof value === 'string' ? WORDS[value.toLowerCase()] : undefined;
+/** Undefined where there is no regular file: a pipe would never end, a link could lead to what the run must not see. */
+async function readChunk(file: string, from: number): Promise<Chunk | undefined> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const handle = await open(file, flags).catch((error: unknown) => {
+    if (NO_FILE.includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  });
+  try {
+    const stat = await handle?.stat();
+    if (!handle || !stat?.isFile()) return undefined;
+    const start = stat.size < from ? 0 : from;
+    const length = Math.max(0, Math.min(BATCH_BYTES, MAX_FILE_BYTES - start));
+    const bytes = await readBytes(handle, start, length);
+    const before = start === 0 ? undefined : (await readBytes(handle, start - 1, 1))[0];
+    const insideLine = before !== undefined && before !== NEWLINE;
+    return { bytes, start, insideLine, full: length > 0 && bytes.length === BATCH_BYTES };
+  } finally {
+    await handle?.close();
+  }
 }
 
-function readProgress(entry: Record<string, unknown>): { fraction: number | null; message: string | null } {
-  const { progress, message } = entry;
-  const fraction =
-    typeof progress === 'number' && Number.isFinite(progress) ? Math.min(1, Math.max(0, progress)) : null;
-  return { fraction, message: typeof message === 'string' ? message.slice(0, 200) : null };
+async function readBytes(handle: FileHandle, position: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(length);
+  const { bytesRead } = await handle.read(buffer, 0, length, position);
+  return buffer.subarray(0, bytesRead);
 }

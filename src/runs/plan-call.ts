@@ -59,6 +59,7 @@ export async function planCall(deps: RunsDeps, source: PlanSource, request: RunR
   const search = {
     deps,
     workspace: source.workspace,
+    pipeline: request.pipeline,
     all: new Map(all.map((stage) => [stage.name, stage])),
     identity,
   };

@@ -16,8 +16,14 @@ export async function releaseEnded(deps: RunsDeps, busy: (runId: string) => bool
       externalId: attempt.externalId,
       data: {},
     };
-    const backend = await deps.backends.get(run.backend);
-    await backend.cleanup(handle);
+    try {
+      const backend = await deps.backends.get(run.backend);
+      await backend.cleanup(handle);
+    } catch (error) {
+      // One that cannot be freed now must not keep the others from it.
+      deps.log.warn({ run: run.id, err: error }, 'what an ended run held could not be released yet');
+      continue;
+    }
     const key = { runId: run.id, attempt: attempt.attempt };
     deps.db.write(() => noteReleased(deps.db, key, isoTime(deps.clock.now())));
   }

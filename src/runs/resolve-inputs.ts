@@ -10,6 +10,8 @@ import { toStagePlan, type VersionIdentity } from './stage-plan-of.ts';
 type Search = {
   deps: Pick<RunsDeps, 'db'>;
   workspace: string;
+  /** As the call named it; absent: the default one. */
+  pipeline?: string | undefined;
   /** Every stage of the pipeline as this version has it, without overrides. */
   all: ReadonlyMap<string, ResolvedStage>;
   identity: VersionIdentity;
@@ -37,6 +39,7 @@ export function earlierOrigin(
         arguments: {
           workspace: search.workspace,
           stages: makersOf(search, from.stage),
+          ...(search.pipeline === undefined ? {} : { pipeline: search.pipeline }),
           reason: `Make ${from.signal}, which ${want.stage} needs`,
         },
       },
@@ -46,14 +49,14 @@ export function earlierOrigin(
   return { kind: 'run', runId: run.id, stage: from.stage, signal: from.signal, hash: output.hash, stale };
 }
 
-/** A stage and those of its producers that have no completed run either, in the order of the pipeline. */
+/** A stage and those of its producers that have not made what it needs either, in the order of the pipeline. */
 function makersOf(search: Search, stage: string): string[] {
   const wanted = new Set([stage]);
   const queue = [stage];
   for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
     for (const input of search.all.get(name)?.inputs ?? []) {
       const producer = input.from.stage;
-      if (wanted.has(producer) || hasCompleted(search, producer)) continue;
+      if (wanted.has(producer) || hasMade(search, input.from)) continue;
       wanted.add(producer);
       queue.push(producer);
     }
@@ -61,8 +64,10 @@ function makersOf(search: Search, stage: string): string[] {
   return [...search.all.keys()].filter((name) => wanted.has(name));
 }
 
-function hasCompleted(search: Search, stage: string): boolean {
-  return newestCompletedRun(search.deps.db, { workspace: search.workspace, stage }) !== undefined;
+function hasMade(search: Search, from: { stage: string; signal: string }): boolean {
+  const { db } = search.deps;
+  const run = newestCompletedRun(db, { workspace: search.workspace, stage: from.stage });
+  return run !== undefined && outputsOfRun(db, run.id).some((output) => output.name === from.signal);
 }
 
 /** Whether the newest run of a stage is no longer what this version would compute. */

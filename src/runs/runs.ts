@@ -68,12 +68,18 @@ export type Runs = {
 /** @param nudge wakes the supervisor, or starts one where there is work and none */
 export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs {
   const { db } = deps;
+  // What was stored is stored: a supervisor that cannot be started now is started by the next who looks.
+  const nudgeQuietly = async (): Promise<void> => {
+    await nudge().catch((error: unknown) => {
+      deps.log.error({ err: error }, 'the supervisor could not be woken or started');
+    });
+  };
   const metricsOf = (run: StageRun): string => run.cachedFrom ?? run.id;
   return {
     plan: (request) => previewRun(deps, request),
     submit: async (request) => {
       const submission = await submitRun(deps, request);
-      await nudge();
+      await nudgeQuietly();
       return submission;
     },
     list: (filter) => listStageRuns(db, filter),
@@ -97,10 +103,10 @@ export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs 
     summary: (run) => metricSummaries(db, metricsOf(run)),
     logs: ({ runId, ...request }) => readRunLogs(deps, { ...request, run: findStageRun(db, runId) }),
     metrics: (request) => request.runIds.map((id) => seriesOf(deps, findStageRun(db, id), request)),
-    wait: (request, call) => waitForRuns({ ...deps, nudge }, request, call),
+    wait: (request, call) => waitForRuns({ ...deps, nudge: nudgeQuietly }, request, call),
     cancel: async (request) => {
       const outcome = cancelRuns(deps, request);
-      await nudge();
+      await nudgeQuietly();
       return outcome;
     },
     compare: (refs) => compareRuns(deps, refs),

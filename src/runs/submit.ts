@@ -1,9 +1,8 @@
 import { isoTime } from '../core/clock.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { PipelineRun, StageRun, WorkspaceVersion } from '../core/rows.ts';
-import { pipelineState } from '../core/run-lifecycle.ts';
 import type { PlannedInput, StagePlan } from '../core/stage-plan.ts';
-import { findLivePipelineRun, insertPipelineRun } from '../store/pipeline-runs.ts';
+import { findLivePipelineRun, getPipelineRun, insertPipelineRun } from '../store/pipeline-runs.ts';
 import { insertRecord } from '../store/records.ts';
 import { inputsOfRun, insertInput } from '../store/signals.ts';
 import { getStageRun, insertStageRun, runsOfPipelineRun } from '../store/stage-runs.ts';
@@ -94,8 +93,8 @@ function store(
     storeStage(deps, { pipelineRun, stage, position, ids });
   }
   reuseFromTheStart(deps, pipelineRun.id);
-  const runs = runsOfPipelineRun(db, pipelineRun.id);
-  return { pipelineRun: { ...pipelineRun, state: pipelineState(runs) }, runs, deduplicated: false };
+  const stored = getPipelineRun(db, pipelineRun.id) ?? pipelineRun;
+  return { pipelineRun: stored, runs: runsOfPipelineRun(db, pipelineRun.id), deduplicated: false };
 }
 
 function storeStage(

@@ -1,6 +1,7 @@
 import type { Cause } from '../core/causes.ts';
 import type { PipelineRunState, StageRun } from '../core/rows.ts';
 import { isTerminal, type RunState } from '../core/run-lifecycle.ts';
+import type { Db } from '../store/database.ts';
 import { eventsAfter, newestEventSeq } from '../store/run-events.ts';
 import { runsOfPipelineRun } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
@@ -8,10 +9,12 @@ import { findRun } from './find.ts';
 
 /** How often the store is asked whether something happened. One indexed read. */
 const LOOK_MS = 100;
+/** How often it is made sure that somebody advances the work; a supervisor that dies leaves no event. */
+const NUDGE_MS = 2_000;
 
 export type WaitRequest = {
   targets: string[];
-  /** `all` end, `any` ends, or `attention`: something failed or everything ended. */
+  /** `all` end, `any` ends, or `attention`: something failed (with a cursor: since then) or everything ended. */
   until: 'any' | 'all' | 'attention';
   timeoutSeconds: number;
   /** Sequence number of the last event seen; changes after it are told. */
@@ -46,19 +49,25 @@ export async function waitForRuns(
   call: WaitCall = {},
 ): Promise<WaitOutcome> {
   const { db, clock } = deps;
+  // A prefix that is unique now may not stay so.
+  const targets = [...new Set(request.targets.map((text) => findRun(db, text).run.id))];
   const since = request.cursor ?? newestEventSeq(db);
   const deadline = clock.monotonic() + request.timeoutSeconds * 1000;
   let seen = -1;
+  let nudged = Number.NEGATIVE_INFINITY;
   for (;;) {
     const seq = newestEventSeq(db);
     const late = clock.monotonic() >= deadline || call.signal?.aborted === true;
     if (seq !== seen || late) {
       seen = seq;
-      const outcome = look(deps, request, { since, seq });
-      const done = isReached(request.until, outcome);
+      const outcome = look(db, targets, { since, seq });
+      const done = isReached(request, outcome);
       if (done || late) return { ...outcome, done, timedOut: !done };
       const ended = outcome.runs.filter((run) => isTerminal(run.state)).length;
       call.progress?.(ended, outcome.runs.length, describe(outcome.runs));
+    }
+    if (clock.monotonic() - nudged >= NUDGE_MS) {
+      nudged = clock.monotonic();
       await deps.nudge();
     }
     await clock.sleep(LOOK_MS, call.signal ? { signal: call.signal } : {});
@@ -67,12 +76,11 @@ export async function waitForRuns(
 
 type Look = Omit<WaitOutcome, 'done' | 'timedOut'>;
 
-function look(deps: Pick<RunsDeps, 'db'>, request: WaitRequest, span: { since: number; seq: number }): Look {
-  const { db } = deps;
+function look(db: Db, ids: readonly string[], span: { since: number; seq: number }): Look {
   return db.read(() => {
     const runs = new Map<string, StageRun>();
-    const targets = request.targets.map((text): WaitTarget => {
-      const found = findRun(db, text);
+    const targets = ids.map((id): WaitTarget => {
+      const found = findRun(db, id);
       const members = found.kind === 'run' ? [found.run] : runsOfPipelineRun(db, found.run.id);
       for (const run of members) runs.set(run.id, run);
       const cause = found.kind === 'run' ? found.run.cause : null;
@@ -96,13 +104,15 @@ function look(deps: Pick<RunsDeps, 'db'>, request: WaitRequest, span: { since: n
 
 const OVER: readonly string[] = ['completed', 'failed', 'terminated', 'canceled'];
 
-function isReached(until: WaitRequest['until'], outcome: Look): boolean {
+function isReached({ until, cursor }: WaitRequest, outcome: Look): boolean {
   const over = outcome.targets.filter((target) => OVER.includes(target.state));
   if (until === 'any') return over.length > 0;
   if (over.length === outcome.targets.length) return true;
-  return (
-    until === 'attention' && outcome.runs.some((run) => run.state === 'failed' || run.state === 'terminated')
-  );
+  if (until !== 'attention') return false;
+  // What a caller with a cursor has been told before does not call for attention again.
+  const states =
+    cursor === undefined ? outcome.runs.map((run) => run.state) : outcome.changes.map((change) => change.to);
+  return states.includes('failed') || states.includes('terminated');
 }
 
 function describe(runs: readonly StageRun[]): string {

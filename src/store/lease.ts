@@ -1,4 +1,4 @@
-import { GoldfishError } from '../core/errors.ts';
+import { GoldfishError, isGoldfishError } from '../core/errors.ts';
 import type { SupervisorLease } from '../core/rows.ts';
 import type { Db } from './database.ts';
 
@@ -110,4 +110,9 @@ export function fencedBy(db: Db, token: number): Db {
     },
   };
   return fenced;
+}
+
+/** Whether a write was refused because another supervisor holds the lease by now. */
+export function isLeaseLost(error: unknown): boolean {
+  return isGoldfishError(error) && error.details['lease'] === 'lost';
 }

@@ -60,12 +60,17 @@ export function getPipelineRun(db: Db, id: string): PipelineRun | undefined {
   return row && toPipelineRun(row);
 }
 
-/** The newest pipeline run of this key that is active or completed: the one an equal call returns. */
+/**
+ * The newest pipeline run of this key that is active or completed: the one an equal call returns. One that is being
+ * canceled is not: who asks again after a cancel wants it done.
+ */
 export function findLivePipelineRun(db: Db, submissionKey: string): PipelineRun | undefined {
   const row = db
     .prepare<Row>(
-      `SELECT * FROM pipeline_runs WHERE submission_key = ? AND state IN ('pending', 'running', 'completed')
-       ORDER BY created_at DESC, id DESC LIMIT 1`,
+      `SELECT p.* FROM pipeline_runs p
+       WHERE p.submission_key = ? AND p.state IN ('pending', 'running', 'completed') AND NOT EXISTS (
+         SELECT 1 FROM stage_runs r WHERE r.pipeline_run_id = p.id AND r.cancel_cause IS NOT NULL)
+       ORDER BY p.created_at DESC, p.rowid DESC LIMIT 1`,
     )
     .get(submissionKey);
   return row && toPipelineRun(row);
@@ -75,7 +80,7 @@ export function findLivePipelineRun(db: Db, submissionKey: string): PipelineRun 
 export function listPipelineRuns(db: Db, filter: { workspace?: string; limit: number }): PipelineRun[] {
   return db
     .prepare<Row>(
-      'SELECT * FROM pipeline_runs WHERE ? IS NULL OR workspace_name = ? ORDER BY created_at DESC, id DESC LIMIT ?',
+      'SELECT * FROM pipeline_runs WHERE ? IS NULL OR workspace_name = ? ORDER BY created_at DESC, rowid DESC LIMIT ?',
     )
     .all(filter.workspace ?? null, filter.workspace ?? null, filter.limit)
     .map(toPipelineRun);

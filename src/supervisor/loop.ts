@@ -1,4 +1,3 @@
-import { isGoldfishError } from '../core/errors.ts';
 import type { StageRun } from '../core/rows.ts';
 import { admitRuns } from '../runs/admit.ts';
 import { cancelUnlaunched } from '../runs/cancel-unlaunched.ts';
@@ -8,9 +7,10 @@ import { launchRun } from '../runs/launch.ts';
 import { observeRuns } from '../runs/observe.ts';
 import { releaseEnded } from '../runs/release.ts';
 import { getAttempt } from '../store/attempts.ts';
+import { isLeaseLost } from '../store/lease.ts';
 import { openStageRuns } from '../store/stage-runs.ts';
 
-type LoopOptions = { wakeSocket: string; signal: AbortSignal; wake: () => void };
+type LoopOptions = { wakeSocket: string | null; signal: AbortSignal; wake: () => void };
 
 /**
  * The supervisor's hands. `tick` looks at every open run once and starts what is due; longer work (launching,
@@ -19,6 +19,8 @@ type LoopOptions = { wakeSocket: string; signal: AbortSignal; wake: () => void }
  */
 export function createLoop(deps: RunsDeps, options: LoopOptions) {
   const work = new Map<string, Promise<void>>();
+  /** Launches under way; a cancel interrupts them, for building alone may take half an hour. */
+  const launches = new Map<string, AbortController>();
 
   const start = (run: StageRun, task: () => Promise<void>): void => {
     if (work.has(run.id)) return;
@@ -30,19 +32,29 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
       })
       .then(() => {
         work.delete(run.id);
+        launches.delete(run.id);
         options.wake();
       });
     work.set(run.id, running);
   };
 
+  const launch = (run: StageRun): void => {
+    const stop = new AbortController();
+    launches.set(run.id, stop);
+    const signal = AbortSignal.any([options.signal, stop.signal]);
+    start(run, () => launchRun(deps, run.id, { wakeSocket: options.wakeSocket, signal }));
+  };
+
   const tick = async (): Promise<void> => {
     admitRuns(deps);
-    const free = openStageRuns(deps.db).filter((run) => run.state !== 'pending' && !work.has(run.id));
+    const open = openStageRuns(deps.db);
+    for (const run of open) if (run.cancelCause !== null) launches.get(run.id)?.abort();
+    const free = open.filter((run) => run.state !== 'pending' && !work.has(run.id));
     const observed: StageRun[] = [];
     for (const run of free) {
       if (isLaunched(deps, run)) observed.push(run);
       else if (run.cancelCause !== null) start(run, () => cancelUnlaunched(deps, run));
-      else start(run, () => launchRun(deps, run.id, options));
+      else launch(run);
     }
     for (const ended of await observeRuns(deps, observed, options.signal)) {
       start(ended.run, () => finishRun(deps, ended, options.signal));
@@ -64,8 +76,4 @@ function isLaunched(deps: RunsDeps, run: StageRun): boolean {
   if (run.state === 'running' || run.state === 'finishing') return true;
   if (run.state !== 'launching') return false;
   return getAttempt(deps.db, { runId: run.id, attempt: run.attempt })?.handle != null;
-}
-
-export function isLeaseLost(error: unknown): boolean {
-  return isGoldfishError(error) && error.details['lease'] === 'lost';
 }

@@ -2,10 +2,10 @@ import type { ServerContext } from '../context.ts';
 import { isoTime } from '../core/clock.ts';
 import { currentProcess } from '../os/process-identity.ts';
 import { listenForWakes, wakeSocketPath } from '../os/wake-socket.ts';
-import { isLeaseHeld, LEASE_RENEW_MS } from '../runs/supervisor-lease.ts';
-import { fencedBy, releaseLease, renewLease, takeLease } from '../store/lease.ts';
+import { isLeaseHeld, LEASE_RENEW_MS, seemsStuck } from '../runs/supervisor-lease.ts';
+import { fencedBy, isLeaseLost, readLease, releaseLease, renewLease, takeLease } from '../store/lease.ts';
 import { countOpenStageRuns } from '../store/stage-runs.ts';
-import { createLoop, isLeaseLost } from './loop.ts';
+import { createLoop } from './loop.ts';
 
 /** How often running work is looked at when nobody pokes. */
 const LOOK_MS = 1_000;
@@ -24,13 +24,13 @@ export async function supervise(
 ): Promise<SuperviseEnd> {
   const { clock, log } = context;
   const socket = wakeSocketPath(context.runtimeDir, context.layout.stateDir);
-  const token = acquire(context, socket);
+  const token = await acquire(context, { socket, signal: options.signal });
   if (token === undefined) return 'lease_held';
   const db = fencedBy(context.db, token);
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const bell = createBell();
-  let wakes = await listenForWakes(socket, bell.ring);
+  let wakes = await listen(context, socket, bell.ring);
   const deps = { ...context.runsDeps, db };
   const loop = createLoop(deps, { wakeSocket: socket, signal, wake: bell.ring });
   let end: SuperviseEnd = 'stopped';
@@ -65,7 +65,7 @@ export async function supervise(
         end = 'idle';
         break;
       }
-      wakes = await listenForWakes(socket, bell.ring);
+      wakes = await listen(context, socket, bell.ring);
     }
     await bell.wait(clock.sleep, idle ? Math.min(LOOK_MS, linger) : LOOK_MS, signal);
   }
@@ -81,7 +81,28 @@ export async function supervise(
   return end;
 }
 
-function acquire(context: ServerContext, socket: string): number | undefined {
+/** Pokes make it quick; without a folder for the socket the runs are looked at once a second all the same. */
+async function listen(
+  context: ServerContext,
+  socket: string,
+  onWake: () => void,
+): Promise<{ close: () => Promise<void> }> {
+  try {
+    return await listenForWakes(socket, onWake);
+  } catch (error) {
+    context.log.warn({ err: error }, 'there is no wake-up socket; work is noticed within a second');
+    return { close: async () => undefined };
+  }
+}
+
+async function acquire(
+  context: ServerContext,
+  request: { socket: string; signal: AbortSignal },
+): Promise<number | undefined> {
+  const { socket, signal } = request;
+  if (seemsStuck(readLease(context.db), context.clock)) {
+    await context.clock.sleep(2 * LEASE_RENEW_MS + LEASE_RENEW_MS / 2, { signal });
+  }
   const self = currentProcess();
   return takeLease(context.db, {
     holder: { ...self, version: context.goldfishVersion, socket },
