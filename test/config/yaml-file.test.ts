@@ -110,7 +110,7 @@ describe('reading YAML', () => {
   });
 });
 
-describe('hostile YAML', () => {
+describe('hostile YAML', { timeout: 60_000 }, () => {
   it('stops at aliases that unfold into a billion values', () => {
     const levels = Array.from({ length: 10 }, (_, i) =>
       `a${i}: &a${i} [${`*a${i - 1}, `.repeat(10)}]`.replaceAll('*a-1', 'x'),
@@ -184,7 +184,7 @@ describe('hostile YAML', () => {
         // What was read can be stored: it survives JSON.
         if (root !== null) expect(JSON.parse(JSON.stringify(root.value))).toEqual(root.value);
       }),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     );
   });
 });

@@ -43,7 +43,7 @@ function workspace(stages: readonly unknown[], configs: Record<string, string> =
   return { 'pipeline.yaml': stringify({ stages }), ...configs };
 }
 
-describe('any pipeline without mistakes', () => {
+describe('any pipeline without mistakes', { timeout: 60_000 }, () => {
   it('loads, and resolves with each stage after those it needs', async () => {
     await fc.assert(
       fc.asyncProperty(validStages, fc.array(fc.nat(), { maxLength: 5 }), async (stages, picks) => {
@@ -65,7 +65,7 @@ describe('any pipeline without mistakes', () => {
           done.add(stage.name);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 });
@@ -120,7 +120,7 @@ function apply(text: string, edits: readonly { at: number; length: number; text:
 
 const CONFIG = 'lr: 0.1\ncompute: { memory: 1g, timeout_seconds: 5 }\nenvironment:\n  MODE: fast\n';
 
-describe('a pipeline with any mistake', () => {
+describe('a pipeline with any mistake', { timeout: 60_000 }, () => {
   it('gives problems with a place and a hint, and never throws', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -146,7 +146,7 @@ describe('a pipeline with any mistake', () => {
           if (pipeline) resolvePipeline({ pipeline, defaults: DEFAULTS });
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: 200 },
     );
   });
 
@@ -184,12 +184,12 @@ describe('a pipeline with any mistake', () => {
         const { pipeline, problems } = await loadPipeline({ files });
         expect(pipeline === null).toBe(problems.length > 0);
       }),
-      { numRuns: 1000 },
+      { numRuns: 200 },
     );
   });
 });
 
-describe('any config_override', () => {
+describe('any config_override', { timeout: 60_000 }, () => {
   it('resolves, or is refused as an argument', async () => {
     const { pipeline } = await loadPipeline({
       files: memoryFiles(workspace([{ name: 'a', command: ['run'] }], { 'configs/a.yaml': CONFIG })),
@@ -218,7 +218,7 @@ describe('any config_override', () => {
           expect(error.hint).toBeTruthy();
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: 200 },
     );
   });
 });
