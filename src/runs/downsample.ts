@@ -1,6 +1,5 @@
 /** One point of a series as the store gives it: NaN is null. */
 export type SeriesPoint = { step: number | null; value: number | null; seq: number };
-/** As a reader gets it: `[step or index, value]`, NaN and infinities as strings so that JSON can carry them. */
 
 /**
  * At most `max` points (4 or more) that keep the shape: the series is cut into equal buckets and of each the least
