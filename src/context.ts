@@ -102,10 +102,12 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
       .catch((error: unknown) => log.error({ err: error }, 'recovery of the slots failed'));
   }
   const base = { root, db, clock, layout, log, runtimeDir: runtimeDir() };
+  let ensure: (() => Promise<unknown>) | undefined;
   const ensureSupervisor = async (): Promise<void> => {
     if (role === 'supervisor') return;
-    const { ensureSupervisor: ensure } = await import('./runs/ensure-supervisor.ts');
-    await ensure(base);
+    const { createEnsureSupervisor } = await import('./runs/ensure-supervisor.ts');
+    ensure ??= createEnsureSupervisor(base);
+    await ensure();
   };
   return {
     ...base,

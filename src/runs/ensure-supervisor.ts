@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { programPath } from '../core/assets.ts';
 import type { Clock } from '../core/clock.ts';
+import { GoldfishError } from '../core/errors.ts';
 import type { Layout } from '../core/layout.ts';
 import type { Logger } from '../core/logger.ts';
 import { poke, wakeSocketPath } from '../os/wake-socket.ts';
@@ -11,21 +13,52 @@ import { readLease } from '../store/lease.ts';
 import { countOpenStageRuns } from '../store/stage-runs.ts';
 import { isLeaseHeld } from './supervisor-lease.ts';
 
+/** The first pause before a process starts another supervisor where the last one it started took no lease. */
+const FIRST_PAUSE_MS = 2_000;
+const LONGEST_PAUSE_MS = 60_000;
+
 type EnsureDeps = { db: Db; clock: Clock; layout: Layout; log: Logger; root: string; runtimeDir: string };
+
+type Outcome = 'idle' | 'woken' | 'started' | 'starting';
 
 /**
  * Sees to it that somebody advances the project's work: wakes the supervisor that holds the lease, or starts one
  * where there is work and none does. Starting two is harmless: the lease decides. The new process has a session of
  * its own and none of our pipes, so it outlives whoever started it.
+ *
+ * Callers ask again and again while they watch. A supervisor takes a moment to start, and one that cannot start must
+ * not be started every half second: the pause doubles each time until the lease is seen held.
+ * Errors: PROJECT_NOT_FOUND where the project's folder was removed meanwhile.
  */
-export async function ensureSupervisor(context: EnsureDeps): Promise<'idle' | 'woken' | 'started'> {
-  if (countOpenStageRuns(context.db) === 0) return 'idle';
-  if (isLeaseHeld(readLease(context.db), context.clock)) {
-    await poke(wakeSocketPath(context.runtimeDir, context.layout.stateDir));
-    return 'woken';
-  }
-  await startSupervisor(context);
-  return 'started';
+export function createEnsureSupervisor(
+  context: EnsureDeps,
+  start: (context: EnsureDeps) => Promise<void> = startSupervisor,
+): () => Promise<Outcome> {
+  let pause = FIRST_PAUSE_MS;
+  let lastStart = Number.NEGATIVE_INFINITY;
+  return async () => {
+    if (!existsSync(context.layout.database)) throw projectGone();
+    if (countOpenStageRuns(context.db) === 0) return 'idle';
+    if (isLeaseHeld(readLease(context.db), context.clock)) {
+      pause = FIRST_PAUSE_MS;
+      lastStart = Number.NEGATIVE_INFINITY;
+      await poke(wakeSocketPath(context.runtimeDir, context.layout.stateDir));
+      return 'woken';
+    }
+    const now = context.clock.monotonic();
+    if (now - lastStart < pause) return 'starting';
+    if (lastStart !== Number.NEGATIVE_INFINITY) pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+    lastStart = now;
+    await start(context);
+    return 'started';
+  };
+}
+
+function projectGone(): GoldfishError {
+  return new GoldfishError('PROJECT_NOT_FOUND', {
+    message: 'The project’s private state was removed while it was in use.',
+    hint: 'Restore the folder, or start again in another project.',
+  });
 }
 
 async function startSupervisor(context: EnsureDeps): Promise<void> {

@@ -18,9 +18,9 @@ export const listRuns = defineTool({
   annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.strictObject({
     workspace: workspace.optional(),
-    stage: text(64).min(1).optional(),
-    state: z.enum(RUN_STATES).optional(),
-    pipeline_run_id: reference.optional(),
+    stage: text(64).min(1).optional().describe('Name of a stage'),
+    state: z.enum(RUN_STATES).optional().describe('Only in this state'),
+    pipeline_run_id: reference.optional().describe('prun-…: its runs'),
     since: text(40).min(1).optional().describe('Created at or after this time'),
     limit,
     cursor,

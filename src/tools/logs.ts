@@ -9,11 +9,12 @@ import { callText, lines } from './text.ts';
 
 /** Lines read at most for one answer; the budget usually ends it before. */
 const PAGE_LINES = 400;
+export const MAX_TAIL = 1_000;
 
 const input = z.strictObject({
   run_id: runId,
-  stream: z.enum(['stdout', 'stderr', 'build', 'all']).optional(),
-  tail: z.int().min(1).max(1_000).optional().describe('The last lines instead of the first'),
+  stream: z.enum(['stdout', 'stderr', 'build', 'all']).optional().describe('Default: all'),
+  tail: z.int().min(1).max(MAX_TAIL).optional().describe('The last lines instead of the first'),
   cursor: cursor.describe('Read on from here'),
   grep: text(200).min(1).optional().describe('Only lines with this text'),
   since: text(40).min(1).optional().describe('Only lines printed since this time'),

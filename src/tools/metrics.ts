@@ -9,10 +9,10 @@ const MAX_POINTS = 200;
 const MIN_POINTS = 4;
 
 const input = z.strictObject({
-  run_ids: z.array(runId).min(1).max(20),
+  run_ids: z.array(runId).min(1).max(20).describe('stage-…'),
   names: z.array(text(200).min(1)).min(1).max(50).optional().describe('Default: all'),
   max_points: z.int().min(MIN_POINTS).max(2_000).optional().describe('Per series'),
-  from_step: z.number().optional(),
+  from_step: z.number().optional().describe('Only from this step on'),
 });
 
 const output = answer({

@@ -32,7 +32,12 @@ export const listVersions = defineTool({
     'Versions of a workspace, newest first: who made each, why, and how many pipeline runs used it.',
   toolset: 'default',
   annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
-  input: z.strictObject({ workspace, include_pruned: z.boolean().optional(), limit, cursor }),
+  input: z.strictObject({
+    workspace,
+    include_pruned: z.boolean().optional().describe('Also those whose files are gone'),
+    limit,
+    cursor,
+  }),
   output: answer({ ...listFields, workspace: z.string(), versions: z.array(versionRow) }),
   handler: (ctx, input) => {
     const { name } = ctx.workspaces.get(input.workspace);
@@ -111,9 +116,9 @@ export const diff = defineTool({
   annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.strictObject({
     target: reference.describe('Slot, ws, ws@v3 or run'),
-    against: reference.optional(),
+    against: reference.optional().describe('Default: what came before'),
     paths: z.array(text(1_000).min(1)).min(1).max(100).optional().describe('Only these files or folders'),
-    stat_only: z.boolean().optional(),
+    stat_only: z.boolean().optional().describe('Only files and counts'),
     cursor,
   }),
   output: diffOutput,

@@ -49,8 +49,8 @@ export const wait = defineTool({
   annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.strictObject({
     targets: z.array(reference).min(1).max(50).describe('Runs or pipeline runs'),
-    until: z.enum(['any', 'all', 'attention']).optional(),
-    timeout_seconds: z.number().min(0).max(86_400).optional(),
+    until: z.enum(['any', 'all', 'attention']).optional().describe('Default: all'),
+    timeout_seconds: z.number().min(0).max(86_400).optional().describe('Default 45'),
     cursor: cursor.describe('Only what changed since'),
   }),
   output,

@@ -31,10 +31,10 @@ export const createWorkspace = defineTool({
   toolset: 'core',
   annotations: { readOnly: false, destructive: false, idempotent: false, openWorld: false },
   input: z.strictObject({
-    name: newName,
+    name: newName.describe('Letters, digits, - and _'),
     goal: text(2_000).min(1).describe('What it is to find out'),
     reason,
-    from_workspace: reference.optional(),
+    from_workspace: reference.optional().describe('Fork this one instead of the template'),
     from_version: text(12).min(1).optional().describe('v3; default: the newest'),
   }),
   output: answer({

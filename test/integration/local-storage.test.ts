@@ -40,7 +40,7 @@ it('loses no update of several processes that compare and set', async () => {
 const canMount = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
 
 it.skipIf(!canMount)(
-  `says that the disk is full and leaves no part of the object${canMount ? '' : ' (skipped: mounting is not allowed here)'}`,
+  `says that the disk is full and leaves no part of the object${canMount ? '' : ' (needs the right to mount: run as root)'}`,
   async () => {
     const dir = join(home, 'small');
     await mkdir(dir);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeMeasured, measureInitialize } from '../../scripts/measure-initialize.ts';
 import { makeFolder, removeFolder, SERVER, startSession } from './mcp-session.ts';
+import { endWork } from './mcp-work.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -73,23 +74,59 @@ describe('the server over stdio', () => {
     expect(ids.sort()).toEqual([0, 1, 2]);
   });
 
-  it('does not keep a client waiting for a call that waits, once stdin has ended', async () => {
+  it('ends with its client also while a call waits, and the work goes on', async () => {
+    const session = await startSession(folder);
+    const reason = 'Run something that takes its time';
+    await session.call('initialize_project', { name: 'slow' });
+    await session.call('create_workspace', { name: 'slow', goal: 'Take long', reason });
+    await session.call('mount', { workspace: 'slow', reason });
+    await writeFile(join(folder, 'workspaces/w1/modules/generate.py'), 'import time\ntime.sleep(600)\n');
+    const { structured } = await session.call('run', { workspace: 'slow', reason });
+    const target = structured['pipeline_run_id'];
+
     const raw = startRaw();
-    raw.send(INITIALIZE);
-    await expect.poll(() => raw.stdout(), { timeout: 10_000 }).toContain('"id":0');
-    raw.send(callOf(1, 'nothing'));
-    await expect.poll(() => raw.stdout(), { timeout: 10_000 }).toContain('"id":1');
+    raw.send(INITIALIZE, callOf(1, 'wait', { targets: [target] }), callOf(2, 'status'));
+    await expect.poll(() => raw.stdout(), { timeout: 30_000 }).toContain('"id":2');
     const ended = once(raw.child, 'exit');
     const started = performance.now();
     raw.child.stdin?.end();
     expect((await ended)[0]).toBe(0);
     expect(performance.now() - started).toBeLessThan(5_000);
+
+    const running = async () => (await session.call('list_runs', { state: 'running' })).structured['runs'];
+    await expect.poll(running, { timeout: 30_000 }).toHaveLength(1);
+    await endWork(session);
+    await session.close();
+  });
+
+  it('tells of the progress of a wait, and stops waiting when the client cancels it', async () => {
+    const session = await startSession(folder);
+    const reason = 'Run something that takes its time';
+    await session.call('initialize_project', { name: 'slow' });
+    await session.call('create_workspace', { name: 'slow', goal: 'Take long', reason });
+    await session.call('mount', { workspace: 'slow', reason });
+    await writeFile(join(folder, 'workspaces/w1/modules/summarize.py'), 'import time\ntime.sleep(600)\n');
+    const { structured } = await session.call('run', { workspace: 'slow', reason });
+    const target = String(structured['pipeline_run_id']);
+    const seen: number[] = [];
+    const abort = new AbortController();
+    const waiting = session.client.callTool({ name: 'wait', arguments: { targets: [target] } }, undefined, {
+      signal: abort.signal,
+      onprogress: ({ progress }) => {
+        seen.push(progress);
+        if (progress === 0.5) abort.abort();
+      },
+    });
+    await expect(waiting).rejects.toThrow();
+    expect(seen).toEqual([0, 0.5]);
+    await endWork(session);
+    await session.close();
   });
 
   it.each(['SIGTERM', 'SIGINT'] as const)('ends cleanly on %s', async (signal) => {
     const raw = startRaw();
     raw.send(INITIALIZE);
-    await expect.poll(() => raw.stdout(), { timeout: 10_000 }).toContain('"id":0');
+    await expect.poll(() => raw.stdout(), { timeout: 30_000 }).toContain('"id":0');
     const ended = once(raw.child, 'exit');
     raw.child.kill(signal);
     expect(await ended).toEqual([0, null]);
@@ -111,9 +148,9 @@ describe('the server over stdio', () => {
     );
     const raw = startRaw(['--import', preload]);
     raw.send(INITIALIZE);
-    await expect.poll(() => raw.stderr(), { timeout: 20_000 }).toContain('raw write');
+    await expect.poll(() => raw.stderr(), { timeout: 30_000 }).toContain('raw write');
     for (let id = 1; id <= 50; id += 1) raw.send(callOf(id, 'status'));
-    await expect.poll(() => raw.stdout(), { timeout: 20_000 }).toContain('"id":50');
+    await expect.poll(() => raw.stdout(), { timeout: 30_000 }).toContain('"id":50');
     raw.child.kill('SIGKILL');
     await once(raw.child, 'exit');
     const whole = raw.stdout().slice(0, raw.stdout().lastIndexOf('\n') + 1);
@@ -129,8 +166,8 @@ describe('the server over stdio', () => {
       { jsonrpc: '2.0', id: 1, method: 'tools/call' },
       { jsonrpc: '2.0', id: 2, method: 'no/such' },
     );
-    await expect.poll(() => raw.stdout(), { timeout: 20_000 }).toContain('"id":1');
-    await expect.poll(() => raw.stdout(), { timeout: 20_000 }).toContain('"id":2');
+    await expect.poll(() => raw.stdout(), { timeout: 30_000 }).toContain('"id":1');
+    await expect.poll(() => raw.stdout(), { timeout: 30_000 }).toContain('"id":2');
     raw.child.kill('SIGKILL');
     const answers = messagesOf(raw.stdout());
     expect(answers.find((answer) => answer.id === 2)).toMatchObject({ error: { code: -32601 } });
@@ -194,7 +231,9 @@ describe('the server over stdio', () => {
     expect(await listed('core,all')).toContain('metrics');
   });
 
-  it('answers initialize in at most 1.5 × the time of the smallest server the SDK can make', async () => {
+  it('answers initialize in at most 1.5 × the time of the smallest server the SDK can make', {
+    timeout: 120_000,
+  }, async () => {
     const measured = await measureInitialize(7);
     console.log(describeMeasured(measured));
     expect(measured.ratio).toBeLessThanOrEqual(1.5);

@@ -23,7 +23,7 @@ for (const mode of ['none', 'bubblewrap'] as const) {
   const title =
     mode === 'none'
       ? 'without a sandbox'
-      : `in bubblewrap${bwrap ? '' : ' (skipped: bubblewrap cannot run here)'}`;
+      : `in bubblewrap${bwrap ? '' : ' (needs bubblewrap: apt-get install bubblewrap)'}`;
   describe.skipIf(mode === 'bubblewrap' && !bwrap)(title, () => {
     let h: Harness;
     beforeAll(async () => {

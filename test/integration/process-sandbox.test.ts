@@ -25,7 +25,7 @@ for path in sys.argv[1:]:
 `;
 
 describe.skipIf(!bwrap)(
-  `a stage in bubblewrap${bwrap ? '' : ' (skipped: bubblewrap cannot run here)'}`,
+  `a stage in bubblewrap${bwrap ? '' : ' (needs bubblewrap: apt-get install bubblewrap)'}`,
   () => {
     let h: Harness;
     beforeAll(async () => {

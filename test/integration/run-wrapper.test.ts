@@ -142,7 +142,7 @@ it('continues a log that has build lines in it, without a record that was cut of
 const canMount = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
 
 it.skipIf(!canMount)(
-  `neither hangs nor loses the result when the program fills the disk${canMount ? '' : ' (skipped: mounting is not allowed here)'}`,
+  `neither hangs nor loses the result when the program fills the disk${canMount ? '' : ' (needs the right to mount: run as root)'}`,
   async () => {
     const small = join(home, 'small');
     await mkdir(small);

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { penguinsCsv, readPenguins } from '../../scripts/vendor-penguins.ts';
+import type { FileReader } from '../../src/pipeline/file-reader.ts';
+import { validateWorkspace } from '../../src/pipeline/validate-project.ts';
 import { type Executed, runByHand } from './by-hand.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -118,6 +120,27 @@ describe('the template of a new workspace', () => {
     expect(await readdir(MINIMAL)).not.toContain('.gitignore');
   });
 });
+
+describe.each([
+  ['the penguins example', PENGUINS],
+  ['the template of a new workspace', MINIMAL],
+])('%s', (_, workspace) => {
+  it('has no problem that validate would find', async () => {
+    expect(await validateWorkspace({ files: folderReader(workspace) })).toEqual([]);
+  });
+});
+
+function folderReader(folder: string): FileReader {
+  return {
+    list: async () => {
+      const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+      return entries
+        .filter((entry) => entry.isFile())
+        .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+    },
+    read: (path) => readFile(join(folder, path), 'utf8').catch(() => null),
+  };
+}
 
 function changed(before: Executed, after: Executed): string[] {
   return Object.keys(before.hashes).filter((path) => before.hashes[path] !== after.hashes[path]);

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -73,9 +73,20 @@ export function createTestProject(options: { config?: string } = {}): TestProjec
         process.kill(holder.pid, 'SIGTERM');
         await until(() => !isProcessAlive(holder), 15_000);
       }
+      await endWrappers(join(root, '.goldfish', 'runs'));
       rmSync(base, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
     },
   };
+}
+
+/** What a failed test left running: its run wrappers are asked to stop their programs. */
+async function endWrappers(runs: string): Promise<void> {
+  for (const file of globSync('*/*/wrapper.json', { cwd: runs })) {
+    const wrapper = JSON.parse(readFileSync(join(runs, file), 'utf8'));
+    if (!isProcessAlive(wrapper)) continue;
+    process.kill(wrapper.pid, 'SIGTERM');
+    await until(() => !isProcessAlive(wrapper), 20_000, 'the end of a run wrapper');
+  }
 }
 
 /** Polls for a condition; the deadline is the only time in a test. */

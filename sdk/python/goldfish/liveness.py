@@ -61,10 +61,11 @@ def touch_now_and_then() -> None:
 
 
 def start() -> None:
-    """Starts the thread, once per process and only inside a run. Called when the library is imported."""
+    """The first sign of life, then the thread; once per process and only inside a run. Called at import."""
     global _thread
     if _thread is not None or not in_run():
         return
+    touch_now_and_then()
     _thread = threading.Thread(target=_beat, name="goldfish-heartbeat", daemon=True)
     _thread.start()
 
@@ -72,12 +73,12 @@ def start() -> None:
 def _beat() -> None:
     path = _path()
     while True:
+        time.sleep(INTERVAL_SECONDS)
         try:
             _touch(path)
         except OSError:
             # A control folder that is full or gone is for the supervisor to judge; the stage works on.
             pass
-        time.sleep(INTERVAL_SECONDS)
 
 
 def _touch(path: str) -> None:

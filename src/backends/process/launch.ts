@@ -28,7 +28,7 @@ const WRAPPER = assetPath('runtime/run_wrapper.py');
 const answerSchema = z.object({ took: z.boolean(), why: z.string().optional() });
 type Answer = z.infer<typeof answerSchema>;
 
-export function handleOf(run: { runId: string; attempt: number }): RunHandle {
+function handleOf(run: { runId: string; attempt: number }): RunHandle {
   const { runId, attempt } = run;
   return { backend: 'process', runId, attempt, externalId: `goldfish-${runId}-${attempt}`, data: {} };
 }

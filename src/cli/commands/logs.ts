@@ -1,3 +1,4 @@
+import { MAX_TAIL } from '../../tools/logs.ts';
 import type { Cli } from '../cli.ts';
 import type { Exit } from '../exit-codes.ts';
 import { untilInterrupted } from '../interrupt.ts';
@@ -68,7 +69,7 @@ async function readLog(cli: Cli, args: Row, { options, signal }: Reading): Promi
  * asked for, the whole log is read and its end kept.
  */
 async function lastLines(cli: Cli, args: Row, count: number): Promise<Row> {
-  const tail = await cli.call('logs', { ...args, tail: count });
+  const tail = await cli.call('logs', { ...args, tail: Math.min(count, MAX_TAIL) });
   if (rowsAt(tail, 'lines').length >= count) return tail;
   let lines: Row[] = [];
   let page = await cli.call('logs', args);

@@ -181,6 +181,8 @@ class Checkpoints(StageCase):
                 env={**os.environ, "PYTHONPATH": str(LIBRARY), "PYTHONDONTWRITEBYTECODE": "1"},
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
             )  # fmt: skip
+            self.addCleanup(child.wait)
+            self.addCleanup(child.kill)
             said = -1
             for _ in range(3):
                 said = int(child.stdout.readline())

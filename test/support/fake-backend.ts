@@ -1,0 +1,120 @@
+import type {
+  BackendStatus,
+  BuildRequest,
+  RunBackend,
+  RunHandle,
+  RunResult,
+  RunSpec,
+  StopReason,
+} from '../../src/backends/port.ts';
+
+const AT = '2026-01-02T03:04:05.000Z';
+
+/** A backend that executes nothing: the test says what becomes of each attempt. Keeps what it was asked. */
+export type FakeBackend = {
+  backend: RunBackend;
+  /** Specs in the order of their launch. */
+  launched: RunSpec[];
+  stops: { runId: string; graceSeconds: number; reason: StopReason }[];
+  cleaned: string[];
+  builds: number;
+  /** Until it is settled, every build waits for it (or for its own abort). */
+  holdBuild: Promise<void> | undefined;
+  failBuild: Error | undefined;
+  failLaunch: Error | undefined;
+  failCleanup: Error | undefined;
+  set(runId: string, phase: Exclude<BackendStatus['phase'], 'exited'>): void;
+  end(runId: string, result?: Partial<RunResult>): void;
+  /** A result document that is not what it should be. */
+  spoil(runId: string, kind: 'garbled' | 'unreadable'): void;
+};
+
+export function createFakeBackend(): FakeBackend {
+  const statuses = new Map<string, BackendStatus>();
+  const status = (phase: BackendStatus['phase'], result: BackendStatus['result'] = null): BackendStatus => ({
+    phase,
+    raw: phase,
+    startedAt: phase === 'running' || phase === 'exited' ? AT : null,
+    result,
+    error: phase === 'unknown' ? 'the engine does not answer' : null,
+  });
+  const fake: FakeBackend = {
+    launched: [],
+    stops: [],
+    cleaned: [],
+    builds: 0,
+    holdBuild: undefined,
+    failBuild: undefined,
+    failLaunch: undefined,
+    failCleanup: undefined,
+    set: (runId, phase) => void statuses.set(runId, status(phase)),
+    end: (runId, result = {}) => {
+      const whole: RunResult = {
+        schema: 1,
+        runId,
+        attempt: 1,
+        started: true,
+        exitCode: 0,
+        signal: null,
+        stoppedBy: null,
+        oom: false,
+        error: null,
+        startedAt: AT,
+        endedAt: AT,
+        maxRssBytes: null,
+        cpuSeconds: null,
+        logBytes: 0,
+        ...result,
+      };
+      statuses.set(runId, status('exited', { kind: 'read', result: whole }));
+    },
+    spoil: (runId, kind) => {
+      statuses.set(runId, status('exited', { kind, detail: `It is ${kind}.` }));
+    },
+    backend: {
+      name: 'process',
+      capabilities: {
+        gpu: false,
+        spot: false,
+        isolation: 'none',
+        maxNodes: 1,
+        liveLogs: 'local',
+        hasLaunchDelay: false,
+        ackTimeoutSeconds: 1,
+      },
+      probe: async () => ({ available: true, why: 'a fake of the tests' }),
+      build: async (request: BuildRequest, call) => {
+        fake.builds += 1;
+        if (fake.holdBuild !== undefined) await Promise.race([fake.holdBuild, aborted(call.signal)]);
+        call.signal?.throwIfAborted();
+        if (fake.failBuild) throw fake.failBuild;
+        return { key: request.key, description: 'fake', data: {} };
+      },
+      launch: async (spec): Promise<RunHandle> => {
+        if (fake.failLaunch) throw fake.failLaunch;
+        const { runId, attempt } = spec;
+        if (!statuses.has(runId)) {
+          fake.launched.push(spec);
+          statuses.set(runId, status('starting'));
+        }
+        return { backend: 'process', runId, attempt, externalId: `goldfish-${runId}-${attempt}`, data: {} };
+      },
+      getStatus: async (handles) => handles.map((handle) => statuses.get(handle.runId) ?? status('absent')),
+      terminate: async (handle, request) => {
+        fake.stops.push({ runId: handle.runId, ...request });
+      },
+      cleanup: async (handle) => {
+        if (fake.failCleanup) throw fake.failCleanup;
+        fake.cleaned.push(handle.runId);
+      },
+    },
+  };
+  return fake;
+}
+
+function aborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) resolve();
+    else signal?.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,163 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { loadConfig } from '../../src/config/load-config.ts';
+import { type Clock, systemClock } from '../../src/core/clock.ts';
+import { systemIds } from '../../src/core/ids.ts';
+import { projectLayout } from '../../src/core/layout.ts';
+import type { Logger } from '../../src/core/logger.ts';
+import type { StageRun } from '../../src/core/rows.ts';
+import { signalFileName } from '../../src/core/signals.ts';
+import type { RunsDeps } from '../../src/runs/deps.ts';
+import type { RunRequest } from '../../src/runs/plan-call.ts';
+import { type Submission, submitRun } from '../../src/runs/submit.ts';
+import { createLocalStorage } from '../../src/storage/local/local-storage.ts';
+import { type Db, openDatabase } from '../../src/store/database.ts';
+import { getStageRun, runsOfPipelineRun } from '../../src/store/stage-runs.ts';
+import { createLoop } from '../../src/supervisor/loop.ts';
+import { createWorkspaces } from '../../src/workspaces/workspaces.ts';
+import { createFakeBackend, type FakeBackend } from './fake-backend.ts';
+
+/**
+ * The services of the runs room on a real store, real versions and real storage, with a backend that executes
+ * nothing. Workspace `exp` is mounted in `w1`.
+ */
+export type RunsProject = {
+  root: string;
+  deps: RunsDeps;
+  db: Db;
+  fake: FakeBackend;
+  /** Messages of the log, newest last. */
+  logged: string[];
+  /** A file of the slot. */
+  write(path: string, content: string): void;
+  submit(request?: Partial<RunRequest>): Promise<Submission>;
+  run(id: string): StageRun;
+  runOf(pipelineRunId: string, stage: string): StageRun;
+  /** One look of the supervisor, and the end of everything it started. */
+  tick(): Promise<void>;
+  loop: ReturnType<typeof createLoop>;
+  /** Writes what the program would have written, as JSON, and lets it end well. */
+  complete(runId: string, outputs?: Record<string, unknown>): Promise<void>;
+  remove(): void;
+};
+
+type Options = { config?: string; clock?: Clock; files?: Record<string, string> };
+
+export async function createRunsProject(options: Options = {}): Promise<RunsProject> {
+  const root = mkdtempSync(join(tmpdir(), 'goldfish-runs-'));
+  writeFileSync(join(root, 'goldfish.yaml'), `project_name: test\n${options.config ?? ''}`);
+  const { config } = await loadConfig({ root });
+  const layout = projectLayout(root);
+  mkdirSync(layout.stateDir);
+  const db = openDatabase(layout.database, { create: true });
+  db.prepare('PRAGMA synchronous = OFF').run();
+  const templateDir = join(root, 'template');
+  for (const [path, text] of Object.entries(options.files ?? {})) writeAt(join(templateDir, path), text);
+  const clock = options.clock ?? systemClock;
+  const workspaces = createWorkspaces({
+    db,
+    clock,
+    ids: systemIds,
+    layout,
+    slots: config.slots,
+    maxFileBytes: 1_000_000,
+    templateDir,
+  });
+  const fake = createFakeBackend();
+  const logged: string[] = [];
+  const deps: RunsDeps = {
+    db,
+    clock,
+    ids: systemIds,
+    layout,
+    log: recordingLog(logged),
+    config,
+    storage: createLocalStorage({ dir: layout.objects }),
+    backends: {
+      names: ['process'],
+      get: async () => fake.backend,
+      choose: async () => ({ name: 'process', why: 'a fake of the tests' }),
+      capacity: () => config.process.maxParallel,
+      environmentKey: async () => 'sha256:environment',
+    },
+    workspaces,
+    goldfishVersion: '0.0.0',
+  };
+  await workspaces.create({ name: 'exp', goal: 'See that the promise holds' });
+  await workspaces.mount({ workspace: 'exp', slot: 'w1' });
+  const stop = new AbortController();
+  const loop = createLoop(deps, { wakeSocket: null, signal: stop.signal, wake: () => undefined });
+  const run = (id: string): StageRun => {
+    const found = getStageRun(db, id);
+    if (!found) throw new Error(`no run ${id}`);
+    return found;
+  };
+  const tick = async (): Promise<void> => {
+    await loop.tick();
+    await loop.settled();
+  };
+  return {
+    root,
+    deps,
+    db,
+    fake,
+    logged,
+    write: (path, content) => writeAt(join(root, 'workspaces', 'w1', path), content),
+    submit: (request = {}) =>
+      submitRun(deps, { workspace: 'exp', reason: 'A test of the runs room', useCache: true, ...request }),
+    run,
+    runOf: (pipelineRunId, stage) => {
+      const found = runsOfPipelineRun(db, pipelineRunId).find((candidate) => candidate.stage === stage);
+      if (!found) throw new Error(`no run of ${stage}`);
+      return found;
+    },
+    tick,
+    loop,
+    complete: async (runId, outputs = {}) => {
+      const { plan, attempt } = run(runId);
+      const folder = layout.attempt(runId, attempt).outputs;
+      for (const { name, type } of plan.outputs) {
+        writeAt(join(folder, signalFileName(name, type)), JSON.stringify(outputs[name] ?? { name }));
+      }
+      fake.end(runId);
+      await tick();
+    },
+    remove: () => {
+      stop.abort();
+      db.close();
+      rmSync(root, { recursive: true, force: true });
+    },
+  };
+}
+
+function recordingLog(messages: string[]): Logger {
+  const add = (fields: Record<string, unknown>, message: string): void => {
+    messages.push(`${message} ${fields['err'] instanceof Error ? fields['err'].message : ''}`.trim());
+  };
+  return { debug: add, info: add, warn: add, error: add };
+}
+
+function writeAt(file: string, content: string): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, content);
+}
+
+/** `one → two`, and `lone` beside them. */
+export const THREE_STAGES: Record<string, string> = {
+  'pipeline.yaml': `name: three
+stages:
+  - name: one
+    outputs: { a: json }
+  - name: two
+    inputs: { a: { from_stage: one, signal: a } }
+    outputs: { b: json }
+  - name: lone
+    outputs: { c: json }
+`,
+  'configs/one.yaml': 'k: 1\n',
+  'configs/two.yaml': 'depth: 3\ncompute: { timeout_seconds: 60 }\n',
+  'modules/one.py': 'pass\n',
+  'modules/two.py': 'pass\n',
+  'modules/lone.py': 'pass\n',
+};
