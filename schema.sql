@@ -67,10 +67,13 @@ CREATE TABLE pipeline_runs (
   goldfish_version TEXT NOT NULL,
   created_at       TEXT NOT NULL,
   ended_at         TEXT,
+  group_name       TEXT,
+  retry_of         TEXT REFERENCES stage_runs (id),
   FOREIGN KEY (workspace_name, version) REFERENCES workspace_versions (workspace_name, version) ON UPDATE CASCADE
 ) STRICT;
 CREATE INDEX pipeline_runs_by_key ON pipeline_runs (submission_key, created_at);
 CREATE INDEX pipeline_runs_by_workspace ON pipeline_runs (workspace_name, created_at);
+CREATE INDEX pipeline_runs_by_group ON pipeline_runs (group_name, created_at) WHERE group_name IS NOT NULL;
 CREATE INDEX pipeline_runs_open ON pipeline_runs (state) WHERE state IN ('pending', 'running');
 
 -- One execution of one stage. `state` changes only together with a row in run_events.
@@ -171,9 +174,13 @@ CREATE TABLE run_inputs (
   -- NULL until the producer has completed.
   hash             TEXT,
   stale            INTEGER NOT NULL DEFAULT 0,
+  -- An input that is no run's output: a version of a source.
+  from_source      TEXT,
+  from_source_version INTEGER,
   PRIMARY KEY (run_id, name)
 ) STRICT;
 CREATE INDEX run_inputs_by_producer ON run_inputs (from_run_id);
+CREATE INDEX run_inputs_by_source ON run_inputs (from_source, from_source_version) WHERE from_source IS NOT NULL;
 
 -- What a run wrote: its stored outputs. storage_location is a key of the object storage.
 CREATE TABLE signal_lineage (
@@ -211,6 +218,50 @@ CREATE TABLE metric_summaries (
   count            INTEGER NOT NULL,
   PRIMARY KEY (run_id, name)
 ) STRICT, WITHOUT ROWID;
+
+-- A name for a version, or for a record; unique in its workspace. A tagged version is never pruned.
+CREATE TABLE tags (
+  workspace_name   TEXT NOT NULL REFERENCES workspaces (name) ON UPDATE CASCADE,
+  tag              TEXT NOT NULL,
+  version          INTEGER,
+  record_id        TEXT REFERENCES records (id),
+  created_at       TEXT NOT NULL,
+  PRIMARY KEY (workspace_name, tag),
+  CHECK ((version IS NULL) <> (record_id IS NULL)),
+  FOREIGN KEY (workspace_name, version) REFERENCES workspace_versions (workspace_name, version) ON UPDATE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tags_by_tag ON tags (tag);
+
+-- Registered data: copied and pinned by hash, or an output promoted. Versions are never reused, so rows stay.
+CREATE TABLE sources (
+  name             TEXT NOT NULL,
+  version          INTEGER NOT NULL CHECK (version >= 1),
+  uri              TEXT NOT NULL,
+  description      TEXT NOT NULL,
+  kind             TEXT NOT NULL CHECK (kind IN ('file', 'folder')),
+  hash             TEXT NOT NULL,
+  size             INTEGER NOT NULL,
+  fingerprint      TEXT NOT NULL CHECK (fingerprint IN ('full', 'sample', 'declared')),
+  storage_location TEXT NOT NULL,
+  metadata_json    TEXT NOT NULL DEFAULT '{}',
+  from_run_id      TEXT REFERENCES stage_runs (id),
+  from_signal      TEXT,
+  created_at       TEXT NOT NULL,
+  deleted_at       TEXT,
+  PRIMARY KEY (name, version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sources_by_hash ON sources (hash);
+CREATE INDEX sources_by_run ON sources (from_run_id);
+
+CREATE TABLE thoughts (
+  id               TEXT PRIMARY KEY,
+  workspace_name   TEXT REFERENCES workspaces (name) ON UPDATE CASCADE,
+  run_id           TEXT REFERENCES stage_runs (id),
+  thought          TEXT NOT NULL,
+  actor            TEXT NOT NULL,
+  created_at       TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX thoughts_by_workspace ON thoughts (workspace_name, id);
 
 CREATE TABLE audit (
   id               INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -335,6 +335,8 @@ class Attempt:
                 "signal": signal_text,
                 "stoppedBy": self.stopped_by,
                 "oom": oom,
+                "rank": 0,
+                "lost": False,
                 "error": error[:1000] if error else None,
                 "startedAt": self.started_at if started else None,
                 "endedAt": log.iso_time(),

@@ -184,7 +184,7 @@ function createBackends(parts: { config: Config; layout: Layout; clock: Clock })
       return { name, why: requested === 'auto' ? `auto: ${probe.why}` : probe.why };
     },
     capacity: () => config.process.maxParallel,
-    environmentKey: async (_name, files) => (await adapter()).environmentKey(options, files),
+    environmentKey: async (_name, { files }) => (await adapter()).environmentKey(options, files),
   };
 
   function unknownBackend(name: string): GoldfishError {

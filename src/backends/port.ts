@@ -51,6 +51,8 @@ export type BuildRequest = {
   key: string;
   /** The read-only checkout of the version. */
   codeDir: string;
+  /** What the stage or its profile names; null: the backend's own base. */
+  image: string | null;
 };
 
 /** What `build` made, as the same backend understands it (interpreter path, image digest). JSON-safe. */
@@ -61,6 +63,13 @@ export type Resources = {
   nodes: number;
   /** Bytes, or null for no limit. */
   memoryBytes: number | null;
+  /** Processors, or null for no limit. */
+  cpus: number | null;
+  gpus: number;
+  /** Processes and threads, or null for no limit. */
+  pidsLimit: number | null;
+  /** False: no network but the ranks' own, where the backend can keep it so. */
+  network: boolean;
 };
 
 export type SpecInput = {
@@ -154,6 +163,10 @@ export type RunResult = {
   stoppedBy: StopReason | null;
   /** True only where the kernel or engine says so. */
   oom: boolean;
+  /** Which rank decided the end, where there are several; outputs are rank 0's. */
+  rank: number;
+  /** True where what executed it died under it (its engine, its sandbox), so that the end says nothing of the program. */
+  lost: boolean;
   error: string | null;
   startedAt: string | null;
   endedAt: string;

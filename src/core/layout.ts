@@ -64,6 +64,16 @@ function attemptLayout(runDir: string, attempt: number) {
     control: join(dir, 'control'),
     metrics: join(dir, 'control', 'metrics.jsonl'),
     heartbeat: join(dir, 'control', 'heartbeat'),
+    /** Folders of rank 1 and up; rank 0 has those of the attempt. */
+    rank: (rank: number) => {
+      const own = join(dir, 'ranks', `${rank}`);
+      return {
+        dir: own,
+        control: join(own, 'control'),
+        outputs: join(own, 'outputs'),
+        temp: join(own, 'tmp'),
+      };
+    },
     stop: join(dir, 'control', 'stop'),
     temp: join(dir, 'tmp'),
     /** Log segments `<first byte offset>.log`; see docs/adr. */

@@ -56,6 +56,10 @@ export type PipelineRun = {
   goldfishVersion: string;
   createdAt: string;
   endedAt: string | null;
+  /** The caller's own word for runs that belong together. */
+  group: string | null;
+  /** The run this call tries again. */
+  retryOf: string | null;
 };
 
 /** Why a run failed, made once when it ends: what an agent needs to act without reading the whole log. */
@@ -137,6 +141,9 @@ export type RunInput = {
   type: SignalType;
   fromRunId: string | null;
   fromSignal: string | null;
+  /** Set where it is no run's output but a version of a source. */
+  fromSource: string | null;
+  fromSourceVersion: number | null;
   hash: string | null;
   stale: boolean;
 };
@@ -149,6 +156,43 @@ export type StoredOutput = {
   hash: string;
   size: number;
   storageLocation: string;
+  createdAt: string;
+};
+
+export type Source = {
+  name: string;
+  version: number;
+  /** Where it came from, as the caller wrote it. */
+  uri: string;
+  description: string;
+  kind: 'file' | 'folder';
+  hash: string;
+  size: number;
+  fingerprint: 'full' | 'sample' | 'declared';
+  storageLocation: string;
+  metadata: JsonObject;
+  /** Set where it is a promoted output. */
+  fromRunId: string | null;
+  fromSignal: string | null;
+  createdAt: string;
+  deletedAt: string | null;
+};
+
+/** Names a version or a record; exactly one of the two is set. */
+export type Tag = {
+  workspace: string;
+  tag: string;
+  version: number | null;
+  recordId: string | null;
+  createdAt: string;
+};
+
+export type Thought = {
+  id: string;
+  workspace: string | null;
+  runId: string | null;
+  thought: string;
+  actor: string;
   createdAt: string;
 };
 

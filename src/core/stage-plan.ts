@@ -6,7 +6,9 @@ export type InputOrigin =
   /** A stage of the same call: the content is known when that run completes. */
   | { kind: 'stage'; stage: string; signal: string }
   /** An earlier completed run of the workspace. `stale`: its code, config or inputs have changed since. */
-  | { kind: 'run'; runId: string; stage: string; signal: string; hash: string; stale: boolean };
+  | { kind: 'run'; runId: string; stage: string; signal: string; hash: string; stale: boolean }
+  /** A version of a registered source. */
+  | { kind: 'source'; name: string; version: number; hash: string };
 
 export type PlannedInput = { name: string; type: SignalType; origin: InputOrigin };
 export type PlannedOutput = { name: string; type: SignalType };
@@ -20,6 +22,15 @@ export type ComputeSettings = {
   stopGraceSeconds: number;
   /** Bytes, or null for no limit. */
   memoryBytes: number | null;
+  /** Processors, or null for no limit. */
+  cpus: number | null;
+  gpus: number;
+  /** Processes and threads, or null for no limit. */
+  pidsLimit: number | null;
+  /** Whether the stage may reach the network, where the backend can keep it from it. */
+  network: boolean;
+  /** A run that gives no sign of life for so long is stopped; null: none is expected. */
+  heartbeatTimeoutSeconds: number | null;
 };
 
 /**
@@ -35,6 +46,10 @@ export type StagePlan = {
   compute: ComputeSettings;
   /** Literal values by name. Secrets are never here. */
   environment: Record<string, string>;
+  /** Secrets by name, and the name each has in the environment it is read from at launch. Values are never here. */
+  secrets: Record<string, string>;
+  /** The image the stage or its profile names; null: the backend's base image. */
+  image: string | null;
   inputs: PlannedInput[];
   outputs: PlannedOutput[];
   /** Stages of the same call it waits for. */

@@ -19,7 +19,7 @@ export type Backends = {
   /** Runs that may hold a slot of the backend at one time. */
   capacity(name: string): number;
   /** The identity of what a version's stages run in there, found without building it. */
-  environmentKey(name: string, files: FileReader): Promise<string>;
+  environmentKey(name: string, request: { files: FileReader; image: string | null }): Promise<string>;
 };
 
 /** What the services of this room are made of. */

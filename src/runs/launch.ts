@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { appendLog } from '../backends/log-segments.ts';
-import type { RunBackend, RunSpec, Runtime, SpecInput } from '../backends/port.ts';
+import type { Resources, RunBackend, RunSpec, Runtime, SpecInput } from '../backends/port.ts';
 import type { Cause } from '../core/causes.ts';
 import { isoTime } from '../core/clock.ts';
 import { isGoldfishError, messageOf } from '../core/errors.ts';
@@ -8,6 +8,7 @@ import { formatVersion } from '../core/names.ts';
 import type { RunInput, StageRun, StoredOutput } from '../core/rows.ts';
 import { isTerminal } from '../core/run-lifecycle.ts';
 import { signalFileName } from '../core/signals.ts';
+import type { ComputeSettings } from '../core/stage-plan.ts';
 import { localContent } from '../data/local-content.ts';
 import { recordAttempt, setAttemptHandle } from '../store/attempts.ts';
 import { applyRunEvent } from '../store/run-events.ts';
@@ -152,7 +153,10 @@ async function build(work: {
     if (lines.length === 1) written = written.then(flush);
   };
   try {
-    return await backend.build({ key: run.plan.environmentKey, codeDir }, { onLine, signal });
+    return await backend.build(
+      { key: run.plan.environmentKey, codeDir, image: run.plan.image },
+      { onLine, signal },
+    );
   } finally {
     await written;
   }
@@ -183,10 +187,15 @@ function toSpec(
       ...output,
       fileName: signalFileName(output.name, output.type),
     })),
-    resources: { nodes: plan.compute.nodes, memoryBytes: plan.compute.memoryBytes },
+    resources: resourcesOf(plan.compute),
     runtime,
     timeoutSeconds: plan.compute.timeoutSeconds,
     stopGraceSeconds: plan.compute.stopGraceSeconds,
     wakeSocket,
   };
+}
+
+function resourcesOf(compute: ComputeSettings): Resources {
+  const { nodes, memoryBytes, cpus, gpus, pidsLimit, network } = compute;
+  return { nodes, memoryBytes, cpus, gpus, pidsLimit, network };
 }

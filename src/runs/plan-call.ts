@@ -87,7 +87,10 @@ async function identify(
     const choice = await deps.backends.choose(compute.backend);
     chosen.set(compute.backend, choice);
     if (!environmentKeys.has(choice.name)) {
-      environmentKeys.set(choice.name, await deps.backends.environmentKey(choice.name, source.files));
+      environmentKeys.set(
+        choice.name,
+        await deps.backends.environmentKey(choice.name, { files: source.files, image: null }),
+      );
     }
   }
   const backendOf = (requested: string): string => chosen.get(requested)?.name ?? requested;

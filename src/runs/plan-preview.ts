@@ -67,7 +67,7 @@ function knownInputs(
 ): InputHashes | undefined {
   const hashes: InputHashes = {};
   for (const { name, origin } of plan.inputs) {
-    if (origin.kind === 'run') {
+    if (origin.kind !== 'stage') {
       hashes[name] = origin.hash;
       continue;
     }

@@ -76,6 +76,8 @@ function store(
     goldfishVersion: deps.goldfishVersion,
     createdAt,
     endedAt: null,
+    group: null,
+    retryOf: null,
   };
   insertPipelineRun(db, pipelineRun);
   insertRecord(db, {
@@ -126,11 +128,17 @@ function storeStage(
 
 function inputRow(input: PlannedInput, ids: ReadonlyMap<string, string>) {
   const { name, type, origin } = input;
-  const fromSignal = origin.signal;
-  if (origin.kind === 'run') {
-    return { name, type, fromRunId: origin.runId, fromSignal, hash: origin.hash, stale: origin.stale };
+  const from = { fromRunId: null, fromSignal: null, fromSource: null, fromSourceVersion: null };
+  if (origin.kind === 'source') {
+    const { name: fromSource, version: fromSourceVersion, hash } = origin;
+    return { name, type, ...from, fromSource, fromSourceVersion, hash, stale: false };
   }
-  return { name, type, fromRunId: ids.get(origin.stage) ?? null, fromSignal, hash: null, stale: false };
+  if (origin.kind === 'run') {
+    const { runId: fromRunId, signal: fromSignal, hash, stale } = origin;
+    return { name, type, ...from, fromRunId, fromSignal, hash, stale };
+  }
+  const fromRunId = ids.get(origin.stage) ?? null;
+  return { name, type, ...from, fromRunId, fromSignal: origin.signal, hash: null, stale: false };
 }
 
 /**

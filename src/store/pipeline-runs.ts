@@ -15,6 +15,8 @@ type Row = {
   goldfish_version: string;
   created_at: string;
   ended_at: string | null;
+  group_name: string | null;
+  retry_of: string | null;
 };
 
 function toPipelineRun(row: Row): PipelineRun {
@@ -31,14 +33,16 @@ function toPipelineRun(row: Row): PipelineRun {
     goldfishVersion: row.goldfish_version,
     createdAt: row.created_at,
     endedAt: row.ended_at,
+    group: row.group_name,
+    retryOf: row.retry_of,
   };
 }
 
 export function insertPipelineRun(db: Db, run: PipelineRun): void {
   db.prepare(
     `INSERT INTO pipeline_runs (id, workspace_name, version, pipeline_name, submission_key, state, reason, request_json,
-       max_parallel, goldfish_version, created_at, ended_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       max_parallel, goldfish_version, created_at, ended_at, group_name, retry_of)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   ).run(
     run.id,
     run.workspace,
@@ -52,6 +56,8 @@ export function insertPipelineRun(db: Db, run: PipelineRun): void {
     run.goldfishVersion,
     run.createdAt,
     run.endedAt,
+    run.group,
+    run.retryOf,
   );
 }
 

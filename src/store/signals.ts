@@ -10,6 +10,8 @@ type InputRow = {
   from_signal: string | null;
   hash: string | null;
   stale: number;
+  from_source: string | null;
+  from_source_version: number | null;
 };
 
 type OutputRow = {
@@ -30,6 +32,8 @@ function toInput(row: InputRow): RunInput {
     type: row.signal_type as SignalType,
     fromRunId: row.from_run_id,
     fromSignal: row.from_signal,
+    fromSource: row.from_source,
+    fromSourceVersion: row.from_source_version,
     hash: row.hash,
     stale: row.stale === 1,
   };
@@ -50,8 +54,8 @@ function toOutput(row: OutputRow): StoredOutput {
 
 export function insertInput(db: Db, input: RunInput): void {
   db.prepare(
-    `INSERT INTO run_inputs (run_id, name, signal_type, from_run_id, from_signal, hash, stale)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO run_inputs (run_id, name, signal_type, from_run_id, from_signal, hash, stale, from_source,
+       from_source_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   ).run(
     input.runId,
     input.name,
@@ -60,6 +64,8 @@ export function insertInput(db: Db, input: RunInput): void {
     input.fromSignal,
     input.hash,
     input.stale ? 1 : 0,
+    input.fromSource,
+    input.fromSourceVersion,
   );
 }
 

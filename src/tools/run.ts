@@ -4,6 +4,7 @@ import type { JsonObject } from '../core/json.ts';
 import { formatVersion } from '../core/names.ts';
 import type { StageRun } from '../core/rows.ts';
 import { isTerminal } from '../core/run-lifecycle.ts';
+import type { InputOrigin } from '../core/stage-plan.ts';
 import type { RunRequest } from '../runs/plan-call.ts';
 import type { PlannedStage } from '../runs/plan-preview.ts';
 import { type CallContext, defineTool } from './define-tool.ts';
@@ -129,13 +130,19 @@ function toPlanRow({ plan, action, reason: why, reusedFrom }: PlannedStage) {
     inputs: plan.inputs.map(({ name, type, origin }) => ({
       name,
       type,
-      from: origin.kind === 'stage' ? `${origin.stage}.${origin.signal}` : `${origin.runId}.${origin.signal}`,
+      from: originText(origin),
     })),
     outputs: plan.outputs.map(({ name }) => name),
     backend: plan.compute.backend,
     profile: plan.compute.profile,
     timeout_seconds: plan.compute.timeoutSeconds,
   };
+}
+
+function originText(origin: InputOrigin): string {
+  if (origin.kind === 'stage') return `${origin.stage}.${origin.signal}`;
+  if (origin.kind === 'run') return `${origin.runId}.${origin.signal}`;
+  return `${origin.name}@${formatVersion(origin.version)}`;
 }
 
 function earlierInputs(plan: PlannedStage['plan']): z.infer<typeof inputFrom>[] {

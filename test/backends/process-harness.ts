@@ -58,7 +58,8 @@ export async function openHarness(
     await mkdir(folders.checkpoints, { recursive: true, mode: 0o700 });
     launched.push({ backend: 'process', runId, attempt, externalId: '', data: {} });
     const key = await environmentKey(options, codeFiles(codeDir));
-    const runtime = wanted.runtime ?? (await backend.build({ key, codeDir }, { onLine: () => undefined }));
+    const runtime =
+      wanted.runtime ?? (await backend.build({ key, codeDir, image: null }, { onLine: () => undefined }));
     return {
       runId,
       attempt,
@@ -74,7 +75,7 @@ export async function openHarness(
       secrets: {},
       inputs: [],
       outputs: [],
-      resources: { nodes: 1, memoryBytes: null },
+      resources: { nodes: 1, memoryBytes: null, cpus: null, gpus: 0, pidsLimit: null, network: true },
       timeoutSeconds: 60,
       stopGraceSeconds: 5,
       wakeSocket: null,

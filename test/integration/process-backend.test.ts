@@ -46,6 +46,8 @@ for (const mode of ['none', 'bubblewrap'] as const) {
         signal: null,
         stoppedBy: null,
         oom: false,
+        rank: 0,
+        lost: false,
         error: null,
       });
       expect(result.endedAt >= result.startedAt!).toBe(true);
@@ -68,6 +70,8 @@ for (const mode of ['none', 'bubblewrap'] as const) {
           signal: `SIG${name}`,
           stoppedBy: null,
           oom: false,
+          rank: 0,
+          lost: false,
         });
       },
     );

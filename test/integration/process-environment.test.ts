@@ -17,7 +17,10 @@ const key = (): Promise<string> => environmentKey(h.options, codeFiles(h.codeDir
 
 async function build(lines: string[] = [], signal?: AbortSignal): Promise<Runtime> {
   const onLine = (text: string): void => void lines.push(text);
-  return h.backend.build({ key: await key(), codeDir: h.codeDir }, { onLine, ...(signal ? { signal } : {}) });
+  return h.backend.build(
+    { key: await key(), codeDir: h.codeDir, image: null },
+    { onLine, ...(signal ? { signal } : {}) },
+  );
 }
 
 /** A wheel is a zip with a few named files; made here so that nothing is fetched. */
@@ -157,7 +160,10 @@ it('says that the index cannot be reached, which is no fault of the file', { tim
     await offline.write('requirements.txt', 'some-package\n');
     const wanted = await environmentKey(offline.options, codeFiles(offline.codeDir));
     await expect(
-      offline.backend.build({ key: wanted, codeDir: offline.codeDir }, { onLine: () => undefined }),
+      offline.backend.build(
+        { key: wanted, codeDir: offline.codeDir, image: null },
+        { onLine: () => undefined },
+      ),
     ).rejects.toMatchObject({ code: 'BACKEND_UNAVAILABLE', retryable: true });
   } finally {
     await offline.close();
@@ -169,7 +175,7 @@ it('leaves nothing that counts when a build is aborted', { timeout: 60_000 }, as
   await h.write('requirements.txt', `--no-index\n./${wheel}\n`);
   const abort = new AbortController();
   const building = h.backend.build(
-    { key: await key(), codeDir: h.codeDir },
+    { key: await key(), codeDir: h.codeDir, image: null },
     { signal: abort.signal, onLine: () => abort.abort() },
   );
   await expect(building).rejects.toMatchObject({ name: 'AbortError' });
@@ -180,7 +186,7 @@ it('leaves nothing that counts when a build is aborted', { timeout: 60_000 }, as
 
 it('refuses a build for another interpreter than was planned with', async () => {
   const planned = h.backend.build(
-    { key: `sha256:${'0'.repeat(64)}`, codeDir: h.codeDir },
+    { key: `sha256:${'0'.repeat(64)}`, codeDir: h.codeDir, image: null },
     { onLine: () => undefined },
   );
   await expect(planned).rejects.toMatchObject({ code: 'CONFLICT' });

@@ -220,7 +220,14 @@ for path in ['raw.csv', 'model/deep er/ü.txt', 'new', 'model/new']:
 
     it('limits memory', async () => {
       const { result, handle } = await h.run({
-        resources: { nodes: 1, memoryBytes: 120_000_000 },
+        resources: {
+          nodes: 1,
+          memoryBytes: 120_000_000,
+          cpus: null,
+          gpus: 0,
+          pidsLimit: null,
+          network: true,
+        },
         command: py(
           'x = bytearray(60_000_000); print("first"); y = bytearray(200_000_000); print("second", len(y))',
         ),

@@ -51,6 +51,8 @@ beforeAll(() => {
     goldfishVersion: '0',
     createdAt: AT,
     endedAt: null,
+    group: null,
+    retryOf: null,
   });
 });
 
@@ -74,8 +76,15 @@ function newRun(): string {
       timeoutSeconds: 1,
       stopGraceSeconds: 1,
       memoryBytes: null,
+      cpus: null,
+      gpus: 0,
+      pidsLimit: null,
+      network: true,
+      heartbeatTimeoutSeconds: null,
     },
     environment: {},
+    secrets: {},
+    image: null,
     inputs: [],
     outputs: [],
     needs: [],

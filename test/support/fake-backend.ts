@@ -13,15 +13,21 @@ const AT = '2026-01-02T03:04:05.000Z';
 /** A backend that executes nothing: the test says what becomes of each attempt. Keeps what it was asked. */
 export type FakeBackend = {
   backend: RunBackend;
-  /** Specs in the order of their launch. */
+  /** Specs of what was started, in order: one per attempt, however often it was asked for. */
   launched: RunSpec[];
+  /** Run ids in the order in which a launch was asked for. */
+  launchCalls: string[];
   stops: { runId: string; graceSeconds: number; reason: StopReason }[];
   cleaned: string[];
   builds: number;
+  /** Told by each build. */
+  buildLines: string[];
   /** Until it is settled, every build waits for it (or for its own abort). */
   holdBuild: Promise<void> | undefined;
   failBuild: Error | undefined;
   failLaunch: Error | undefined;
+  /** What a launch does once it has started the attempt and before it answers. */
+  afterStart: ((runId: string) => void | Promise<void>) | undefined;
   failCleanup: Error | undefined;
   set(runId: string, phase: Exclude<BackendStatus['phase'], 'exited'>): void;
   end(runId: string, result?: Partial<RunResult>): void;
@@ -40,12 +46,15 @@ export function createFakeBackend(): FakeBackend {
   });
   const fake: FakeBackend = {
     launched: [],
+    launchCalls: [],
     stops: [],
     cleaned: [],
     builds: 0,
+    buildLines: [],
     holdBuild: undefined,
     failBuild: undefined,
     failLaunch: undefined,
+    afterStart: undefined,
     failCleanup: undefined,
     set: (runId, phase) => void statuses.set(runId, status(phase)),
     end: (runId, result = {}) => {
@@ -58,6 +67,8 @@ export function createFakeBackend(): FakeBackend {
         signal: null,
         stoppedBy: null,
         oom: false,
+        rank: 0,
+        lost: false,
         error: null,
         startedAt: AT,
         endedAt: AT,
@@ -85,18 +96,21 @@ export function createFakeBackend(): FakeBackend {
       probe: async () => ({ available: true, why: 'a fake of the tests' }),
       build: async (request: BuildRequest, call) => {
         fake.builds += 1;
+        for (const line of fake.buildLines) call.onLine(line);
         if (fake.holdBuild !== undefined) await Promise.race([fake.holdBuild, aborted(call.signal)]);
         call.signal?.throwIfAborted();
         if (fake.failBuild) throw fake.failBuild;
         return { key: request.key, description: 'fake', data: {} };
       },
       launch: async (spec): Promise<RunHandle> => {
-        if (fake.failLaunch) throw fake.failLaunch;
         const { runId, attempt } = spec;
+        fake.launchCalls.push(runId);
+        if (fake.failLaunch) throw fake.failLaunch;
         if (!statuses.has(runId)) {
           fake.launched.push(spec);
           statuses.set(runId, status('starting'));
         }
+        await fake.afterStart?.(runId);
         return { backend: 'process', runId, attempt, externalId: `goldfish-${runId}-${attempt}`, data: {} };
       },
       getStatus: async (handles) => handles.map((handle) => statuses.get(handle.runId) ?? status('absent')),

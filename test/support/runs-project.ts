@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { loadConfig } from '../../src/config/load-config.ts';
@@ -15,8 +15,10 @@ import { createLocalStorage } from '../../src/storage/local/local-storage.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
 import { getStageRun, runsOfPipelineRun } from '../../src/store/stage-runs.ts';
 import { createLoop } from '../../src/supervisor/loop.ts';
+import { removeTree } from '../../src/workspaces/moves.ts';
 import { createWorkspaces } from '../../src/workspaces/workspaces.ts';
 import { createFakeBackend, type FakeBackend } from './fake-backend.ts';
+import { createTestClock } from './test-clock.ts';
 
 /**
  * The services of the runs room on a real store, real versions and real storage, with a backend that executes
@@ -36,25 +38,56 @@ export type RunsProject = {
   runOf(pipelineRunId: string, stage: string): StageRun;
   /** One look of the supervisor, and the end of everything it started. */
   tick(): Promise<void>;
-  loop: ReturnType<typeof createLoop>;
+  loop: Loop;
+  /** Another supervisor's hands on the same store, as after a crash of the first. */
+  newLoop(signal?: AbortSignal): Loop;
   /** Writes what the program would have written, as JSON, and lets it end well. */
   complete(runId: string, outputs?: Record<string, unknown>): Promise<void>;
-  remove(): void;
+  dispose(): Promise<void>;
 };
 
+type Loop = ReturnType<typeof createLoop>;
 type Options = { config?: string; clock?: Clock; files?: Record<string, string> };
+
+/** Made once per file and copied for every test: git takes half a second to make one. */
+export type PreparedProject = {
+  /** A pipeline run of all stages, stored and pending in every copy. */
+  first: string;
+  open(options?: { clock?: Clock }): Promise<RunsProject>;
+  dispose(): Promise<void>;
+};
+
+export async function prepareRunsProject(options: Options = {}): Promise<PreparedProject> {
+  const original = await createRunsProject({ clock: createTestClock().clock, ...options });
+  const { pipelineRun } = await original.submit();
+  original.db.close();
+  return {
+    first: pipelineRun.id,
+    open: async ({ clock } = {}) => {
+      const root = mkdtempSync(join(tmpdir(), 'goldfish-runs-'));
+      cpSync(original.root, root, { recursive: true, preserveTimestamps: true });
+      return openRunsProject(root, clock ?? systemClock);
+    },
+    dispose: () => removeTree(original.root),
+  };
+}
 
 export async function createRunsProject(options: Options = {}): Promise<RunsProject> {
   const root = mkdtempSync(join(tmpdir(), 'goldfish-runs-'));
   writeFileSync(join(root, 'goldfish.yaml'), `project_name: test\n${options.config ?? ''}`);
+  for (const [path, text] of Object.entries(options.files ?? {})) writeAt(join(root, 'template', path), text);
+  const project = await openRunsProject(root, options.clock ?? systemClock);
+  await project.deps.workspaces.create({ name: 'exp', goal: 'See that the promise holds' });
+  await project.deps.workspaces.mount({ workspace: 'exp', slot: 'w1' });
+  return project;
+}
+
+async function openRunsProject(root: string, clock: Clock): Promise<RunsProject> {
   const { config } = await loadConfig({ root });
   const layout = projectLayout(root);
-  mkdirSync(layout.stateDir);
+  mkdirSync(layout.stateDir, { recursive: true });
   const db = openDatabase(layout.database, { create: true });
   db.prepare('PRAGMA synchronous = OFF').run();
-  const templateDir = join(root, 'template');
-  for (const [path, text] of Object.entries(options.files ?? {})) writeAt(join(templateDir, path), text);
-  const clock = options.clock ?? systemClock;
   const workspaces = createWorkspaces({
     db,
     clock,
@@ -62,7 +95,7 @@ export async function createRunsProject(options: Options = {}): Promise<RunsProj
     layout,
     slots: config.slots,
     maxFileBytes: 1_000_000,
-    templateDir,
+    templateDir: join(root, 'template'),
   });
   const fake = createFakeBackend();
   const logged: string[] = [];
@@ -84,10 +117,10 @@ export async function createRunsProject(options: Options = {}): Promise<RunsProj
     workspaces,
     goldfishVersion: '0.0.0',
   };
-  await workspaces.create({ name: 'exp', goal: 'See that the promise holds' });
-  await workspaces.mount({ workspace: 'exp', slot: 'w1' });
   const stop = new AbortController();
-  const loop = createLoop(deps, { wakeSocket: null, signal: stop.signal, wake: () => undefined });
+  const newLoop = (signal = stop.signal): Loop =>
+    createLoop(deps, { wakeSocket: null, signal, wake: () => undefined });
+  const loop = newLoop();
   const run = (id: string): StageRun => {
     const found = getStageRun(db, id);
     if (!found) throw new Error(`no run ${id}`);
@@ -114,6 +147,7 @@ export async function createRunsProject(options: Options = {}): Promise<RunsProj
     },
     tick,
     loop,
+    newLoop,
     complete: async (runId, outputs = {}) => {
       const { plan, attempt } = run(runId);
       const folder = layout.attempt(runId, attempt).outputs;
@@ -123,10 +157,11 @@ export async function createRunsProject(options: Options = {}): Promise<RunsProj
       fake.end(runId);
       await tick();
     },
-    remove: () => {
+    dispose: async () => {
       stop.abort();
+      await loop.settled();
       db.close();
-      rmSync(root, { recursive: true, force: true });
+      await removeTree(root);
     },
   };
 }

@@ -17,6 +17,8 @@ const resultSchema: z.ZodType<RunResult> = z
     signal: z.string().nullable(),
     stoppedBy: z.enum(['cancel', 'timeout', 'heartbeat', 'monitor']).nullable(),
     oom: z.boolean(),
+    rank: z.number().int().nonnegative(),
+    lost: z.boolean(),
     error: z.string().nullable(),
     startedAt: z.string().nullable(),
     endedAt: z.string(),
