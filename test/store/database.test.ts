@@ -64,6 +64,10 @@ function definitions(sqlite: Database.Database): string[] {
     .sort();
 }
 
+const migrationFiles = readdirSync(assetPath('src/store/migrations'))
+  .filter((name) => name.endsWith('.sql'))
+  .sort();
+
 describe('the schema', () => {
   it('is the same in schema.sql and in what the migrations build', () => {
     openNew();
@@ -86,7 +90,9 @@ describe('the schema', () => {
 
   it('numbers its migrations from 1 without a gap', () => {
     const db = openNew();
-    expect(db.prepare('PRAGMA user_version').get()).toEqual({ user_version: 1 });
+    expect(db.prepare('PRAGMA user_version').get()).toEqual({ user_version: migrationFiles.length });
+    const numbers = migrationFiles.map((name) => Number(name.slice(0, 4)));
+    expect(numbers).toEqual(numbers.map((_, index) => index + 1));
   });
 });
 
@@ -118,12 +124,12 @@ describe('opening', () => {
   });
 
   it('refuses a schema newer than it knows and leaves the file as it is', () => {
-    openNew().prepare('PRAGMA user_version = 7').run();
+    openNew().prepare('PRAGMA user_version = 999').run();
     const before = readFileSync(file);
     expect(() => openDatabase(file, { create: false })).toThrow(
       expect.objectContaining({
         code: 'CONFLICT',
-        message: 'This project was last used by a newer Goldfish (schema 7; this program knows 1).',
+        message: `This project was last used by a newer Goldfish (schema 999; this program knows ${migrationFiles.length}).`,
         hint: 'Use the newer Goldfish for this project.',
       }),
     );
