@@ -30,8 +30,11 @@ function parseObject(line: string): Record<string, unknown> | undefined {
   }
 }
 
+/** Texts are passed over: a message may speak of NaN. One that does not end reaches to the end of the line. */
 function quoteBareWords(line: string): string {
-  return line.replace(/(:\s*)(NaN|[+-]?Infinity)(?=\s*[,}])/g, '$1"$2"');
+  return line.replace(/"(?:[^"\\]|\\.)*"?|[+-]?Infinity|NaN/gs, (part) =>
+    part.startsWith('"') ? part : `"${part}"`,
+  );
 }
 
 function toPoint(entry: Record<string, unknown>, now: string): MetricPoint | undefined {
