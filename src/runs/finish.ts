@@ -127,6 +127,7 @@ async function judgeOutputs(
     try {
       const collected = await storeOutputs({
         storage: deps.storage,
+        clock: deps.clock,
         outputsDir,
         outputs: run.plan.outputs,
         signal,
