@@ -12,7 +12,7 @@ import type { Logger } from './core/logger.ts';
 import { nearest } from './core/suggest.ts';
 import { GOLDFISH_VERSION } from './core/version.ts';
 import { createLogger } from './os/file-logger.ts';
-import type { Backends, RunsDeps } from './runs/deps.ts';
+import type { BackendLimits, Backends, RunsDeps } from './runs/deps.ts';
 import { createRuns, type Runs } from './runs/runs.ts';
 import { createLocalStorage } from './storage/local/local-storage.ts';
 import type { ObjectStorage } from './storage/port.ts';
@@ -93,6 +93,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     storage,
     backends,
     workspaces,
+    sources: { fromPath: pathsAreLater },
     goldfishVersion,
   };
   if (role === 'server') {
@@ -184,6 +185,7 @@ function createBackends(parts: { config: Config; layout: Layout; clock: Clock })
       return { name, why: requested === 'auto' ? `auto: ${probe.why}` : probe.why };
     },
     capacity: () => config.process.maxParallel,
+    limits: (name, profile) => (name === 'docker' ? dockerLimits(config.docker, profile) : NO_LIMITS),
     environmentKey: async (_name, { files }) => (await adapter()).environmentKey(options, files),
   };
 
@@ -195,6 +197,40 @@ function createBackends(parts: { config: Config; layout: Layout; clock: Clock })
       details: { allowed: names },
     });
   }
+}
+
+/** A stage on `process` is limited by what it asks for, and by the machine. */
+const NO_LIMITS: BackendLimits = {
+  memoryBytes: null,
+  cpus: null,
+  pidsLimit: null,
+  network: true,
+  images: false,
+  image: null,
+  keys: {},
+};
+
+function dockerLimits(docker: Config['docker'], profile: string): BackendLimits {
+  const image = Object.hasOwn(docker.images, profile) ? (docker.images[profile] ?? null) : null;
+  return {
+    memoryBytes: docker.memoryBytes,
+    cpus: docker.cpus,
+    pidsLimit: docker.pidsLimit,
+    network: docker.network !== 'none',
+    images: true,
+    image,
+    keys: {
+      memory: 'docker.memory',
+      cpus: 'docker.cpus',
+      pids_limit: 'docker.pids_limit',
+      network: 'docker.network',
+      image: image === null ? 'docker.base_image' : `docker.images.${profile}`,
+    },
+  };
+}
+
+async function pathsAreLater(): Promise<never> {
+  throw new GoldfishError('NOT_SUPPORTED', { message: 'Paths cannot be registered from here yet.' });
 }
 
 function unavailable(name: string, probe: { why: string; hint?: string }): GoldfishError {

@@ -4,20 +4,63 @@ import type { ConfigFile } from './schema.ts';
 /** What services read. Paths are absolute, amounts in seconds and bytes. */
 export type Config = ReturnType<typeof toConfig>;
 
+/** A named amount of compute of the user's own. Null: the file does not say, so the backend's limit holds. */
+export type Profile = {
+  description: string | null;
+  backend: string | null;
+  memoryBytes: number | null;
+  cpus: number | null;
+  gpus: number | null;
+  pidsLimit: number | null;
+  network: 'none' | 'bridge' | null;
+  image: string | null;
+  /** Money, in the user's own currency. */
+  pricePerHour: number | null;
+};
+
+/** What `gc` may free, and when; days count from the last use. Null: never for that reason. */
+export type Keep = {
+  /** Folders of attempts of runs that did not complete; of completed runs nothing but their stage checkpoints goes. */
+  daysFailedRuns: number | null;
+  /** Training state of ended runs. */
+  daysStageCheckpoints: number | null;
+  /** Virtual environments, and images made for a version. */
+  daysUnusedEnvironments: number | null;
+  /** Read-only copies of versions; they are made again when needed. */
+  daysUnusedCheckouts: number | null;
+  /** While the state is larger, what may go at all goes oldest first, whatever its days. */
+  maxBytes: number | null;
+  /** With less free on the disk of the state, new work is refused. */
+  minFreeBytes: number;
+};
+
+const GIB = 1024 ** 3;
+
 /** @param machine what defaults depend on: the number of processors */
 export function toConfig(file: ConfigFile, root: string, machine: { cpus: number }) {
   const stateDir = resolve(root, file.state_dir);
+  const parallel = Math.max(2, machine.cpus);
   return {
     projectName: file.project_name,
     /** Names of the slots, `w1` and so on. */
     slots: file.slots,
     /** Absolute path of the private state. */
     stateDir,
+    /** Absolute paths of the folders outside the project that sources may be registered from. */
+    dataRoots: file.data_roots.map((path) => resolve(root, path)),
     versions: { maxFileBytes: Math.floor(file.versions.max_file_mb * 1024 * 1024) },
-    mcp: { toolsets: file.mcp.toolsets, maxWaitSeconds: file.mcp.max_wait_seconds },
+    mcp: {
+      toolsets: file.mcp.toolsets,
+      /** Only tools that change nothing are offered and accepted. */
+      readOnly: file.mcp.read_only,
+      maxWaitSeconds: file.mcp.max_wait_seconds,
+    },
     defaults: {
       backend: file.defaults.backend,
+      profile: file.defaults.profile,
       timeoutSeconds: file.defaults.timeout_seconds,
+      /** Null: no sign of life is expected. */
+      heartbeatTimeoutSeconds: file.defaults.heartbeat_timeout_seconds,
       stopGraceSeconds: file.defaults.stop_grace_seconds,
       /** Runs of one pipeline run at once; null: as many as there is capacity for. */
       maxParallel: file.defaults.max_parallel,
@@ -31,14 +74,62 @@ export function toConfig(file: ConfigFile, root: string, machine: { cpus: number
             ? join(stateDir, 'objects')
             : resolve(root, file.storage.local.path),
       },
+      keep: toKeep(file.storage.keep),
     },
     process: {
       sandbox: file.process.sandbox,
       /** Name or path of the interpreter behind a first word `python`. */
       python: file.process.python,
       /** Runs at once on this machine: its capacity. */
-      maxParallel: file.process.max_parallel ?? Math.max(2, machine.cpus),
+      maxParallel: file.process.max_parallel ?? parallel,
     },
+    docker: {
+      /** Null: $DOCKER_HOST, else the usual socket. */
+      host: file.docker.host,
+      /** What stages run in that name no image. */
+      baseImage: file.docker.base_image,
+      /** By profile. */
+      images: file.docker.images,
+      network: file.docker.network,
+      memoryBytes: file.docker.memory,
+      cpus: file.docker.cpus,
+      pidsLimit: file.docker.pids_limit,
+      /** `user:group`, as numbers. */
+      user: file.docker.user,
+      maxParallel: file.docker.max_parallel ?? parallel,
+      /** How many runs may use at once. */
+      gpus: file.docker.gpus,
+    },
+    profiles: toProfiles(file.profiles),
     audit: { minReasonLength: file.audit.min_reason_length },
   };
+}
+
+function toKeep(keep: ConfigFile['storage']['keep']): Keep {
+  return {
+    daysFailedRuns: keep.days_failed_runs,
+    daysStageCheckpoints: keep.days_stage_checkpoints,
+    daysUnusedEnvironments: keep.days_unused_environments,
+    daysUnusedCheckouts: keep.days_unused_checkouts,
+    maxBytes: keep.max_gb === null ? null : Math.floor(keep.max_gb * GIB),
+    minFreeBytes: Math.floor(keep.min_free_gb * GIB),
+  };
+}
+
+function toProfiles(profiles: ConfigFile['profiles']): Record<string, Profile> {
+  const entries = Object.entries(profiles).map(([name, profile]): [string, Profile] => [
+    name,
+    {
+      description: profile.description ?? null,
+      backend: profile.backend ?? null,
+      memoryBytes: profile.memory ?? null,
+      cpus: profile.cpus ?? null,
+      gpus: profile.gpus ?? null,
+      pidsLimit: profile.pids_limit ?? null,
+      network: profile.network ?? null,
+      image: profile.image ?? null,
+      pricePerHour: profile.price_per_hour ?? null,
+    },
+  ]);
+  return Object.fromEntries(entries);
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { oneOf } from '../config/schema.ts';
+import { oneOf } from '../config/fields.ts';
 import { isName } from '../core/names.ts';
 import { SIGNAL_TYPES } from '../core/signals.ts';
 

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { checkShape, describe } from '../config/check-shape.ts';
 import { refuseEnvironmentReferences } from '../config/environment-reference.ts';
+import { oneOf, secondsSchema } from '../config/fields.ts';
 import type { Locate, ProblemList } from '../config/problem.ts';
-import { oneOf, secondsSchema } from '../config/schema.ts';
 import { isJsonObject, type Json, type JsonObject } from '../core/json.ts';
+import { parseMemorySize } from '../core/memory-size.ts';
 import { clip, ENVIRONMENT_NAME_PATTERN } from '../core/names.ts';
-import { parseMemorySize } from './memory-size.ts';
 import type { PipelineLookups, StageConfigFile } from './pipeline.ts';
 
 /** What a stage's config says, override included and without defaults: what it leaves out is undefined. */

@@ -9,6 +9,20 @@ import type { ObjectStorage } from '../storage/port.ts';
 import type { Db } from '../store/database.ts';
 import type { Workspaces } from '../workspaces/workspaces.ts';
 
+/** What a backend gives a stage that asks for nothing: null is no limit. */
+export type BackendLimits = {
+  memoryBytes: number | null;
+  cpus: number | null;
+  pidsLimit: number | null;
+  network: boolean;
+  /** Whether a stage may name the image it runs in. */
+  images: boolean;
+  /** The image of stages of the asked profile that name none; null: the backend's own. */
+  image: string | null;
+  /** Keys of goldfish.yaml that the values come from, so that each can tell its origin. */
+  keys: Partial<Record<'memory' | 'cpus' | 'pids_limit' | 'network' | 'image', string>>;
+};
+
 /** The backends a project can use. Built by the context, the only importer of adapters. */
 export type Backends = {
   readonly names: readonly string[];
@@ -18,6 +32,8 @@ export type Backends = {
   choose(requested: string): Promise<{ name: string; why: string }>;
   /** Runs that may hold a slot of the backend at one time. */
   capacity(name: string): number;
+  /** What a stage of a profile gets there unless it, or the profile, says otherwise. Asks nothing of the machine. */
+  limits(name: string, profile: string): BackendLimits;
   /** The identity of what a version's stages run in there, found without building it. */
   environmentKey(name: string, request: { files: FileReader; image: string | null }): Promise<string>;
 };
@@ -33,6 +49,13 @@ export type RunsDeps = {
   storage: ObjectStorage;
   backends: Backends;
   workspaces: Workspaces;
+  sources: {
+    /**
+     * The version of a source that holds what lies at a path below a data root now; registered where it is new.
+     * Errors: PATH_OUTSIDE_ROOT, INPUT_UNAVAILABLE.
+     */
+    fromPath(path: string): Promise<{ name: string; version: number; hash: string }>;
+  };
   /** This program's version, kept with every pipeline run. */
   goldfishVersion: string;
 };

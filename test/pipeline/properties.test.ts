@@ -8,7 +8,14 @@ import { OUTPUT_TYPES } from '../../src/pipeline/pipeline-schema.ts';
 import { resolvePipeline } from '../../src/pipeline/resolve-pipeline.ts';
 import { memoryFiles } from './memory-files.ts';
 
-const DEFAULTS = { backend: 'auto', timeoutSeconds: 3600, stopGraceSeconds: 10, maxParallel: null } as const;
+const DEFAULTS = {
+  backend: 'auto',
+  profile: 'default',
+  timeoutSeconds: 3600,
+  heartbeatTimeoutSeconds: null,
+  stopGraceSeconds: 10,
+  maxParallel: null,
+} as const;
 
 type RandomStage = { name: string; command: string[]; inputs: JsonObject; outputs: JsonObject };
 

@@ -32,7 +32,9 @@ environment: { MODE: fast, LEVEL: 3, DEBUG: true, EMPTY: "" }
 };
 const DEFAULTS: ResolveRequest['defaults'] = {
   backend: 'auto',
+  profile: 'default',
   timeoutSeconds: 3600,
+  heartbeatTimeoutSeconds: null,
   stopGraceSeconds: 10,
   maxParallel: null,
 };

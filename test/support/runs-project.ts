@@ -113,8 +113,22 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
       choose: async () => ({ name: 'process', why: 'a fake of the tests' }),
       capacity: () => config.process.maxParallel,
       environmentKey: async () => 'sha256:environment',
+      limits: () => ({
+        memoryBytes: null,
+        cpus: null,
+        pidsLimit: null,
+        network: true,
+        images: false,
+        image: null,
+        keys: {},
+      }),
     },
     workspaces,
+    sources: {
+      fromPath: async () => {
+        throw new Error('no path is registered in this test');
+      },
+    },
     goldfishVersion: '0.0.0',
   };
   const stop = new AbortController();

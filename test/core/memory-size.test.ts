@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseMemorySize } from '../../src/pipeline/memory-size.ts';
+import { parseMemorySize } from '../../src/core/memory-size.ts';
 
 describe('an amount of memory', () => {
   it.each([
