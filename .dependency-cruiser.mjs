@@ -13,7 +13,7 @@ const FLOORS = [
   ['runs', 'review'],
   ['sweeps', 'notifications', 'exports'],
   ['context.ts'],
-  ['tools', 'web', 'supervisor'],
+  ['tools', 'web', 'supervisor', 'doctor'],
   ['mcp'],
   ['cli'],
 ];

@@ -36,6 +36,8 @@ export type ToolReply = { text: string; structured: Row };
 export type Cli = {
   options: GlobalOptions;
   streams: Streams;
+  /** Where the command was typed; relative paths are meant from here. */
+  cwd: string;
   clock: Clock;
   /** Colours for stdout, and for stderr. */
   style: Style;
@@ -100,6 +102,7 @@ export function createCli(parts: {
   return {
     options,
     streams,
+    cwd,
     clock,
     style,
     errStyle: styleFor(streams.err.isTerminal),

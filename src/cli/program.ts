@@ -7,15 +7,27 @@ import { addCall } from './commands/call.ts';
 import { addCancel } from './commands/cancel.ts';
 import type { AddCommand } from './commands/command.ts';
 import { addDemo } from './commands/demo.ts';
+import { addDoctor } from './commands/doctor.ts';
+import { addGet } from './commands/get.ts';
 import { addInit } from './commands/init.ts';
 import { addLogs } from './commands/logs.ts';
 import { addMount } from './commands/mount.ts';
 import { addRun } from './commands/run.ts';
 import { addRuns } from './commands/runs.ts';
 import { addServe } from './commands/serve.ts';
+import { addSources } from './commands/sources.ts';
 import { addStatus } from './commands/status.ts';
 import { addSupervisor } from './commands/supervisor.ts';
 import { addValidate } from './commands/validate.ts';
+import {
+  addCheckpoint,
+  addCompare,
+  addDiff,
+  addHistory,
+  addRetry,
+  addRollback,
+  addTag,
+} from './commands/versions.ts';
 import { addWait } from './commands/wait.ts';
 import { addWorkspace } from './commands/workspace.ts';
 import { EXIT_CODES, type Exit, exitCodeLines, exitOfError } from './exit-codes.ts';
@@ -30,13 +42,23 @@ const COMMANDS: readonly AddCommand[] = [
   addDemo,
   addWorkspace,
   addMount,
+  addCheckpoint,
+  addDiff,
+  addRollback,
+  addTag,
   addRun,
   addStatus,
   addRuns,
   addLogs,
   addWait,
   addCancel,
+  addRetry,
+  addCompare,
+  addHistory,
+  addSources,
+  addGet,
   addValidate,
+  addDoctor,
   addCall,
   addSupervisor,
 ];

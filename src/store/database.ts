@@ -49,6 +49,16 @@ export function openDatabase(file: string, options: { create: boolean }): Db {
   }
 }
 
+/** What SQLite's own check finds wrong, in one sentence; null where the file is sound. Reads the whole file. */
+export function checkDatabase(db: Db): string | null {
+  const rows = db.prepare<{ quick_check: string }>('PRAGMA quick_check(1)').all();
+  const [first] = rows;
+  if (first?.quick_check !== 'ok') return `damaged: ${first?.quick_check ?? 'the check gave no answer'}`;
+  return db.prepare('PRAGMA foreign_key_check').get() === undefined
+    ? null
+    : 'rows refer to others that are not there';
+}
+
 const RETRY_MS = 10;
 
 /**

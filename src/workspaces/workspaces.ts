@@ -9,6 +9,7 @@ import { findSlotOf, listVersions, listWorkspaces, type WorkspaceSummary } from 
 import { ensureCheckout } from './checkouts.ts';
 import { createWorkspace, type NewWorkspace } from './creation.ts';
 import { codeHashOf, type FileTree, liveFiles, type VersionFiles, versionFiles } from './file-tree.ts';
+import { createGit } from './git.ts';
 import { createLookup } from './lookup.ts';
 import { slotFolders } from './mounting.ts';
 import {
@@ -84,6 +85,8 @@ export type Workspaces = {
   /** Absolute path of a read-only folder with exactly the version's files. */
   checkout(version: Pick<WorkspaceVersion, 'treeSha'>): Promise<string>;
   diff(request: DiffRequest): Promise<WorkspaceDiff>;
+  /** The version of the program behind the store; null where it is not installed. */
+  program(): Promise<string | null>;
   /** Finishes what a death interrupted: mounts, hibernations, tags. Harmless at any time. */
   recover(): Promise<void>;
 };
@@ -152,6 +155,12 @@ export function createWorkspaces(options: WorkspacesDeps): Workspaces {
     codeHash: async (version) => codeHashOf(await content(version.treeSha)),
     checkout: (version) => ensureCheckout(deps, version),
     diff: (request) => diffTargets(deps, request),
+    program: async () => {
+      // Asked from a folder that is there: the store may not be made yet.
+      const git = createGit(layout.stateDir, searchPath);
+      const answer = await git.text(['version']).catch(() => null);
+      return answer === null ? null : answer.replace(/^git version /, '').trim();
+    },
     recover: async () => {
       await recoverSlots(deps);
       const refs = await store.refs();

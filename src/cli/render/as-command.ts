@@ -63,6 +63,35 @@ const COMMANDS: Record<string, Mapping> = {
     flags: { limit: value('--limit'), cursor: value('--cursor') },
   },
   inspect_workspace: { command: 'workspace show', positional: 'workspace', flags: {} },
+  checkpoint: { command: 'checkpoint', positional: 'slot', flags: { message: value('--message') } },
+  diff: {
+    command: 'diff',
+    positional: 'target',
+    flags: {
+      paths: list('--path'),
+      stat_only: { option: '--stat', kind: 'if-true' },
+      cursor: value('--cursor'),
+    },
+  },
+  compare: { command: 'compare', positional: 'refs', flags: {} },
+  retry: { command: 'retry', positional: 'run_id', flags: { reason: value('--reason') } },
+  history: {
+    command: 'history',
+    positional: 'workspace',
+    flags: {
+      stage: value('--stage'),
+      tag: value('--tag'),
+      group: value('--group'),
+      limit: value('--limit'),
+      cursor: value('--cursor'),
+    },
+  },
+  list_sources: { command: 'sources list', flags: { limit: value('--limit'), cursor: value('--cursor') } },
+  inspect_source: {
+    command: 'sources show',
+    positional: 'name',
+    flags: { version: value('--version') },
+  },
   mount: {
     command: 'mount',
     positional: 'workspace',
