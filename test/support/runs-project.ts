@@ -59,14 +59,21 @@ export type PreparedProject = {
 
 export async function prepareRunsProject(options: Options = {}): Promise<PreparedProject> {
   const original = await createRunsProject({ clock: createTestClock().clock, ...options });
-  const { pipelineRun } = await original.submit();
+  const { pipelineRun, version } = await original.submit();
+  const code = await original.deps.workspaces.checkout(version);
   original.db.close();
   return {
     first: pipelineRun.id,
     open: async ({ clock } = {}) => {
       const root = mkdtempSync(join(tmpdir(), 'goldfish-runs-'));
-      cpSync(original.root, root, { recursive: true, preserveTimestamps: true });
-      return openRunsProject(root, clock ?? systemClock);
+      const { checkouts } = original.deps.layout;
+      cpSync(original.root, root, { recursive: true, filter: (path) => path !== checkouts });
+      const project = await openRunsProject(root, clock ?? systemClock);
+      const { checkout } = project.deps.workspaces;
+      // As between the runs of one project, content that is checked out is not checked out again.
+      project.deps.workspaces.checkout = async (wanted) =>
+        wanted.treeSha === version.treeSha ? code : checkout(wanted);
+      return project;
     },
     dispose: () => removeTree(original.root),
   };
@@ -90,7 +97,8 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
   db.prepare('PRAGMA synchronous = OFF').run();
   const workspaces = createWorkspaces({
     db,
-    clock,
+    // Git takes the time it takes: the patience of a lock must not be a test's.
+    clock: systemClock,
     ids: systemIds,
     layout,
     slots: config.slots,
