@@ -3,12 +3,60 @@ import type { Action } from '../cli.ts';
 import { noteNext } from '../follow.ts';
 import { rowsAt, textAt } from '../render/fields.ts';
 import { type AddCommand, given, parseNumber } from './command.ts';
+import { addToolCommand, PAGE, REASON } from './tool-command.ts';
+
+const WORKSPACE = {
+  word: '<workspace>',
+  description: 'the workspace, or the slot it is in',
+  key: 'workspace',
+};
 
 export const addWorkspace: AddCommand = (program, perform) => {
   const family = program.command('workspace').description('lines of experimentation').helpCommand(false);
   addCreate(family, perform);
   addList(family, perform);
   addShow(family, perform);
+  addToolCommand(family, perform, {
+    name: 'versions',
+    description: 'versions of a workspace, newest first',
+    tool: 'list_versions',
+    positional: [WORKSPACE],
+    options: [
+      { flags: '--include-pruned', description: 'pruned ones too', key: 'include_pruned', kind: 'switch' },
+      ...PAGE,
+    ],
+  });
+  addToolCommand(family, perform, {
+    name: 'hibernate',
+    description: 'empty a slot; its files become a version first, ignored ones are kept aside',
+    tool: 'hibernate',
+    positional: [{ word: '<slot>', description: 'the slot, or the workspace in it', key: 'slot' }],
+    options: [REASON],
+  });
+  addToolCommand(family, perform, {
+    name: 'prune',
+    description: 'hide versions nobody needs; numbers go on, and --restore undoes it',
+    tool: 'prune_versions',
+    positional: [WORKSPACE],
+    options: [
+      {
+        flags: '--version <version>',
+        description: 'this one; may be given several times',
+        key: 'versions',
+        kind: 'list',
+      },
+      { flags: '--before-tag <tag>', description: 'all before the tagged one', key: 'before_tag' },
+      { flags: '--restore', description: 'show them again', key: 'restore', kind: 'switch' },
+      REASON,
+    ],
+  });
+  addToolCommand(family, perform, {
+    name: 'delete',
+    description: 'delete a workspace; its runs, versions and outputs stay readable',
+    tool: 'delete_workspace',
+    positional: [WORKSPACE],
+    options: [REASON],
+  });
 };
 
 type CreateOptions = { goal: string; reason: string; from?: string; fromVersion?: string };

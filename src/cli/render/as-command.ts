@@ -63,6 +63,17 @@ const COMMANDS: Record<string, Mapping> = {
     flags: { limit: value('--limit'), cursor: value('--cursor') },
   },
   inspect_workspace: { command: 'workspace show', positional: 'workspace', flags: {} },
+  hibernate: { command: 'workspace hibernate', positional: 'slot', flags: { reason: value('--reason') } },
+  delete_workspace: {
+    command: 'workspace delete',
+    positional: 'workspace',
+    flags: { reason: value('--reason') },
+  },
+  list_versions: {
+    command: 'workspace versions',
+    positional: 'workspace',
+    flags: { limit: value('--limit'), cursor: value('--cursor') },
+  },
   checkpoint: { command: 'checkpoint', positional: 'slot', flags: { message: value('--message') } },
   diff: {
     command: 'diff',
