@@ -2,7 +2,9 @@ import { mkdir } from 'node:fs/promises';
 import type { RunBackend } from './backends/port.ts';
 import type { Config } from './config/config.ts';
 import { hostEnvironment, runtimeDir } from './config/host.ts';
-import { loadConfig, type Setting } from './config/load-config.ts';
+import { loadConfig } from './config/load-config.ts';
+import type { Problem } from './config/problem.ts';
+import type { Setting } from './config/settings.ts';
 import { assetPath } from './core/assets.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { GoldfishError } from './core/errors.ts';
@@ -11,6 +13,7 @@ import { type Layout, projectLayout } from './core/layout.ts';
 import type { Logger } from './core/logger.ts';
 import { nearest } from './core/suggest.ts';
 import { GOLDFISH_VERSION } from './core/version.ts';
+import { createSources, type Sources } from './data/sources.ts';
 import { createLogger } from './os/file-logger.ts';
 import type { BackendLimits, Backends, RunsDeps } from './runs/deps.ts';
 import { createRuns, type Runs } from './runs/runs.ts';
@@ -27,6 +30,8 @@ export type ServerContext = {
   config: Config;
   /** Every value with its origin. */
   settings: Setting[];
+  /** What a reader of goldfish.yaml should know though nothing is wrong with it. */
+  configNotes: Problem[];
   layout: Layout;
   clock: Clock;
   ids: Ids;
@@ -35,6 +40,7 @@ export type ServerContext = {
   storage: ObjectStorage;
   backends: Backends;
   workspaces: Workspaces;
+  sources: Sources;
   runs: Runs;
   goldfishVersion: string;
   /** Where wake-up sockets are. */
@@ -61,7 +67,7 @@ export type ContextOptions = {
  */
 export async function openContext(options: ContextOptions): Promise<ServerContext> {
   const { root, role = 'command', clock = systemClock, ids = systemIds } = options;
-  const { config, settings } = await loadConfig({ root });
+  const { config, settings, notes: configNotes } = await loadConfig({ root });
   const layout = projectLayout(root, config.stateDir);
   await mkdir(layout.stateDir, { recursive: true, mode: 0o700 });
   const log =
@@ -83,6 +89,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
   });
   const goldfishVersion = GOLDFISH_VERSION;
   const background = backgroundWork();
+  const sources = createSources({ db, clock, ids, layout, config, storage });
   const runsDeps: RunsDeps = {
     db,
     clock,
@@ -93,7 +100,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     storage,
     backends,
     workspaces,
-    sources: { fromPath: pathsAreLater },
+    sources,
     goldfishVersion,
   };
   if (role === 'server') {
@@ -114,10 +121,12 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     ...base,
     config,
     settings,
+    configNotes,
     ids,
     storage,
     backends,
     workspaces,
+    sources,
     runs: createRuns(runsDeps, ensureSupervisor),
     goldfishVersion,
     runsDeps,
@@ -227,10 +236,6 @@ function dockerLimits(docker: Config['docker'], profile: string): BackendLimits 
       image: image === null ? 'docker.base_image' : `docker.images.${profile}`,
     },
   };
-}
-
-async function pathsAreLater(): Promise<never> {
-  throw new GoldfishError('NOT_SUPPORTED', { message: 'Paths cannot be registered from here yet.' });
 }
 
 function unavailable(name: string, probe: { why: string; hint?: string }): GoldfishError {

@@ -61,15 +61,27 @@ async function visit(root: string, folder: string, scan: FolderScan, signal?: Ab
 
 async function addLink(link: { root: string; full: string; path: string; scan: FolderScan }): Promise<void> {
   const { root, full, path, scan } = link;
+  const target = await innerLink(root, full);
+  if (target === undefined) scan.problems.push(`${path} is a link that leaves the folder`);
+  else
+    scan.entries.push({
+      path,
+      mode: '120000',
+      hash: sha256(target),
+      size: Buffer.byteLength(target),
+      target,
+    });
+}
+
+/**
+ * The relative target of a link that stays in its folder, undefined for one that leaves it. An absolute target would
+ * lead out of every copy of the folder. `root` has no link in it.
+ */
+export async function innerLink(root: string, full: string): Promise<string | undefined> {
   const raw = await readlink(full);
   const resolved = resolve(dirname(full), raw);
-  if (!isBelow(root, resolved) || !(await staysInside(root, full, raw))) {
-    scan.problems.push(`${path} is a link that leaves the folder`);
-    return;
-  }
-  // An absolute target would lead out of every copy of the folder.
-  const target = isAbsolute(raw) ? relative(dirname(full), resolved) || '.' : raw;
-  scan.entries.push({ path, mode: '120000', hash: sha256(target), size: Buffer.byteLength(target), target });
+  if (!isBelow(root, resolved) || !(await staysInside(root, full, raw))) return undefined;
+  return isAbsolute(raw) ? relative(dirname(full), resolved) || '.' : raw;
 }
 
 /** Follows what can be followed: other links on the way may turn `..` into a step to elsewhere. */

@@ -12,7 +12,13 @@ import { objectKey, RENEW_AFTER_MS } from './object-keys.ts';
 /** Files of one folder that are stored at the same time: each waits for the disk. */
 const FILES_AT_ONCE = 8;
 
-export type StoreDeps = { storage: ObjectStorage; clock: Clock; signal?: AbortSignal };
+export type StoreDeps = {
+  storage: ObjectStorage;
+  clock: Clock;
+  signal?: AbortSignal;
+  /** Only says what it would store. */
+  dry?: boolean;
+};
 export type StoredContent = {
   kind: 'file' | 'folder';
   hash: string;
@@ -58,6 +64,7 @@ async function putObject(
   hash: string,
   body: () => Readable | Uint8Array | { file: string },
 ): Promise<void> {
+  if (deps.dry) return;
   const key = objectKey(hash);
   const call = deps.signal ? { signal: deps.signal } : {};
   for (;;) {

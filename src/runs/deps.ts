@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Layout } from '../core/layout.ts';
 import type { Logger } from '../core/logger.ts';
+import type { Sources } from '../data/sources.ts';
 import type { FileReader } from '../pipeline/file-reader.ts';
 import type { ObjectStorage } from '../storage/port.ts';
 import type { Db } from '../store/database.ts';
@@ -49,13 +50,8 @@ export type RunsDeps = {
   storage: ObjectStorage;
   backends: Backends;
   workspaces: Workspaces;
-  sources: {
-    /**
-     * The version of a source that holds what lies at a path below a data root now; registered where it is new.
-     * Errors: PATH_OUTSIDE_ROOT, INPUT_UNAVAILABLE.
-     */
-    fromPath(path: string): Promise<{ name: string; version: number; hash: string }>;
-  };
+  /** What a path given as an input stands for. */
+  sources: Pick<Sources, 'fromPath'>;
   /** This program's version, kept with every pipeline run. */
   goldfishVersion: string;
 };

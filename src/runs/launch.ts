@@ -13,6 +13,7 @@ import { localContent } from '../data/local-content.ts';
 import { recordAttempt, setAttemptHandle } from '../store/attempts.ts';
 import { applyRunEvent } from '../store/run-events.ts';
 import { inputsOfRun, outputByHash, outputsOfRun } from '../store/signals.ts';
+import { recordedSource } from '../store/sources.ts';
 import { getStageRun } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
 import { endWithCause } from './end.ts';
@@ -122,9 +123,15 @@ async function prepare(deps: RunsDeps, run: StageRun, signal: AbortSignal): Prom
   return { codeDir, inputs };
 }
 
+type Content = Pick<StoredOutput, 'hash' | 'kind'>;
+
 /** What the producer stored. A hash alone does not tell: an empty file and an empty folder have the same. */
-function contentOf(deps: RunsDeps, input: RunInput): StoredOutput | undefined {
+function contentOf(deps: RunsDeps, input: RunInput): Content | undefined {
   if (input.hash === null) return undefined;
+  if (input.fromSource !== null && input.fromSourceVersion !== null) {
+    // Deleting a source hides it from new plans; what was planned with it still gets it.
+    return recordedSource(deps.db, { name: input.fromSource, version: input.fromSourceVersion });
+  }
   const made = input.fromRunId === null ? [] : outputsOfRun(deps.db, input.fromRunId);
   const output = made.find((candidate) => candidate.name === input.fromSignal);
   return output?.hash === input.hash ? output : outputByHash(deps.db, input.hash);

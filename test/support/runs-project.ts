@@ -8,6 +8,7 @@ import { projectLayout } from '../../src/core/layout.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { StageRun } from '../../src/core/rows.ts';
 import { signalFileName } from '../../src/core/signals.ts';
+import { createSources } from '../../src/data/sources.ts';
 import type { RunsDeps } from '../../src/runs/deps.ts';
 import type { RunRequest } from '../../src/runs/plan-call.ts';
 import { type Submission, submitRun } from '../../src/runs/submit.ts';
@@ -107,6 +108,7 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
   });
   const fake = createFakeBackend();
   const logged: string[] = [];
+  const storage = createLocalStorage({ dir: layout.objects });
   const deps: RunsDeps = {
     db,
     clock,
@@ -114,7 +116,7 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
     layout,
     log: recordingLog(logged),
     config,
-    storage: createLocalStorage({ dir: layout.objects }),
+    storage,
     backends: {
       names: ['process'],
       get: async () => fake.backend,
@@ -132,11 +134,7 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
       }),
     },
     workspaces,
-    sources: {
-      fromPath: async () => {
-        throw new Error('no path is registered in this test');
-      },
-    },
+    sources: createSources({ db, clock, ids: systemIds, layout, config, storage }),
     goldfishVersion: '0.0.0',
   };
   const stop = new AbortController();
