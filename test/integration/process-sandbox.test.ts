@@ -25,7 +25,7 @@ for path in sys.argv[1:]:
 `;
 
 describe.skipIf(!bwrap)(
-  `a stage in bubblewrap${bwrap ? '' : ' (needs bubblewrap: apt-get install bubblewrap)'}`,
+  `a stage in bubblewrap${bwrap ? '' : ' (needs bubblewrap: GOLDFISH_SETUP=1 npm test)'}`,
   () => {
     let h: Harness;
     beforeAll(async () => {

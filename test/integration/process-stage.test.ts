@@ -17,7 +17,7 @@ for (const mode of ['none', 'bubblewrap'] as const) {
   const title =
     mode === 'none'
       ? 'without a sandbox'
-      : `in bubblewrap${bwrap ? '' : ' (needs bubblewrap: apt-get install bubblewrap)'}`;
+      : `in bubblewrap${bwrap ? '' : ' (needs bubblewrap: GOLDFISH_SETUP=1 npm test)'}`;
   describe.skipIf(mode === 'bubblewrap' && !bwrap)(title, () => {
     let h: Harness;
     beforeAll(async () => {

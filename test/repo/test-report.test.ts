@@ -1,5 +1,11 @@
 import { expect, it } from 'vitest';
-import { countSuite, mergeSkips, summaryLine, type VitestReport } from '../../scripts/test-report.ts';
+import {
+  countSkipsAsFailed,
+  countSuite,
+  mergeSkips,
+  summaryLine,
+  type VitestReport,
+} from '../../scripts/test-report.ts';
 import config from '../../vitest.config.ts';
 
 function report(
@@ -16,14 +22,14 @@ it('counts what passed, what failed and what lacks a capability', () => {
   const tests = [
     { title: 'adds', status: 'passed' },
     { title: 'subtracts', status: 'failed' },
-    { title: 'isolates (needs bubblewrap: apt-get install bubblewrap)', status: 'skipped' },
-    { title: 'hides (needs bubblewrap: apt-get install bubblewrap)', status: 'skipped' },
+    { title: 'isolates (needs bubblewrap: GOLDFISH_SETUP=1 npm test)', status: 'skipped' },
+    { title: 'hides (needs bubblewrap: GOLDFISH_SETUP=1 npm test)', status: 'skipped' },
   ];
   expect(countSuite(report(tests), 1)).toEqual({
     passed: 1,
     failed: 1,
     skipped: 2,
-    skips: [{ needs: 'bubblewrap', command: 'apt-get install bubblewrap', count: 2 }],
+    skips: [{ needs: 'bubblewrap', command: 'GOLDFISH_SETUP=1 npm test', count: 2 }],
     complaints: [],
   });
 });
@@ -73,11 +79,17 @@ it('closes with one line over all suites, naming skips only where there are any'
 });
 
 it('names what is missing once, over all suites', () => {
-  const title = 'isolates (needs bubblewrap: apt-get install bubblewrap)';
+  const title = 'isolates (needs bubblewrap: GOLDFISH_SETUP=1 npm test)';
   const count = countSuite(report([{ title, status: 'skipped' }]), 0);
   expect(mergeSkips([count, count])).toEqual([
-    { needs: 'bubblewrap', command: 'apt-get install bubblewrap', count: 2 },
+    { needs: 'bubblewrap', command: 'GOLDFISH_SETUP=1 npm test', count: 2 },
   ]);
+});
+
+it('counts every skip as failed on a machine that was set up', () => {
+  const title = 'isolates (needs bubblewrap: GOLDFISH_SETUP=1 npm test)';
+  const count = countSkipsAsFailed(countSuite(report([{ title, status: 'skipped' }]), 0));
+  expect(count).toMatchObject({ passed: 0, failed: 1, skipped: 0 });
 });
 
 it('never retries a test', () => {

@@ -2,9 +2,11 @@ import { execFile, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { pythonWithLibraries } from '../../scripts/setup/test-python.ts';
 
 const run = promisify(execFile);
 const RUNNER = join(import.meta.dirname, 'python/run_cases.py');
+const PYTHON = pythonWithLibraries() ?? 'python3';
 
 type Case = { id: string; title: string; needs: string | null };
 type Outcome = { id: string; outcome: 'passed' | 'failed' | 'skipped'; detail: string };
@@ -17,13 +19,13 @@ function linesOf<Line>(text: string): Line[] {
 }
 
 /** The cases are Python's own unittest, in test/sdk/python; one run of theirs, one result here for each. */
-const cases = linesOf<Case>(execFileSync('python3', [RUNNER, 'list'], { encoding: 'utf8' }));
+const cases = linesOf<Case>(execFileSync(PYTHON, [RUNNER, 'list'], { encoding: 'utf8' }));
 
 describe('the stage library for Python', () => {
   const outcomes = new Map<string, Outcome>();
 
   beforeAll(async () => {
-    const { stdout } = await run('python3', [RUNNER, 'run'], { maxBuffer: 64 * 1024 * 1024 });
+    const { stdout } = await run(PYTHON, [RUNNER, 'run'], { maxBuffer: 64 * 1024 * 1024 });
     for (const outcome of linesOf<Outcome>(stdout)) outcomes.set(outcome.id, outcome);
   }, 120_000);
 

@@ -14,6 +14,7 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { assetPath } from '../../src/core/assets.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
+import { asOrdinaryUser } from '../support/ordinary-user.ts';
 
 let folder: string;
 let file: string;
@@ -167,17 +168,22 @@ describe('opening', () => {
     );
   });
 
-  it.skipIf(process.getuid?.() === 0)(
-    'refuses a file it may not write (needs an ordinary user: run npm test as another user than root)',
-    () => {
-      openNew().close();
-      open.length = 0;
-      chmodSync(file, 0o400);
-      expect(() => openDatabase(file, { create: false })).toThrow(
-        expect.objectContaining({ code: 'STORAGE_UNAVAILABLE' }),
+  it('opens a file it may only read, and says so when something is to be written', async () => {
+    openNew().close();
+    open.length = 0;
+    chmodSync(file, 0o400);
+    await asOrdinaryUser([folder, file], () => {
+      const db = openDatabase(file, { create: false });
+      open.push(db);
+      expect(names(db)).toEqual([]);
+      expect(() => db.write(() => addProject(db, 'new'))).toThrow(
+        expect.objectContaining({
+          code: 'STORAGE_UNAVAILABLE',
+          message: "The project's database cannot be written.",
+        }),
       );
-    },
-  );
+    });
+  });
 });
 
 describe('a write', () => {

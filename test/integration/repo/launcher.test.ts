@@ -1,24 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, realpathSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { findOldNode } from '../../../scripts/setup/old-node.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../../bin/goldfish.js', import.meta.url));
-
-/** A Node of this machine that is too old for Goldfish. */
-function findOldNode(): { path: string; version: string } | undefined {
-  const folders = ['/usr/bin', '/usr/local/bin', ...(process.env['PATH'] ?? '').split(delimiter)];
-  for (const path of new Set(folders.map((folder) => join(folder, 'node')))) {
-    if (!existsSync(path)) continue;
-    const version = spawnSync(path, ['--version'], { encoding: 'utf8' }).stdout?.trim().slice(1) ?? '';
-    const [major = 99, minor = 0] = version.split('.').map(Number);
-    if (major < 22 || (major === 22 && minor < 18)) return { path: realpathSync(path), version };
-  }
-  return undefined;
-}
 
 let folder: string;
 let launcher: string;
@@ -86,7 +74,7 @@ describe('the launcher', () => {
 
   const old = findOldNode();
   it.skipIf(old === undefined)(
-    'refuses an older Node in one clear line (needs a Node older than 22.18 beside this one: apt-get install nodejs)',
+    'refuses an older Node in one clear line (needs a Node older than 22.18 beside this one: GOLDFISH_SETUP=1 npm test)',
     () => {
       const result = spawnSync(old?.path ?? '', [LAUNCHER, 'status'], { encoding: 'utf8' });
       expect({ status: result.status, stdout: result.stdout, stderr: result.stderr }).toEqual({

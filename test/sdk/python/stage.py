@@ -2,6 +2,8 @@
 
 import contextlib
 import importlib
+import importlib.util
+import io
 import json
 import os
 import pathlib
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 LIBRARY = pathlib.Path(__file__).resolve().parents[3] / "sdk" / "python"
 EXTENSIONS = {"npy": ".npy", "npz": ".npz", "csv": ".csv", "parquet": ".parquet", "json": ".json"}
@@ -28,7 +31,7 @@ def needs(*packages):
     def mark(method):
         if not missing:
             return method
-        text = "needs %s: pip install %s" % (" and ".join(missing), " ".join(missing))
+        text = "needs %s: GOLDFISH_SETUP=1 npm test" % " and ".join(missing)
         skipped = unittest.skip(text)(method)
         skipped.needs = text
         return skipped
@@ -49,6 +52,24 @@ def without(*packages):
                 sys.modules.pop(name, None)
             else:
                 sys.modules[name] = module
+
+
+@contextlib.contextmanager
+def parquet_engine():
+    """pyarrow where it is installed; Debian has none, so elsewhere a stand-in behind the two functions of pandas."""
+    import pandas
+
+    def write(frame, handle):
+        handle.write(b"PAR1" + frame.to_json(orient="split").encode())
+
+    def read(path):
+        return pandas.read_json(io.BytesIO(pathlib.Path(path).read_bytes()[4:]), orient="split")
+
+    with contextlib.ExitStack() as stack:
+        if not importable("pyarrow"):
+            stack.enter_context(unittest.mock.patch.object(pandas.DataFrame, "to_parquet", write))
+            stack.enter_context(unittest.mock.patch.object(pandas, "read_parquet", read))
+        yield
 
 
 class StageCase(unittest.TestCase):
