@@ -89,7 +89,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
   });
   const goldfishVersion = GOLDFISH_VERSION;
   const background = backgroundWork();
-  const sources = createSources({ db, clock, ids, layout, config, storage });
+  const sources = createSources({ db, clock, ids, layout, config, storage, workspaces });
   const runsDeps: RunsDeps = {
     db,
     clock,
@@ -132,6 +132,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     runsDeps,
     ensureSupervisor: () => background.run(ensureSupervisor()),
     close: async () => {
+      await sources.close();
       await background.settled();
       db.close();
     },

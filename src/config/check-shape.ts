@@ -91,8 +91,10 @@ function contrast(value: unknown, issue: z.core.$ZodIssue): string {
   return compound && issue.code !== 'invalid_type' ? '' : `, not ${describe(value)}`;
 }
 
-/** Words the contract allows and this version does not know yet. */
-const LATER_WORDS: ReadonlySet<unknown> = new Set(['docker', 'gce', 'gcs']);
+/** Words the contract allows, or the earlier system did, and this version does not know yet. */
+const LATER_WORDS: ReadonlySet<unknown> = new Set(['gce', 'gcs', 'kubernetes', 's3', 'azure']);
+/** Words of the earlier system that have another name now. */
+const RENAMED_WORDS: Readonly<Record<string, string>> = { local: 'docker' };
 
 function hintFor(
   value: unknown,
@@ -108,7 +110,9 @@ function hintFor(
     return 'Write the number alone, without a unit and without quotes.';
   }
   if (allowed === undefined) return undefined;
-  if (LATER_WORDS.has(value)) return `"${value}" arrives in a later version; use ${allowed.join(' or ')}.`;
+  if (LATER_WORDS.has(value)) return `"${value}" is not built yet; use ${allowed.join(' or ')}.`;
+  const renamed = Object.hasOwn(RENAMED_WORDS, value) ? RENAMED_WORDS[value] : undefined;
+  if (renamed !== undefined && allowed.includes(renamed)) return `"${value}" is called "${renamed}" now.`;
   const near = nearest(value, allowed);
   return near === undefined ? undefined : `Did you mean "${near}"?`;
 }
@@ -152,6 +156,7 @@ function knownKeys(schema: z.ZodType, path: Path): string[] {
   for (const part of path) {
     if (current instanceof z.ZodObject) current = unwrap(current.shape[String(part)]);
     else if (current instanceof z.ZodArray) current = unwrap(current.element);
+    else if (current instanceof z.ZodRecord) current = unwrap(current.valueType);
   }
   return current instanceof z.ZodObject ? Object.keys(current.shape) : [];
 }

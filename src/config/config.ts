@@ -1,5 +1,7 @@
 import { join, resolve } from 'node:path';
-import type { ConfigFile } from './schema.ts';
+import { referencedName } from './environment-reference.ts';
+import { ADDRESS_PATTERN, type ConfigFile } from './schema.ts';
+import type { Secrets } from './secrets.ts';
 
 /** What services read. Paths are absolute, amounts in seconds and bytes. */
 export type Config = ReturnType<typeof toConfig>;
@@ -36,8 +38,12 @@ export type Keep = {
 
 const GIB = 1024 ** 3;
 
-/** @param machine what defaults depend on: the number of processors */
-export function toConfig(file: ConfigFile, root: string, machine: { cpus: number }) {
+/** @param machine what values depend on: the number of processors, the environment */
+export function toConfig(
+  file: ConfigFile,
+  root: string,
+  machine: { cpus: number; secrets: Pick<Secrets, 'value'> },
+) {
   const stateDir = resolve(root, file.state_dir);
   const parallel = Math.max(2, machine.cpus);
   return {
@@ -84,8 +90,7 @@ export function toConfig(file: ConfigFile, root: string, machine: { cpus: number
       maxParallel: file.process.max_parallel ?? parallel,
     },
     docker: {
-      /** Null: $DOCKER_HOST, else the usual socket. */
-      host: file.docker.host,
+      ...toDockerHost(file.docker.host, machine.secrets),
       /** What stages run in that name no image. */
       baseImage: file.docker.base_image,
       /** By profile. */
@@ -103,6 +108,26 @@ export function toConfig(file: ConfigFile, root: string, machine: { cpus: number
     profiles: toProfiles(file.profiles),
     audit: { minReasonLength: file.audit.min_reason_length },
   };
+}
+
+/** A connection that the environment should name and does not must not fall back to another one. */
+function toDockerHost(
+  written: string | null,
+  secrets: Pick<Secrets, 'value'>,
+): {
+  /** Null: $DOCKER_HOST, else the usual socket. */
+  host: string | null;
+  /** Why `host` does not hold what the file asks for: the engine must not be asked then. */
+  hostProblem: string | null;
+} {
+  const name = referencedName(written ?? undefined);
+  if (name === undefined) return { host: written, hostProblem: null };
+  const host = secrets.value(name);
+  if (host === undefined) return { host: null, hostProblem: `docker.host names ${name}, which is not set` };
+  if (!ADDRESS_PATTERN.test(host)) {
+    return { host: null, hostProblem: `docker.host names ${name}, which holds no address` };
+  }
+  return { host, hostProblem: null };
 }
 
 function toKeep(keep: ConfigFile['storage']['keep']): Keep {

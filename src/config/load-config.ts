@@ -2,30 +2,32 @@ import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve, sep } from 'node:path';
 import { errnoOf, GoldfishError } from '../core/errors.ts';
-import { isJsonObject, type Json } from '../core/json.ts';
 import { checkShape } from './check-shape.ts';
 import { type Config, toConfig } from './config.ts';
-import { refuseEnvironmentReferences } from './environment-reference.ts';
+import { checkEnvironmentReferences } from './environment-reference.ts';
 import { CONFIG_FILE } from './find-project.ts';
-import { type Problem, problemList, problemsError } from './problem.ts';
-import { type ConfigFile, configKeys, configSchema, LATER_KEYS } from './schema.ts';
-import { readYaml, type YamlFile } from './yaml-file.ts';
-import { descend } from './yaml-node.ts';
-
-/** A resolved value and where it comes from: `built-in` or `goldfish.yaml:12`. */
-export type Setting = { key: string; value: Json; origin: string };
+import { type Environment, hostEnvironment } from './host.ts';
+import { type Modern, modernise } from './legacy.ts';
+import { type Problem, type ProblemList, problemList, problemsError } from './problem.ts';
+import { type ConfigFile, configSchema, LATER_KEYS } from './schema.ts';
+import { createSecrets, type Secrets } from './secrets.ts';
+import { type Setting, settingsOf } from './settings.ts';
+import { readYaml } from './yaml-file.ts';
 
 export type LoadedConfig = {
   config: Config;
   /** Every key, in the order of the example file. */
   settings: Setting[];
+  /** What a reader of the file should know though nothing is wrong with it. */
+  notes: Problem[];
 };
 
 type Request = {
   /** The folder with goldfish.yaml. */
   root: string;
-  /** Processors of this machine, for tests. */
+  /** Processors and environment of this machine, for tests. */
   cpus?: number;
+  environment?: Environment;
 };
 
 /**
@@ -41,17 +43,26 @@ export async function loadConfig(request: Request): Promise<LoadedConfig> {
 /** As `loadConfig`, with the problems as a value: for `validate`. `loaded` is null exactly where there are any. */
 export async function checkConfig(
   request: Request,
-): Promise<{ loaded: LoadedConfig | null; problems: Problem[] }> {
+): Promise<{ loaded: LoadedConfig | null; problems: Problem[]; notes: Problem[] }> {
   const root = resolve(request.root);
   const text = await readConfigText(root);
-  if (typeof text !== 'string') return { loaded: null, problems: [text] };
+  if (typeof text !== 'string') return { loaded: null, problems: [text], notes: [] };
   const yaml = readYaml(CONFIG_FILE, text);
+  if (yaml.root === null) return { loaded: null, problems: yaml.problems, notes: [] };
   const problems = problemList();
-  const file = yaml.root === null ? undefined : checkFile(yaml, root, problems);
+  const modern = modernise(yaml.root, { locate: yaml.locate, problems });
+  const file = checkFile(modern, root, problems);
+  const secrets = createSecrets({ root, environment: request.environment ?? hostEnvironment() });
+  const notes = [...modern.notes, ...dotenvNotes(secrets)];
   const found = [...yaml.problems, ...problems.found()];
-  if (file === undefined || found.length > 0) return { loaded: null, problems: found };
-  const config = toConfig(file, root, { cpus: request.cpus ?? availableParallelism() });
-  return { loaded: { config, settings: settingsOf(file, config, yaml) }, problems: [] };
+  if (file === undefined || found.length > 0) return { loaded: null, problems: found, notes };
+  const config = toConfig(file, root, { cpus: request.cpus ?? availableParallelism(), secrets });
+  return { loaded: { config, settings: settingsOf(file, config, modern), notes }, problems: [], notes };
+}
+
+function dotenvNotes(secrets: Secrets): Problem[] {
+  const refusal = secrets.refusal();
+  return refusal === null ? [] : [{ file: '.env', line: 0, column: 0, ...refusal }];
 }
 
 const HINT = 'goldfish.example.yaml in the package shows every key with its default.';
@@ -88,21 +99,27 @@ function projectNotFound(cause: unknown): GoldfishError {
   });
 }
 
-function checkFile(
-  yaml: YamlFile,
-  root: string,
-  problems: ReturnType<typeof problemList>,
-): ConfigFile | undefined {
-  const value = yaml.root?.value ?? {};
-  const { locate } = yaml;
+function checkFile(modern: Modern, root: string, problems: ProblemList): ConfigFile | undefined {
+  // A file without any key is one without a name.
+  const value = modern.value ?? {};
+  const { locate } = modern;
   const file = checkShape(configSchema, { value, at: [], locate, problems, hint: HINT, later: LATER_KEYS });
-  refuseEnvironmentReferences(value, [], { locate, problems });
+  checkEnvironmentReferences(value, [], {
+    locate,
+    problems,
+    allowed: (path) => path.join('.') === 'docker.host',
+  });
   if (file === undefined) return undefined;
   const stateDir = resolve(root, file.state_dir);
   const why = refusedStateDir(root, stateDir);
   if (why !== undefined) {
     const hint = 'Name a folder of its own, such as .goldfish.';
     problems.add(locate(['state_dir']), { message: `"state_dir" ${why}.`, hint });
+  }
+  for (const [index, path] of file.data_roots.entries()) {
+    if (!isInside(stateDir, resolve(root, path))) continue;
+    const message = `"data_roots[${index}]" must not lie in the private state.`;
+    problems.add(locate(['data_roots', index]), { message, hint: 'Name the folder where the data is.' });
   }
   return file;
 }
@@ -116,21 +133,4 @@ function refusedStateDir(root: string, stateDir: string): string | undefined {
 function isInside(folder: string, path: string): boolean {
   const way = relative(folder, path);
   return way === '' || !(way === '..' || way.startsWith(`..${sep}`));
-}
-
-/** Values as written, but with what null stands for where the machine decides. */
-function settingsOf(file: ConfigFile, config: Config, yaml: YamlFile): Setting[] {
-  const decided: Record<string, Json> = { 'process.max_parallel': config.process.maxParallel };
-  return configKeys().map((key) => {
-    const path = key.split('.');
-    const written = yaml.root === null ? false : descend(yaml.root, path).found;
-    const origin = written ? `${CONFIG_FILE}:${yaml.locate(path, 'key').line}` : 'built-in';
-    return { key, value: decided[key] ?? valueAtKey(file, path), origin };
-  });
-}
-
-function valueAtKey(file: ConfigFile, path: readonly string[]): Json {
-  let value: Json = JSON.parse(JSON.stringify(file));
-  for (const part of path) value = (isJsonObject(value) ? value[part] : undefined) ?? null;
-  return value;
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { isName } from '../core/names.ts';
 import { unwrap } from './check-shape.ts';
+import { referencedName } from './environment-reference.ts';
 import {
   cpusSchema,
   gpusSchema,
@@ -49,7 +50,11 @@ const ROOTS = 'must be a list of up to 64 folders';
 const rootsSchema = z.array(pathSchema, ROOTS).max(64, ROOTS);
 
 const HOST = 'must be an address such as unix:///var/run/docker.sock or tcp://127.0.0.1:2375';
-const hostSchema = z.string(HOST).regex(/^(unix:\/\/\/.|(tcp|https?):\/\/[^/\s@]+\/?$)/, HOST);
+/** No user and password: what is written here is shown. */
+export const ADDRESS_PATTERN = /^(unix:\/\/\/\S+|(tcp|https?):\/\/[^/\s@]+\/?)$/;
+const hostSchema = z
+  .string(HOST)
+  .refine((host) => ADDRESS_PATTERN.test(host) || referencedName(host) !== undefined, HOST);
 
 const USER = 'must be "user:group" as two numbers above 0, such as "1000:1000"';
 const userSchema = z.string(USER).regex(/^[1-9]\d{0,8}:[1-9]\d{0,8}$/, USER);

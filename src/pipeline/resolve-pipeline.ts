@@ -1,8 +1,8 @@
 import { unknownName } from '../config/check-shape.ts';
 import type { Config } from '../config/config.ts';
-import type { Setting } from '../config/load-config.ts';
 import { type Problem, problemList } from '../config/problem.ts';
 import { BACKENDS } from '../config/schema.ts';
+import type { Setting } from '../config/settings.ts';
 import { GoldfishError } from '../core/errors.ts';
 import { topologicalOrder } from '../core/graph.ts';
 import type { JsonObject } from '../core/json.ts';

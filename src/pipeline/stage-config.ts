@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { checkShape, describe } from '../config/check-shape.ts';
-import { refuseEnvironmentReferences } from '../config/environment-reference.ts';
+import { checkEnvironmentReferences } from '../config/environment-reference.ts';
 import { oneOf, secondsSchema } from '../config/fields.ts';
 import type { Locate, ProblemList } from '../config/problem.ts';
 import { isJsonObject, type Json, type JsonObject } from '../core/json.ts';
@@ -67,7 +67,7 @@ export type StageConfigCheck = {
 /** Reads a merged stage config; problems go to the list, and what has one is left out of the answer. */
 export function readStageConfig(check: StageConfigCheck): StageSettings {
   const { merged, locate, problems, lookups } = check;
-  refuseEnvironmentReferences(merged, [], { locate, problems });
+  checkEnvironmentReferences(merged, [], { locate, problems, allowed: ([first]) => first === 'environment' });
   for (const key of LATER_KEYS) {
     if (!Object.hasOwn(merged, key)) continue;
     problems.add(locate([key], 'key'), {

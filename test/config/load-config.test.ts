@@ -70,6 +70,7 @@ describe('goldfish.yaml', () => {
       process: { sandbox: 'auto', python: 'python3', maxParallel: 4 },
       docker: {
         host: null,
+        hostProblem: null,
         baseImage: 'python:3.12-slim',
         images: {},
         network: 'none',
@@ -89,22 +90,93 @@ describe('goldfish.yaml', () => {
     const { config } = await load(`project_name: p
 slots: [left, right]
 state_dir: /var/tmp/goldfish-state
+data_roots: [/data, ../raw]
 versions: { max_file_mb: 0.5 }
-mcp: { toolsets: [core, all], max_wait_seconds: 5 }
-defaults: { backend: process, timeout_seconds: 1.5, stop_grace_seconds: 0, max_parallel: 1 }
-storage: { backend: local, local: { path: outputs } }
+mcp: { toolsets: [core, all], read_only: true, max_wait_seconds: 5 }
+defaults:
+  { backend: process, profile: big, timeout_seconds: 1.5, heartbeat_timeout_seconds: 90, stop_grace_seconds: 0,
+    max_parallel: 1 }
+storage:
+  backend: local
+  local: { path: outputs }
+  keep:
+    { days_failed_runs: 0, days_stage_checkpoints: null, days_unused_environments: 1.5, days_unused_checkouts: 2,
+      max_gb: 0.5, min_free_gb: 0 }
 process: { sandbox: none, python: /usr/bin/python3, max_parallel: 1 }
+docker:
+  { host: tcp://127.0.0.1:2375, base_image: my/python:3, images: { big: my/torch@sha256:0a }, network: bridge,
+    memory: 512m, cpus: 0.5, pids_limit: 50, user: 500:600, max_parallel: 3, gpus: 2 }
+profiles:
+  big: { description: All of it, backend: docker, memory: 1g, cpus: 8, gpus: 1, pids_limit: 500, network: bridge,
+         image: my/big, price_per_hour: 1.25 }
+  small:
 audit: { min_reason_length: 0 }
 `);
     expect(config).toEqual({
       projectName: 'p',
       slots: ['left', 'right'],
       stateDir: '/var/tmp/goldfish-state',
+      dataRoots: ['/data', join(root, '..', 'raw')],
       versions: { maxFileBytes: 512 * 1024 },
-      mcp: { toolsets: ['core', 'all'], maxWaitSeconds: 5 },
-      defaults: { backend: 'process', timeoutSeconds: 1.5, stopGraceSeconds: 0, maxParallel: 1 },
-      storage: { backend: 'local', local: { path: join(root, 'outputs') } },
+      mcp: { toolsets: ['core', 'all'], readOnly: true, maxWaitSeconds: 5 },
+      defaults: {
+        backend: 'process',
+        profile: 'big',
+        timeoutSeconds: 1.5,
+        heartbeatTimeoutSeconds: 90,
+        stopGraceSeconds: 0,
+        maxParallel: 1,
+      },
+      storage: {
+        backend: 'local',
+        local: { path: join(root, 'outputs') },
+        keep: {
+          daysFailedRuns: 0,
+          daysStageCheckpoints: null,
+          daysUnusedEnvironments: 1.5,
+          daysUnusedCheckouts: 2,
+          maxBytes: 512 * 1024 ** 2,
+          minFreeBytes: 0,
+        },
+      },
       process: { sandbox: 'none', python: '/usr/bin/python3', maxParallel: 1 },
+      docker: {
+        host: 'tcp://127.0.0.1:2375',
+        hostProblem: null,
+        baseImage: 'my/python:3',
+        images: { big: 'my/torch@sha256:0a' },
+        network: 'bridge',
+        memoryBytes: 512 * 1024 ** 2,
+        cpus: 0.5,
+        pidsLimit: 50,
+        user: '500:600',
+        maxParallel: 3,
+        gpus: 2,
+      },
+      profiles: {
+        big: {
+          description: 'All of it',
+          backend: 'docker',
+          memoryBytes: 1024 ** 3,
+          cpus: 8,
+          gpus: 1,
+          pidsLimit: 500,
+          network: 'bridge',
+          image: 'my/big',
+          pricePerHour: 1.25,
+        },
+        small: {
+          description: null,
+          backend: null,
+          memoryBytes: null,
+          cpus: null,
+          gpus: null,
+          pidsLimit: null,
+          network: null,
+          image: null,
+          pricePerHour: null,
+        },
+      },
       audit: { minReasonLength: 0 },
     });
   });
@@ -115,7 +187,8 @@ audit: { min_reason_length: 0 }
 
   it('runs at least two stages at once on a machine with one processor', async () => {
     await writeFile(join(root, 'goldfish.yaml'), 'project_name: p\n');
-    expect((await loadConfig({ root, cpus: 1 })).config.process.maxParallel).toBe(2);
+    const { process, docker } = (await loadConfig({ root, cpus: 1 })).config;
+    expect([process.maxParallel, docker.maxParallel]).toEqual([2, 2]);
   });
 
   it('keeps the objects in a state folder that moved', async () => {
@@ -144,7 +217,23 @@ audit: { min_reason_length: 0 }
       value: 4,
       origin: 'built-in',
     });
-    expect(settings.map(({ key }) => key)).toEqual(configKeys());
+    expect(settings.map(({ key }) => key)).toEqual(configKeys().filter((key) => !key.includes('*')));
+  });
+
+  it('knows where each value of a profile and of a map of images comes from', async () => {
+    const { settings } = await load(`project_name: p
+docker:
+  images:
+    big: my/torch
+profiles:
+  big:
+    gpus: 1
+  small:
+`);
+    expect(settings.filter(({ key }) => /\.(big|small)/.test(key))).toEqual([
+      { key: 'docker.images.big', value: 'my/torch', origin: 'goldfish.yaml:4' },
+      { key: 'profiles.big.gpus', value: 1, origin: 'goldfish.yaml:7' },
+    ]);
   });
 
   it('finds every problem at once', async () => {
@@ -155,18 +244,18 @@ mcp:
   http: {}
 defaults:
   timeout_seconds: 1h
-  backend: docker
+  backend: doker
   max_parallel: 0
-docker:
+experiments:
 storage: { backend: gcs, local: { path: "\${env:X}" } }
 process: { python: true, sandbox: bubblewarp }
 audit: none
 `);
     expect(found.toSorted()).toMatchInlineSnapshot(`
       [
-        "goldfish.yaml:10:1 "docker" arrives in a later version. Remove it for now.",
-        "goldfish.yaml:11:21 "storage.backend" must be local, not "gcs". "gcs" arrives in a later version; use local.",
-        "goldfish.yaml:11:41 Values from the environment ("\${env:…}") arrive in a later version. Write the value itself, unless it is a secret.",
+        "goldfish.yaml:10:1 "experiments" arrives in a later version. Remove it for now.",
+        "goldfish.yaml:11:21 "storage.backend" must be local, not "gcs". "gcs" is not built yet; use local.",
+        "goldfish.yaml:11:41 A value from the environment ("\${env:…}") is not possible here. It may stand under "environment" of a stage config, and in docker.host.",
         "goldfish.yaml:12:20 "process.python" must be a path, not true. Put it in quotes.",
         "goldfish.yaml:12:35 "process.sandbox" must be one of auto, bubblewrap, none, not "bubblewarp". Did you mean "bubblewrap"?",
         "goldfish.yaml:13:8 "audit" must be a mapping, not "none". goldfish.example.yaml in the package shows every key with its default.",
@@ -177,7 +266,7 @@ audit: none
         "goldfish.yaml:4:20 "mcp.toolsets[1]" must be one of core, default, all, not "al". Did you mean "all"?",
         "goldfish.yaml:5:3 "http" arrives in a later version. Remove it for now.",
         "goldfish.yaml:7:20 "defaults.timeout_seconds" must be a number of seconds above 0 and at most a year, not "1h". Write the number alone, without a unit and without quotes.",
-        "goldfish.yaml:8:12 "defaults.backend" must be one of auto, process, not "docker". "docker" arrives in a later version; use auto or process.",
+        "goldfish.yaml:8:12 "defaults.backend" must be one of auto, process, docker, not "doker". Did you mean "docker"?",
         "goldfish.yaml:9:17 "defaults.max_parallel" must be a whole number from 1, or null for no limit, not 0. goldfish.example.yaml in the package shows every key with its default.",
       ]
     `);
@@ -238,15 +327,23 @@ audit: none
 });
 
 describe('goldfish.example.yaml', () => {
-  it('loads, and has the defaults it says', async () => {
+  it('loads, and has the defaults it says, but for the names of its own', async () => {
     const example = await load(await readFile(EXAMPLE, 'utf8'));
     const plain = await load('project_name: my-project\n');
-    expect(example.config).toEqual(plain.config);
+    expect(Object.keys(example.config.profiles)).toEqual(['my-profile']);
+    expect(Object.keys(example.config.docker.images)).toEqual(['my-profile']);
+    expect({
+      ...example.config,
+      profiles: {},
+      docker: { ...example.config.docker, images: {} },
+    }).toEqual(plain.config);
+    expect(example.notes).toEqual([]);
   });
 
   it('documents every key there is and no other', async () => {
     const { settings } = await load(await readFile(EXAMPLE, 'utf8'));
     expect(settings.filter(({ origin }) => origin === 'built-in')).toEqual([]);
+    expect(settings.map(({ key }) => key.replaceAll('my-profile', '*'))).toEqual(configKeys());
   });
 });
 

@@ -1,0 +1,49 @@
+import { isJsonObject, type Json } from '../core/json.ts';
+import type { Config } from './config.ts';
+import { CONFIG_FILE } from './find-project.ts';
+import type { Modern } from './legacy.ts';
+import { type ConfigFile, configKeys } from './schema.ts';
+
+/** A resolved value and where it comes from: `built-in` or `goldfish.yaml:12`. */
+export type Setting = { key: string; value: Json; origin: string };
+
+/**
+ * Values as written, but with what null stands for where the machine decides. Of keys with names of the user's
+ * choice those that are written. A value from the environment is shown as its reference.
+ */
+export function settingsOf(
+  file: ConfigFile,
+  config: Config,
+  written: Pick<Modern, 'written' | 'locate'>,
+): Setting[] {
+  const decided: Record<string, Json> = {
+    'process.max_parallel': config.process.maxParallel,
+    'docker.max_parallel': config.docker.maxParallel,
+  };
+  const values: Json = JSON.parse(JSON.stringify(file));
+  return configKeys()
+    .flatMap((key) => expand(values, key.split('.')))
+    .map((path) => {
+      const key = path.join('.');
+      const stands = written.written(path);
+      const origin = stands ? `${CONFIG_FILE}:${written.locate(path, 'key').line}` : 'built-in';
+      return { key, value: decided[key] ?? valueAt(values, path) ?? null, origin };
+    });
+}
+
+/** The paths a key stands for: itself, or one for each name in place of its `*`. */
+function expand(values: Json, key: readonly string[]): string[][] {
+  const star = key.indexOf('*');
+  if (star === -1) return [[...key]];
+  const names = valueAt(values, key.slice(0, star));
+  const paths = isJsonObject(names) ? Object.keys(names).map((name) => key.toSpliced(star, 1, name)) : [];
+  return paths.filter((path) => valueAt(values, path) !== undefined);
+}
+
+function valueAt(values: Json, path: readonly string[]): Json | undefined {
+  let value: Json | undefined = values;
+  for (const part of path) {
+    value = isJsonObject(value) && Object.hasOwn(value, part) ? value[part] : undefined;
+  }
+  return value;
+}
