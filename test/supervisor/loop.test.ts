@@ -1,0 +1,263 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { RunBackend } from '../../src/backends/port.ts';
+import type { RunsDeps } from '../../src/runs/deps.ts';
+import { attemptsOfRun, getAttempt } from '../../src/store/attempts.ts';
+import { metricSummaries } from '../../src/store/metrics.ts';
+import { eventsOfRun } from '../../src/store/run-events.ts';
+import { outputsOfRun } from '../../src/store/signals.ts';
+import { createLoop } from '../../src/supervisor/loop.ts';
+import { until } from '../integration/until.ts';
+import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
+import { createTestClock } from '../support/test-clock.ts';
+
+let prepared: PreparedProject;
+let project: RunsProject;
+let id: string;
+
+beforeAll(async () => {
+  prepared = await prepareRunsProject({
+    files: {
+      'pipeline.yaml': 'stages:\n  - name: one\n    outputs: { a: json }\n',
+      'modules/one.py': 'pass\n',
+    },
+  });
+});
+afterAll(() => prepared.dispose());
+
+beforeEach(async () => {
+  project = await prepared.open({ clock: createTestClock().clock });
+  id = project.runOf(prepared.first, 'one').id;
+});
+afterEach(() => project.dispose());
+
+const events = () => eventsOfRun(project.db, id).map(({ event }) => event);
+
+/** What the program leaves behind. */
+function programEnds(): void {
+  const { outputs, metrics, control } = project.deps.layout.attempt(id, 1);
+  for (const folder of [outputs, control]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(outputs, 'a.json'), '{}');
+  writeFileSync(metrics, '{"name":"loss","value":1}\n{"name":"loss","value":2}\n');
+  project.fake.end(id);
+}
+
+/** Looks until the run is over, as a supervisor would; the program runs and ends once it is started. */
+async function work(loop: ReturnType<typeof createLoop>, looks = 12): Promise<void> {
+  for (let n = 0; n < looks && project.run(id).endedAt === null; n += 1) {
+    await loop.tick().catch(() => undefined);
+    await loop.settled();
+    const { launched } = project.fake;
+    if (launched.length > 0 && project.run(id).state === 'launching') project.fake.set(id, 'running');
+    else if (project.run(id).state === 'running') programEnds();
+  }
+}
+
+/**
+ * A process that dies before its step number `last`. A step is a transaction, a call of the backend, or a write to
+ * the storage; between two steps it leaves nothing that another process could see.
+ */
+function mortal(last: number): { deps: RunsDeps; steps: string[]; died: () => boolean } {
+  const steps: string[] = [];
+  const step = (name: string): void => {
+    if (steps.length >= last) throw new Error('killed');
+    steps.push(name);
+  };
+  const stepped =
+    <A extends unknown[], T>(name: string, act: (...args: A) => Promise<T>) =>
+    async (...args: A): Promise<T> => {
+      step(name);
+      return act(...args);
+    };
+  const { db, storage, backends } = project.deps;
+  let depth = 0;
+  const { backend } = project.fake;
+  const doomed: RunBackend = {
+    ...backend,
+    build: stepped('build', backend.build),
+    launch: stepped('launch', backend.launch),
+    getStatus: stepped('getStatus', backend.getStatus),
+    terminate: stepped('terminate', backend.terminate),
+    cleanup: stepped('cleanup', backend.cleanup),
+  };
+  const deps: RunsDeps = {
+    ...project.deps,
+    db: {
+      ...db,
+      write: (work) => {
+        if (depth > 0) return work();
+        step('write');
+        depth += 1;
+        try {
+          return db.write(work);
+        } finally {
+          depth -= 1;
+        }
+      },
+    },
+    storage: { ...storage, put: stepped('put', storage.put) },
+    backends: { ...backends, get: async () => doomed },
+  };
+  return { deps, steps, died: () => steps.length >= last };
+}
+
+const loopOf = (deps: RunsDeps, signal = new AbortController().signal) =>
+  createLoop(deps, { wakeSocket: null, signal, wake: () => undefined });
+
+describe('a supervisor that is killed', () => {
+  it('between any two steps is followed by one that ends the run rightly, with one launch', {
+    timeout: 60_000,
+  }, async () => {
+    const whole = mortal(Number.POSITIVE_INFINITY);
+    await work(loopOf(whole.deps));
+    expect(project.run(id).cause).toBe('success');
+    expect(whole.steps).toEqual(expect.arrayContaining(['build', 'launch', 'getStatus', 'cleanup', 'put']));
+    for (let last = 0; last < whole.steps.length; last += 1) {
+      await project.dispose();
+      project = await prepared.open({ clock: createTestClock().clock });
+      const first = mortal(last);
+      await work(loopOf(first.deps), 6);
+      expect(first.died(), `step ${last}`).toBe(true);
+      await work(project.loop);
+      // The one that ended it may have been killed before it could say that nothing is left.
+      await project.tick();
+      const where = `killed before step ${last} (${whole.steps[last]})`;
+      expect(project.run(id), where).toMatchObject({ state: 'completed', cause: 'success', attempt: 1 });
+      expect(project.fake.launched.length, where).toBe(1);
+      expect(attemptsOfRun(project.db, id), where).toMatchObject([
+        { cause: 'success', exitCode: 0, releasedAt: expect.any(String) },
+      ]);
+      expect(new Set(events()).size, where).toBe(events().length);
+      expect(outputsOfRun(project.db, id), where).toHaveLength(1);
+      expect(metricSummaries(project.db, id), where).toMatchObject([{ name: 'loss', count: 2 }]);
+    }
+  });
+
+  it('after the backend started the attempt and before the handle was stored launches it no second time', async () => {
+    const dying = new AbortController();
+    project.fake.afterStart = () => {
+      dying.abort();
+      throw new Error('killed');
+    };
+    const first = project.newLoop(dying.signal);
+    await first.tick();
+    await first.settled();
+    expect(project.run(id).state).toBe('launching');
+    expect(getAttempt(project.db, { runId: id, attempt: 1 })).toMatchObject({ handle: null });
+    project.fake.afterStart = undefined;
+    await project.tick();
+    expect(project.fake.launchCalls).toEqual([id, id]);
+    expect(project.fake.launched).toHaveLength(1);
+    expect(getAttempt(project.db, { runId: id, attempt: 1 })?.handle).not.toBeNull();
+    expect(events()).toEqual(['submit', 'prepare', 'build', 'launch']);
+  });
+});
+
+describe('a supervisor that is asked to end', () => {
+  it('leaves a build where it is, and the next one goes on with it', async () => {
+    const ending = new AbortController();
+    project.fake.holdBuild = new Promise(() => undefined);
+    const first = project.newLoop(ending.signal);
+    await first.tick();
+    await until(() => project.fake.builds === 1, 'the build');
+    ending.abort();
+    await first.settled();
+    expect(first.busy()).toBe(0);
+    expect(project.run(id)).toMatchObject({ state: 'building', cause: null, errorMessage: null });
+    project.fake.holdBuild = undefined;
+    await work(project.loop);
+    expect(project.run(id).cause).toBe('success');
+    expect(project.fake.launched).toHaveLength(1);
+    expect(events()).toEqual(['submit', 'prepare', 'build', 'launch', 'start', 'finish', 'complete']);
+  });
+
+  it('leaves a run in finishing while outputs are stored, and the next one ends it', async () => {
+    const ending = new AbortController();
+    const { storage } = project.deps;
+    const first = project.newLoop(ending.signal);
+    await first.tick();
+    await first.settled();
+    programEnds();
+    project.deps.storage = {
+      ...storage,
+      put: async () => {
+        ending.abort();
+        throw new Error('the process ends');
+      },
+    };
+    await first.tick();
+    await first.settled();
+    expect(project.run(id)).toMatchObject({ state: 'finishing', cause: null });
+    project.deps.storage = storage;
+    await project.tick();
+    expect(project.run(id).cause).toBe('success');
+    expect(events().filter((event) => event === 'finish')).toHaveLength(1);
+  });
+});
+
+describe('one look', () => {
+  it('starts at most one piece of work per run, however often it is repeated', async () => {
+    let release = (): void => undefined;
+    project.fake.holdBuild = new Promise((resolve) => {
+      release = resolve;
+    });
+    for (let n = 0; n < 5; n += 1) await project.loop.tick();
+    await until(() => project.fake.builds > 0, 'the build');
+    expect(project.loop.busy()).toBe(1);
+    release();
+    await project.loop.settled();
+    expect(project.fake.builds).toBe(1);
+    expect(project.fake.launchCalls).toEqual([id]);
+  });
+
+  it('tries work again that failed for no fault of the run, after a second', async () => {
+    const { write } = project.db;
+    let failures = 2;
+    project.deps.db = {
+      ...project.db,
+      write: (job) => {
+        if (project.run(id).state === 'preparing' && failures > 0) {
+          failures -= 1;
+          throw new Error('the disk is full');
+        }
+        return write(job);
+      },
+    };
+    await project.tick();
+    expect(project.run(id).state).toBe('preparing');
+    expect(project.logged.at(-1)).toBe('work on a run failed and will be tried again the disk is full');
+    const from = project.deps.clock.monotonic();
+    await project.tick();
+    expect(project.deps.clock.monotonic() - from).toBe(1_000);
+    await project.tick();
+    expect(project.run(id).state).toBe('launching');
+  });
+
+  it('releases what a run held whose end was not followed by a release, until that succeeds', async () => {
+    await project.tick();
+    project.fake.end(id, { exitCode: 1 });
+    const dead = mortal(4);
+    await work(loopOf(dead.deps), 1);
+    expect(project.run(id).cause).toBe('exit_nonzero');
+    const released = () => getAttempt(project.db, { runId: id, attempt: 1 })?.releasedAt;
+    expect(released()).toBeNull();
+    project.fake.failCleanup = new Error('busy');
+    await project.tick();
+    expect(released()).toBeNull();
+    expect(project.logged).toContain('what an ended run held could not be released yet busy');
+    project.fake.failCleanup = undefined;
+    await project.tick();
+    expect(released()).not.toBeNull();
+    const { length } = project.fake.cleaned;
+    await project.tick();
+    expect(project.fake.cleaned).toHaveLength(length);
+  });
+
+  it('does nothing for runs that are over', async () => {
+    await work(project.loop);
+    const before = [project.run(id), events(), project.fake.launchCalls.length];
+    for (let n = 0; n < 3; n += 1) await project.tick();
+    expect([project.run(id), events(), project.fake.launchCalls.length]).toEqual(before);
+  });
+});
