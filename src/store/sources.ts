@@ -138,6 +138,8 @@ export type SourceConsumer = {
   input: string;
   sourceVersion: number;
   state: RunState;
+  /** Not ended yet. */
+  open: boolean;
 };
 
 /** Runs that read a source, those that have not ended first, then the newest. */
@@ -146,14 +148,15 @@ export function sourceConsumers(
   of: { name: string; version?: number; limit: number },
 ): SourceConsumer[] {
   return db
-    .prepare<SourceConsumer>(
+    .prepare<Omit<SourceConsumer, 'open'> & { open: number }>(
       `SELECT r.id AS runId, r.workspace_name AS workspace, r.version, r.stage_name AS stage, i.name AS input,
-              i.from_source_version AS sourceVersion, r.state
+              i.from_source_version AS sourceVersion, r.state, r.ended_at IS NULL AS open
          FROM run_inputs i JOIN stage_runs r ON r.id = i.run_id
         WHERE i.from_source = ? AND (? IS NULL OR i.from_source_version = ?)
         ORDER BY r.ended_at IS NOT NULL, r.rowid DESC, i.name LIMIT ?`,
     )
-    .all(of.name, of.version ?? null, of.version ?? null, of.limit);
+    .all(of.name, of.version ?? null, of.version ?? null, of.limit)
+    .map((row) => ({ ...row, open: row.open === 1 }));
 }
 
 /** How many runs read a source, and how many of them have not ended. */

@@ -134,7 +134,7 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
       }),
     },
     workspaces,
-    sources: createSources({ db, clock, ids: systemIds, layout, config, storage }),
+    sources: createSources({ db, clock, ids: systemIds, layout, config, storage, workspaces }),
     goldfishVersion: '0.0.0',
   };
   const stop = new AbortController();

@@ -1,0 +1,93 @@
+import type { Cause } from '../core/causes.ts';
+import type { Source } from '../core/rows.ts';
+import type { RunState } from '../core/run-lifecycle.ts';
+import type { Db } from './database.ts';
+
+/** A run as a graph shows it. */
+export type RunBrief = {
+  runId: string;
+  workspace: string;
+  version: number;
+  stage: string;
+  state: RunState;
+  cause: Cause | null;
+  /** Set where the run was reused: the one that did the work. */
+  cachedFrom: string | null;
+  cacheKey: string | null;
+};
+
+const BRIEF = `SELECT id AS runId, workspace_name AS workspace, version, stage_name AS stage, state, cause,
+  CASE WHEN cause = 'cached' THEN cached_from END AS cachedFrom, cache_key AS cacheKey FROM stage_runs`;
+
+export function runBrief(db: Db, runId: string): RunBrief | undefined {
+  return db.prepare<RunBrief>(`${BRIEF} WHERE id = ?`).get(runId);
+}
+
+/** Runs that reused one; found by the key they share with it. */
+export function runsReusing(db: Db, of: { runId: string; cacheKey: string; limit: number }): string[] {
+  return db
+    .prepare<{ id: string }>(
+      `SELECT id FROM stage_runs WHERE cache_key = ? AND state = 'completed' AND cause = 'cached' AND cached_from = ?
+       ORDER BY rowid DESC LIMIT ?`,
+    )
+    .all(of.cacheKey, of.runId, of.limit)
+    .map((row) => row.id);
+}
+
+/** Runs of a version, the newest first. */
+export function runsOfVersion(db: Db, of: { workspace: string; version: number; limit: number }): string[] {
+  return db
+    .prepare<{ id: string }>(
+      `SELECT r.id FROM pipeline_runs p JOIN stage_runs r ON r.pipeline_run_id = p.id
+        WHERE p.workspace_name = ? AND p.version = ? ORDER BY r.rowid DESC LIMIT ?`,
+    )
+    .all(of.workspace, of.version, of.limit)
+    .map((row) => row.id);
+}
+
+export type SignalUse = { runId: string; input: string; signal: string };
+
+/** Who reads the signals of a run, the newest first. */
+export function usesOfSignals(db: Db, of: { runId: string; signal?: string; limit: number }): SignalUse[] {
+  return db
+    .prepare<SignalUse>(
+      `SELECT run_id AS runId, name AS input, from_signal AS signal FROM run_inputs
+        WHERE from_run_id = ? AND (? IS NULL OR from_signal = ?) ORDER BY rowid DESC LIMIT ?`,
+    )
+    .all(of.runId, of.signal ?? null, of.signal ?? null, of.limit);
+}
+
+/** Sources that signals of a run were promoted to. */
+export function sourcesOfSignals(
+  db: Db,
+  of: { runId: string; signal?: string; limit: number },
+): (Pick<Source, 'name' | 'version'> & { signal: string })[] {
+  return db
+    .prepare<Pick<Source, 'name' | 'version'> & { signal: string }>(
+      `SELECT name, version, from_signal AS signal FROM sources
+        WHERE from_run_id = ? AND (? IS NULL OR from_signal = ?) ORDER BY name, version LIMIT ?`,
+    )
+    .all(of.runId, of.signal ?? null, of.signal ?? null, of.limit);
+}
+
+export type VersionPlace = { workspace: string; version: number };
+
+/** The version that a workspace was made from; only its first version comes from there. */
+export function forkedFrom(db: Db, workspace: string): VersionPlace | undefined {
+  return db
+    .prepare<VersionPlace>(
+      `SELECT from_workspace AS workspace, from_version AS version FROM workspaces
+        WHERE name = ? AND from_workspace IS NOT NULL AND from_version IS NOT NULL`,
+    )
+    .get(workspace);
+}
+
+/** Workspaces that were made from a version. */
+export function forksOf(db: Db, of: VersionPlace & { limit: number }): string[] {
+  return db
+    .prepare<{ name: string }>(
+      'SELECT name FROM workspaces WHERE from_workspace = ? AND from_version = ? ORDER BY name LIMIT ?',
+    )
+    .all(of.workspace, of.version, of.limit)
+    .map((row) => row.name);
+}
