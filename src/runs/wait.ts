@@ -56,11 +56,10 @@ export async function waitForRuns(
   let seen = -1;
   let nudged = Number.NEGATIVE_INFINITY;
   for (;;) {
-    const seq = newestEventSeq(db);
     const late = clock.monotonic() >= deadline || call.signal?.aborted === true;
-    if (seq !== seen || late) {
-      seen = seq;
-      const outcome = look(db, targets, { since, seq });
+    if (newestEventSeq(db) !== seen || late) {
+      const outcome = look(db, targets, since);
+      seen = outcome.cursor;
       const done = isReached(request, outcome);
       if (done || late) return { ...outcome, done, timedOut: !done };
       const ended = outcome.runs.filter((run) => isTerminal(run.state)).length;
@@ -76,8 +75,10 @@ export async function waitForRuns(
 
 type Look = Omit<WaitOutcome, 'done' | 'timedOut'>;
 
-function look(db: Db, ids: readonly string[], span: { since: number; seq: number }): Look {
+function look(db: Db, ids: readonly string[], since: number): Look {
   return db.read(() => {
+    // Of the same snapshot as the changes: what is written between two reads would be told twice.
+    const cursor = newestEventSeq(db);
     const runs = new Map<string, StageRun>();
     const targets = ids.map((id): WaitTarget => {
       const found = findRun(db, id);
@@ -87,7 +88,7 @@ function look(db: Db, ids: readonly string[], span: { since: number; seq: number
       return { id: found.run.id, kind: found.kind, state: found.run.state, cause };
     });
     const changes = new Map<string, WaitChange>();
-    for (const event of eventsAfter(db, { seq: span.since, runIds: [...runs.keys()] })) {
+    for (const event of eventsAfter(db, { seq: since, runIds: [...runs.keys()] })) {
       const first = changes.get(event.runId);
       changes.delete(event.runId);
       changes.set(event.runId, {
@@ -98,7 +99,7 @@ function look(db: Db, ids: readonly string[], span: { since: number; seq: number
         at: event.createdAt,
       });
     }
-    return { targets, runs: [...runs.values()], changes: [...changes.values()], cursor: span.seq };
+    return { targets, runs: [...runs.values()], changes: [...changes.values()], cursor };
   });
 }
 
