@@ -1,0 +1,4 @@
+import library = require('./index.js');
+
+export * from './index.js';
+export default library;
