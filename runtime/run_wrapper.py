@@ -15,13 +15,13 @@ import signal
 import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import wrapper_linux as linux  # noqa: E402
 import wrapper_log as log  # noqa: E402
-from wrapper_folder import AttemptFolder, Refused  # noqa: E402
+from process_program import Children, ProcessProgram  # noqa: E402
+from wrapper_folder import AttemptFolder, ControlFolder, Refused, StopRequest  # noqa: E402
+from wrapper_rank import Rank, ended_well, not_started  # noqa: E402
 
-READ_BYTES = 128 * 1024
 WAKE_SECONDS = 0.2
 
 
@@ -41,7 +41,7 @@ def main(attempt_dir):
         attempt.run()
     except BaseException:
         # A defect of ours, or a disk that refuses the result: no result is written, nothing is left running.
-        linux.kill_all(attempt.mark, attempt.reap)
+        attempt.abandon()
         raise
     return 0
 
@@ -69,24 +69,43 @@ def answer(document):
 
 class Attempt:
     def __init__(self, folder, spec, secrets):
+        if spec["schema"] != 2:
+            raise Refused("the request is of another version of Goldfish")
         self.folder = folder
         self.spec = spec
         self.run_id = str(spec["runId"])
         self.number = int(spec["attempt"])
-        self.secrets = secrets
         self.grace = float(spec["stopGraceSeconds"])
-        self.sandbox = spec["sandbox"]
-        self.program = self.started_at = self.status = self.error = self.memory_group = None
-        self.stopped_by = self.deadline = self.term_at = self.kill_at = None
-        self.init_report = b""
+        self.timeout = float(spec["timeoutSeconds"])
+        self.redactor = log.Redactor(list(secrets.values()))
+        self.children = Children([b"GOLDFISH_RUN_ID=" + self.run_id.encode(), b"GOLDFISH_ATTEMPT=%d" % self.number])
+        self.ranks = [self.make_rank(rank, secrets) for rank in spec["ranks"]]
+        if not self.ranks:
+            raise Refused("the request names no program")
+        self.begun = []
+        self.stopped_others = False
+        self.writer = self.began_at = self.started_at = self.deadline = self.error = None
+        # Why all ranks are to end: somebody asked (its reason), or one of them failed.
+        self.request = self.failed = None
         self.asked_to_stop = False
-        self.mark = [b"GOLDFISH_RUN_ID=" + self.run_id.encode(), b"GOLDFISH_ATTEMPT=%d" % self.number]
+
+    def make_rank(self, spec, secrets):
+        number, program = int(spec["rank"]), spec["program"]
+        name = "goldfish-%s-%d%s" % (self.run_id, self.number, "-r%d" % number if number else "")
+        if program["kind"] != "process":
+            raise Refused("there is no kind of program called %s" % program["kind"])
+        return Rank(number, ControlFolder(spec["control"]), ProcessProgram(program, name, secrets, self.children))
+
+    def make_stream(self, rank, letter):
+        label = "[rank %d] " % rank.number if len(self.ranks) > 1 else ""
+        return log.LineStream(letter, self.writer, self.redactor, label)
 
     def take(self):
         self.folder.take()
         try:
+            for rank in self.ranks:
+                rank.control.open()
             self.writer = log.LogWriter(self.folder.path("log"))
-            self.redactor = log.Redactor(list(self.secrets.values()))
             self.watch_signals()
             linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
             self.describe()
@@ -109,243 +128,173 @@ class Attempt:
         self.asked_to_stop = True
 
     def describe(self):
-        program = self.program and {"pid": self.program, "start": linux.start_time(self.program)}
-        self.folder.describe(
-            {
-                "runId": self.run_id,
-                "attempt": self.number,
-                "startedAt": self.started_at,
-                "program": program,
-                "memoryGroup": self.memory_group.path if self.memory_group else None,
-            }
-        )
+        ranks = [dict(rank.program.describe(), rank=rank.number) for rank in self.ranks]
+        about = {"runId": self.run_id, "attempt": self.number, "startedAt": self.started_at, "ranks": ranks}
+        self.folder.describe(about)
 
     # --- running --------------------------------------------------------------------------------------------------
 
     def run(self):
         if self.folder.stop_requested():
-            self.stopped_by = self.folder.stop_request(self.grace)[0]
-            self.error = "It was stopped before its program started."
+            self.request = self.folder.stop_request(self.grace)
+            self.ranks[0].ending = not_started("It was stopped before its program started.")
         else:
             self.execute()
         self.finish()
 
     def execute(self):
-        out_reader, out_writer = os.pipe()
-        err_reader, err_writer = os.pipe()
-        self.report, report_writer = os.pipe()
-        self.streams = {
-            out_reader: log.LineStream("o", self.writer, self.redactor),
-            err_reader: log.LineStream("e", self.writer, self.redactor),
-        }
-        for reader in (out_reader, err_reader, self.report):
-            os.set_blocking(reader, False)
-        started = time.time()
-        try:
-            argv, options = self.command(report_writer)
-            options.update(stdout=out_writer, stderr=err_writer)
-            self.program = linux.start([encode(word) for word in argv], self.environment(), options)
-        except linux.StartError as error:
-            self.error = str(error)
-            return
-        finally:
-            for writer in (out_writer, err_writer, report_writer):
-                os.close(writer)
-        self.started_at = log.iso_time(started)
-        self.deadline = time.monotonic() + float(self.spec["timeoutSeconds"])
-        self.describe()
-        self.poke()
+        self.began_at = log.iso_time()
+        self.deadline = time.monotonic() + self.timeout
+        for rank in self.ranks:
+            self.begun.append(rank)
+            try:
+                rank.start(lambda letter, rank=rank: self.make_stream(rank, letter))
+            except linux.StartError as error:
+                rank.ending = not_started(str(error))
+                self.fail(rank)
+                break
         self.watch()
-        if not linux.kill_all(self.mark, self.reap):
+        if not self.children.end_all():
             self.error = "Some of its processes could not be ended."
-        self.drain()
-
-    def command(self, report):
-        """What is executed, and the options of linux.start: the program itself, or bubblewrap around it."""
-        memory, procs = self.spec["memoryBytes"], None
-        if memory:
-            self.memory_group = linux.make_memory_group("goldfish-%s-%d" % (self.run_id, self.number), memory)
-        if self.memory_group:
-            # The kernel's limit is for the whole tree and is seen as OOM; a second, per-process one would hide it.
-            memory, procs = None, self.memory_group.procs
-        if not self.sandbox:
-            return self.spec["argv"], {"cwd": self.spec["cwd"], "memory": memory, "cgroup": procs, "drop": True}
-        init = [sys.executable, "-I", "-S", "-B", os.path.join(HERE, "sandbox_init.py")]
-        inside = init + [str(report), str(memory or 0), self.spec["cwd"]] + self.spec["argv"]
-        return self.sandbox + ["--"] + inside, {"cwd": "/", "keep": (report,), "cgroup": procs}
-
-    def environment(self):
-        """Goldfish's own names last: neither plan nor secrets can take them."""
-        merged = dict(self.spec["environment"])
-        merged.update(self.secrets)
-        merged.update(self.spec["goldfishEnvironment"])
-        return {encode(name): encode(value) for name, value in merged.items()}
+        for rank in self.ranks:
+            rank.drain()
 
     def watch(self):
-        """Until the program is gone: copy its output, obey the deadline and requests to stop."""
-        poller = select.poll()
-        for descriptor in [*self.streams, self.wake_reader]:
-            poller.register(descriptor, select.POLLIN)
+        """Until every program is gone: copy their output, obey the deadline and requests to stop."""
         while True:
-            self.reap()
-            if self.status is not None:
+            self.children.reap()
+            self.note_start()
+            for rank in self.begun:
+                if rank.note_end() and not ended_well(rank.ending) and self.failed is None:
+                    self.fail(rank)
+            living = [rank for rank in self.begun if rank.living]
+            if not living:
                 return
             if self.asked_to_stop:
                 self.asked_to_stop = False
-                self.stop(*self.folder.stop_request(self.grace))
+                self.ask(self.folder.stop_request(self.grace))
             now = time.monotonic()
-            if self.stopped_by is None and now >= self.deadline:
-                self.stop("timeout", self.grace)
-            self.press(now)
-            for descriptor, _events in poller.poll(self.patience(now)):
-                if descriptor == self.wake_reader:
-                    empty(self.wake_reader)
-                elif not self.copy(descriptor):
-                    poller.unregister(descriptor)
+            if not self.stopping and now >= self.deadline:
+                self.ask(StopRequest("timeout", self.grace, None, None))
+            for rank in living:
+                rank.press(now)
+            self.wait(now)
+
+    def note_start(self):
+        """The attempt runs when all its ranks do."""
+        if self.started_at is None and all(rank.program.started for rank in self.ranks):
+            self.started_at = self.began_at
+            self.describe()
+            self.poke()
+
+    def wait(self, now):
+        poller = select.poll()
+        poller.register(self.wake_reader, select.POLLIN)
+        reading = {}
+        for rank in self.ranks:
+            for descriptor in rank.descriptors():
+                reading[descriptor] = rank
+                poller.register(descriptor, select.POLLIN)
+        for descriptor, _events in poller.poll(self.patience(now)):
+            if descriptor == self.wake_reader:
+                empty(descriptor)
+            else:
+                reading[descriptor].copy(descriptor)
 
     def patience(self, now):
         """Milliseconds until something is due, rounded up so that the loop does not spin before it."""
-        due = [moment for moment in (self.term_at, self.kill_at) if moment is not None]
-        if self.stopped_by is None:
+        due = [moment for rank in self.ranks for moment in rank.due()]
+        if not self.stopping:
             due.append(self.deadline)
-        return min(3600_000, max(0, int((min(due) - now) * 1000) + 1))
-
-    def copy(self, descriptor):
-        """One read. False at the end of the stream."""
-        try:
-            data = os.read(descriptor, READ_BYTES)
-        except BlockingIOError:
-            return True
-        if data:
-            self.streams[descriptor].feed(data)
-        return bool(data)
-
-    def reap(self):
-        """Takes every dead child, adopted ones too; keeps the status of the program."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if pid == self.program:
-                self.status = status
+        return min(3600_000, max(0, int((min(due) - now) * 1000) + 1)) if due else 3600_000
 
     # --- stopping -------------------------------------------------------------------------------------------------
 
-    def stop(self, reason, grace):
+    @property
+    def stopping(self):
+        return self.request is not None or self.failed is not None
+
+    def fail(self, rank):
+        """One rank ends all."""
+        self.failed = rank
+        if self.request is None:
+            self.stop("rank", self.grace)
+
+    def ask(self, request):
         """The first reason stays. A later request can only shorten the grace period."""
-        now = time.monotonic()
-        if self.stopped_by is not None:
-            self.kill_at = min(self.kill_at, now + grace)
+        if self.stopping:
+            now = time.monotonic()
+            for rank in self.ranks:
+                rank.hurry(request.grace, now)
             return
-        self.stopped_by = reason
-        self.folder.say_stop(reason)
-        # A program that watches `stop` gets the grace period before TERM as well.
-        notice = grace if self.folder.program_listens() else 0.0
-        self.term_at = now + notice
-        self.kill_at = now + notice + grace
+        self.request = request
+        self.stop(request.reason, request.grace)
 
-    def press(self, now):
-        if self.kill_at is not None and now >= self.kill_at:
-            self.term_at = None
-            # Again every 100 ms until the program is seen dead: a fork may have raced with the first blow.
-            self.kill_at = now + 0.1
-            linux.send_group(self.program, signal.SIGKILL)
-            for pid in linux.descendants(os.getpid(), linux.processes()):
-                linux.send(pid, signal.SIGKILL)
-        elif self.term_at is not None and now >= self.term_at:
-            self.term_at = None if self.send_term() else now + 0.01
+    def stop(self, reason, grace):
+        now = time.monotonic()
+        for rank in self.begun:
+            if rank.living:
+                rank.stop(reason, grace, now)
+                self.stopped_others = True
 
-    def send_term(self):
-        """False where it cannot be sent yet: a sandbox that is still being set up would swallow it."""
-        if not self.sandbox:
-            linux.send_group(self.program, signal.SIGTERM)
-            linux.send_group(self.program, signal.SIGCONT)
-            return True
-        if b'"started"' not in self.read_report():
-            return False
-        # bubblewrap itself would die of TERM and take everything with it: only its child, sandbox_init, gets it.
-        for pid, (parent, _state, _start) in linux.processes().items():
-            if parent == self.program:
-                linux.send(pid, signal.SIGTERM)
-        return True
+    def abandon(self):
+        """A defect of ours, or a disk that refuses the result."""
+        for rank in self.begun:
+            if rank.living:
+                rank.program.kill()
+        self.children.end_all()
 
     # --- ending ---------------------------------------------------------------------------------------------------
 
-    def drain(self):
-        """What the dead left in the pipes. A pipe still held by somebody is read empty once and let go."""
-        for descriptor, stream in self.streams.items():
-            try:
-                while True:
-                    data = os.read(descriptor, READ_BYTES)
-                    if not data:
-                        break
-                    stream.feed(data)
-            except BlockingIOError:
-                pass
-            stream.close()
-
-    def read_report(self):
-        """What sandbox_init has said so far."""
-        try:
-            self.init_report += os.read(self.report, 65536)
-        except BlockingIOError:
-            pass
-        return self.init_report
-
-    def ending(self):
-        """(started, exit code, signal) of the program itself, whatever stood around it."""
-        if self.program is None:
-            return False, None, None
-        status = self.status
-        if self.sandbox:
-            said = {}
-            for line in self.read_report().splitlines():
-                said.update(json.loads(line))
-            if "error" in said or ("started" not in said and self.stopped_by is None):
-                self.error = said.get("error", "The sandbox refused to start it; the log says why.")
-                return False, None, None
-            # Without a status of its own the program was killed together with the whole sandbox.
-            status = said.get("status", int(signal.SIGKILL))
-        if os.WIFSIGNALED(status):
-            return True, None, signal_name(os.WTERMSIG(status))
-        return True, os.WEXITSTATUS(status), None
+    def decisive(self):
+        """The rank whose end is the attempt's: the one that was named or failed first, else rank 0."""
+        named = self.request.rank if self.request else None
+        return next((rank for rank in self.begun if rank.number == named), self.failed or self.ranks[0])
 
     def finish(self):
-        started, exit_code, signal_text = self.ending()
+        rank = self.decisive()
+        ending = rank.ending
         self.writer.close()
-        oom = False
-        if self.memory_group:
-            # A helper that was killed while the program ended well is not the run's end.
-            oom = exit_code != 0 and self.memory_group.oom_kills() > 0
-            self.memory_group.remove()
-        error = self.error
-        if self.writer.error and not error:
-            error = "The log is incomplete: %s." % self.writer.error
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        for begun in self.begun:
+            begun.program.release()
+        log_error = self.writer.error and "The log is incomplete: %s." % self.writer.error
+        error = " ".join(text for text in (self.explain(rank), self.error, log_error) if text)
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN) if ending.started and self.children.used else None
         self.folder.write_result(
             {
                 "schema": 1,
                 "runId": self.run_id,
                 "attempt": self.number,
-                "started": started,
-                "exitCode": exit_code,
-                "signal": signal_text,
-                "stoppedBy": self.stopped_by,
-                "oom": oom,
-                "rank": 0,
-                "lost": False,
-                "error": error[:1000] if error else None,
-                "startedAt": self.started_at if started else None,
+                "started": ending.started,
+                "exitCode": ending.exit_code,
+                "signal": ending.signal,
+                "stoppedBy": self.request.reason if self.request else None,
+                "oom": ending.oom,
+                "rank": rank.number,
+                "lost": ending.lost,
+                "error": error[:1000] or None,
+                "startedAt": self.began_at if ending.started else None,
                 "endedAt": log.iso_time(),
-                "maxRssBytes": usage.ru_maxrss * 1024 if started else None,
-                "cpuSeconds": round(usage.ru_utime + usage.ru_stime, 3) if started else None,
+                "maxRssBytes": usage and usage.ru_maxrss * 1024,
+                "cpuSeconds": usage and round(usage.ru_utime + usage.ru_stime, 3),
                 "logBytes": self.writer.offset,
             }
         )
         self.poke()
+
+    def explain(self, rank):
+        """Why it ended so, as far as exit code and signal do not say it."""
+        ending = rank.ending
+        if self.request and self.request.message:
+            return self.request.message
+        if len(self.ranks) == 1 or self.request or ended_well(ending):
+            return ending.error
+        if ending.error:
+            said = "Rank %d: %s" % (rank.number, ending.error)
+            return said + (" The others were stopped." if self.stopped_others else "")
+        how = "died by %s" % ending.signal if ending.signal else "ended with exit code %d" % ending.exit_code
+        others = "; the others were stopped" if self.stopped_others else ""
+        return "Rank %d %s%s." % (rank.number, how, others)
 
     def poke(self):
         """Tells the supervisor that there is something to see. Nobody listening is no error."""
@@ -360,17 +309,6 @@ class Attempt:
                 connection.sendall(b"wake\n")
         except OSError:
             pass
-
-
-def signal_name(number):
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return "SIG%d" % number
-
-
-def encode(text):
-    return text.encode("utf-8", "surrogatepass")
 
 
 def empty(descriptor):

@@ -1,5 +1,7 @@
-"""The folder of one attempt: its lock, what the wrapper says of itself, requests to stop, the result document."""
+"""The folder of one attempt: its lock, what the wrapper says of itself, requests to stop, the result document;
+and the control folders of its ranks."""
 
+import collections
 import errno
 import fcntl
 import json
@@ -12,6 +14,10 @@ STOP_REASONS = ("cancel", "timeout", "heartbeat", "monitor")
 RESULT_BYTES = 8192
 
 
+# rank and message: whose fault it is and why, where the one who asked knows.
+StopRequest = collections.namedtuple("StopRequest", "reason grace rank message")
+
+
 class Refused(Exception):
     """This process does not take the job; the text says why."""
 
@@ -19,7 +25,7 @@ class Refused(Exception):
 class AttemptFolder:
     def __init__(self, path):
         self._path = path
-        self._lock = self._result = self._control = None
+        self._lock = self._result = None
 
     def path(self, name):
         return os.path.join(self._path, name)
@@ -45,7 +51,6 @@ class AttemptFolder:
         sync_folder(self._path)
         self._result = os.open(self.path(".exit.json.tmp"), os.O_RDWR | os.O_CREAT, 0o600)
         reserve(self._result, RESULT_BYTES)
-        self._control = os.open(self.path("control"), os.O_RDONLY | os.O_DIRECTORY)
 
     def give_back(self):
         """Only for a job that was taken and surely not begun."""
@@ -59,42 +64,28 @@ class AttemptFolder:
         me = {"pid": os.getpid(), "start": linux.start_time(os.getpid()), "bootId": linux.boot_id()}
         temporary = self.path(".wrapper.json.tmp")
         with open(temporary, "w") as file:
-            json.dump(dict(document, schema=1, **me), file)
+            json.dump(dict(document, schema=2, **me), file)
         os.rename(temporary, self.path("wrapper.json"))
 
     def stop_requested(self):
         return os.path.exists(self.path("stop-request.json"))
 
     def stop_request(self, grace):
-        """(reason, grace seconds) as whoever asked wrote them; a TERM without a readable request is a cancel."""
+        """What whoever asked wrote; a TERM without a readable request is a cancel."""
         try:
             with open(self.path("stop-request.json"), "rb") as file:
                 request = json.load(file)
             reason, seconds = request["reason"], float(request["graceSeconds"])
-            return (reason if reason in STOP_REASONS else "cancel"), max(0.0, seconds)
-        except (OSError, ValueError, KeyError, TypeError):
-            return "cancel", grace
-
-    def say_stop(self, reason):
-        """control/ belongs to the stage: never follow a link it may have put there."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        try:
-            descriptor = os.open("stop", flags, 0o600, dir_fd=self._control)
-        except OSError:
-            return
-        try:
-            os.write(descriptor, reason.encode() + b"\n")
-        except OSError:
-            pass
-        os.close(descriptor)
-
-    def program_listens(self):
-        """Whether the program says that it watches `stop`."""
-        try:
-            os.stat("listens", dir_fd=self._control, follow_symlinks=False)
-            return True
-        except OSError as error:
-            return error.errno != errno.ENOENT
+            because = request.get("because") or {}
+            rank, why = because.get("rank"), because.get("message")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return StopRequest("cancel", grace, None, None)
+        return StopRequest(
+            reason if reason in STOP_REASONS else "cancel",
+            max(0.0, seconds),
+            rank if isinstance(rank, int) else None,
+            why if isinstance(why, str) else None,
+        )
 
     def write_result(self, document):
         """Last and atomically: whoever sees exit.json sees all of it."""
@@ -104,6 +95,38 @@ class AttemptFolder:
         os.fsync(self._result)
         os.rename(self.path(".exit.json.tmp"), self.path("exit.json"))
         sync_folder(self._path)
+
+
+class ControlFolder:
+    """A rank's side of the agreement with its program. It belongs to the stage: no link in it is ever followed."""
+
+    def __init__(self, path):
+        self._path = path
+        self._folder = None
+
+    def open(self):
+        self._folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+
+    def say_stop(self, reason):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        try:
+            descriptor = os.open("stop", flags, 0o600, dir_fd=self._folder)
+        except OSError:
+            return
+        try:
+            os.fchmod(descriptor, 0o644)  # in a container the program is another user
+            os.write(descriptor, reason.encode() + b"\n")
+        except OSError:
+            pass
+        os.close(descriptor)
+
+    def program_listens(self):
+        """Whether the program says that it watches `stop`."""
+        try:
+            os.stat("listens", dir_fd=self._folder, follow_symlinks=False)
+            return True
+        except OSError as error:
+            return error.errno != errno.ENOENT
 
 
 def reserve(descriptor, size):

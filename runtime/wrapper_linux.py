@@ -1,4 +1,4 @@
-"""What the run wrapper asks of the kernel: starting a program, finding and ending its descendants, memory limits.
+"""What the run wrapper asks of the kernel: starting a program, finding and ending its descendants.
 
 Python >= 3.8, standard library only. Everything here is Linux; paths under /proc are described in proc(5).
 """
@@ -9,6 +9,8 @@ import os
 import resource
 import signal
 import time
+
+from wrapper_cgroups import write
 
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
@@ -34,7 +36,7 @@ def start(argv, environment, options):
     """Forks and executes argv (bytes) as the leader of a session and process group of its own; returns its pid.
 
     options: cwd, stdout, stderr (descriptors), memory (bytes for RLIMIT_DATA or None), keep (descriptors it inherits),
-    drop (give up capabilities), cgroup (path of a cgroup.procs file or None).
+    drop (give up capabilities), cgroups (paths of cgroup.procs files).
     Raises StartError, after the child is reaped, when it never became the program.
     """
     parent = os.getpid()
@@ -67,8 +69,8 @@ def _become(parent, argv, environment, options):
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    if options.get("cgroup"):
-        _write(options["cgroup"], str(os.getpid()))
+    for procs in options.get("cgroups", ()):
+        write(procs, str(os.getpid()))
     _prefer_for_oom()
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -88,10 +90,10 @@ def _become(parent, argv, environment, options):
     try:
         os.execvpe(argv[0], argv, environment)
     except OSError as error:
-        raise StartError(_sentence(argv[0], error)) from error
+        raise StartError(start_sentence(argv[0], error)) from error
 
 
-def _sentence(program, error):
+def start_sentence(program, error):
     name = '"%s"' % program.decode("utf-8", "replace")[:200]
     if error.errno == errno.ENOENT:
         if b"/" in program and os.path.exists(program):
@@ -118,7 +120,7 @@ def drop_privileges():
 def _prefer_for_oom():
     """When memory runs out the kernel should take the stage, not the supervisor or the shell beside it."""
     try:
-        _write("/proc/self/oom_score_adj", "500")
+        write("/proc/self/oom_score_adj", "500")
     except OSError:
         pass
 
@@ -220,75 +222,3 @@ def send_group(group, number):
         os.killpg(group, number)
     except OSError:
         pass
-
-
-class MemoryGroup:
-    """A memory cgroup of our own around one attempt: a limit for the whole tree, and the kernel's word on OOM."""
-
-    def __init__(self, path, files):
-        self.path = path
-        self.procs = os.path.join(path, "cgroup.procs")
-        self._oom_file = files
-
-    def oom_kills(self):
-        try:
-            with open(os.path.join(self.path, self._oom_file)) as file:
-                counts = dict(line.split() for line in file if len(line.split()) == 2)
-            return int(counts.get("oom_kill", 0))
-        except (OSError, ValueError):
-            return 0
-
-    def remove(self):
-        limit = time.monotonic() + 1.0
-        while True:
-            try:
-                return os.rmdir(self.path)
-            except OSError as error:  # busy until the last killed process is gone
-                if error.errno != errno.EBUSY or time.monotonic() > limit:
-                    return None
-            time.sleep(0.005)
-
-
-def make_memory_group(name, limit):
-    """A MemoryGroup below our own cgroup, or None where the machine does not let us (then rlimits must do)."""
-    for parent, limits, oom_file in _memory_parents(limit):
-        path = os.path.join(parent, name)
-        try:
-            os.mkdir(path)
-        except OSError:
-            continue
-        try:
-            _write(os.path.join(path, limits[0][0]), limits[0][1])
-        except OSError:
-            os.rmdir(path)
-            continue
-        for file, value in limits[1:]:  # swap: without accounting the file is missing
-            try:
-                _write(os.path.join(path, file), value)
-            except OSError:
-                pass
-        return MemoryGroup(path, oom_file)
-    return None
-
-
-def _memory_parents(limit):
-    try:
-        with open("/proc/self/cgroup") as file:
-            lines = [line.rstrip("\n").split(":", 2) for line in file]
-    except OSError:
-        return
-    for _number, controllers, path in lines:
-        if "memory" in controllers.split(","):
-            v1 = (("memory.limit_in_bytes", str(limit)), ("memory.memsw.limit_in_bytes", str(limit)))
-            yield "/sys/fs/cgroup/memory" + path, v1, "memory.oom_control"
-        elif controllers == "":
-            v2 = (("memory.max", str(limit)), ("memory.swap.max", "0"))
-            yield "/sys/fs/cgroup" + path, v2, "memory.events"
-
-
-def _write(path, text):
-    descriptor = os.open(path, os.O_WRONLY)
-    try:
-        os.write(descriptor, text.encode())
-    finally:
-        os.close(descriptor)

@@ -148,8 +148,10 @@ def _whole_records(descriptor):
 class LineStream:
     """One stream of the program: bytes in, records out. Cuts only between characters and never through a secret."""
 
-    def __init__(self, letter, writer, redactor):
+    def __init__(self, letter, writer, redactor, label=""):
+        """`label` begins the text of each record; of a cut line too, whose rest is the next record so labelled."""
         self._letter = letter.encode()
+        self._label = label.encode()
         self._writer = writer
         self._redactor = redactor
         self._pending = b""
@@ -188,7 +190,7 @@ class LineStream:
         return b"\n".join(records) + b"\n"
 
     def _prefix(self, flag):
-        return iso_time().encode() + b" " + self._letter + flag + b" "
+        return iso_time().encode() + b" " + self._letter + flag + b" " + self._label
 
 
 def _character_cut(data, cut):

@@ -20,11 +20,7 @@ export type RunBackend = {
   /** One answer per handle, in order. A probe that could not look says `unknown` with its error; it never guesses. */
   getStatus(handles: readonly RunHandle[], options?: CallOptions): Promise<BackendStatus[]>;
   /** Asks the attempt to end: stop file, TERM to the whole group, KILL after `graceSeconds`. Resolves when asked, not when ended. */
-  terminate(
-    handle: RunHandle,
-    request: { graceSeconds: number; reason: StopReason },
-    options?: CallOptions,
-  ): Promise<void>;
+  terminate(handle: RunHandle, request: StopRequest, options?: CallOptions): Promise<void>;
   /** Ends whatever is left of the attempt (helpers, daemons of their own session, containers) and releases it. Keeps the run folder. */
   cleanup(handle: RunHandle, options?: CallOptions): Promise<void>;
 };
@@ -125,6 +121,13 @@ export type RunHandle = {
   data: JsonObject;
 };
 
+/** `because`: whose fault it is, where the one who asks knows; the result document repeats it. */
+export type StopRequest = {
+  graceSeconds: number;
+  reason: StopReason;
+  because?: { rank: number; message: string };
+};
+
 export type StopReason = 'cancel' | 'timeout' | 'heartbeat' | 'monitor';
 
 /**
@@ -148,7 +151,7 @@ export type ResultReading =
 
 /**
  * The one authoritative result document (`exit.json`), written last and atomically beside the program.
- * Exactly one of exitCode and signal is a value when the program was started.
+ * Exactly one of exitCode and signal is a value when the program was started and not lost.
  */
 export type RunResult = {
   schema: 1;
@@ -163,7 +166,7 @@ export type RunResult = {
   stoppedBy: StopReason | null;
   /** True only where the kernel or engine says so. */
   oom: boolean;
-  /** Which rank decided the end, where there are several; outputs are rank 0's. */
+  /** Whose end this is, where there are several: the rank that failed first. Outputs are rank 0's. */
   rank: number;
   /** True where what executed it died under it (its engine, its sandbox), so that the end says nothing of the program. */
   lost: boolean;

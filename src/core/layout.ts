@@ -64,12 +64,14 @@ function attemptLayout(runDir: string, attempt: number) {
     control: join(dir, 'control'),
     metrics: join(dir, 'control', 'metrics.jsonl'),
     heartbeat: join(dir, 'control', 'heartbeat'),
-    /** Folders of rank 1 and up; rank 0 has those of the attempt. */
+    /** What each rank has of its own; rank 0 has the folders of the attempt. */
     rank: (rank: number) => {
-      const own = join(dir, 'ranks', `${rank}`);
+      const own = rank === 0 ? dir : join(dir, 'ranks', `${rank}`);
       return {
         dir: own,
+        config: join(own, 'config.json'),
         control: join(own, 'control'),
+        heartbeat: join(own, 'control', 'heartbeat'),
         outputs: join(own, 'outputs'),
         temp: join(own, 'tmp'),
       };

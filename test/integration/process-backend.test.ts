@@ -23,7 +23,7 @@ for (const mode of ['none', 'bubblewrap'] as const) {
   const title =
     mode === 'none'
       ? 'without a sandbox'
-      : `in bubblewrap${bwrap ? '' : ' (needs bubblewrap: apt-get install bubblewrap)'}`;
+      : `in bubblewrap${bwrap ? '' : ' (needs bubblewrap: GOLDFISH_SETUP=1 npm test)'}`;
   describe.skipIf(mode === 'bubblewrap' && !bwrap)(title, () => {
     let h: Harness;
     beforeAll(async () => {
@@ -188,7 +188,8 @@ print('ended by itself')
       const folders = h.layout.attempt(handle.runId, 1);
       await until(() => readIfThere(join(folders.control, 'go')), 'the program ran');
       await until(async () => (await statusOf(h.backend, handle)).phase === 'running', 'running');
-      const { pid, program } = JSON.parse(await readFile(folders.wrapper, 'utf8'));
+      const { pid, ranks } = JSON.parse(await readFile(folders.wrapper, 'utf8'));
+      const program = ranks[0].process;
       process.kill(pid, 'SIGKILL');
       await until(async () => (await statusOf(h.backend, handle)).phase === 'absent', 'absence');
       expect(await statusOf(h.backend, handle)).toMatchObject({ raw: 'gone', result: null, error: null });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { WrapperSpec } from '../../src/backends/wrapper-spec.ts';
 import { assetPath } from '../../src/core/assets.ts';
 import { systemIds } from '../../src/core/ids.ts';
 import { readIfThere, until } from '../backends/process-harness.ts';
@@ -16,13 +17,12 @@ beforeEach(async () => {
 });
 afterEach(() => rm(home, { recursive: true, force: true }));
 
-async function attemptFolder(argv: string[], change: Record<string, unknown> = {}): Promise<string> {
+async function attemptFolder(argv: string[], change: Partial<WrapperSpec> = {}): Promise<string> {
   const dir = await mkdtemp(join(home, 'attempt-'));
   await mkdir(join(dir, 'control'));
   const runId = systemIds.run();
-  const spec = {
-    runId,
-    attempt: 1,
+  const program = {
+    kind: 'process',
     argv,
     cwd: dir,
     environment: { PATH: '/usr/bin:/bin' },
@@ -32,10 +32,18 @@ async function attemptFolder(argv: string[], change: Record<string, unknown> = {
       GOLDFISH_CONTROL: join(dir, 'control'),
     },
     memoryBytes: null,
+    pidsLimit: null,
+    cpus: null,
+    sandbox: null,
+  } as const;
+  const spec: WrapperSpec = {
+    schema: 2,
+    runId,
+    attempt: 1,
     timeoutSeconds: 30,
     stopGraceSeconds: 1,
     wakeSocket: null,
-    sandbox: null,
+    ranks: [{ rank: 0, control: join(dir, 'control'), program: { ...program, argv } }],
     ...change,
   };
   await writeFile(join(dir, 'spec.json'), JSON.stringify(spec));
@@ -91,7 +99,9 @@ it('takes nothing from a caller that died while it was asking', async () => {
 it('takes nothing without a readable spec, and can be asked again', async () => {
   const dir = await attemptFolder(['true']);
   const spec = await readFile(join(dir, 'spec.json'), 'utf8');
-  for (const broken of [spec.slice(0, 40), '{}', '[]']) {
+  const other = spec.replace('"schema":2', '"schema":1');
+  const none = JSON.stringify({ ...JSON.parse(spec), ranks: [] });
+  for (const broken of [spec.slice(0, 40), '{}', '[]', other, none]) {
     await writeFile(join(dir, 'spec.json'), broken);
     expect((await startWrapper(dir, NO_SECRETS).ended).code).toBe(3);
   }

@@ -1,13 +1,13 @@
 import { messageOf } from '../../core/errors.ts';
 import type { FileReader } from '../../pipeline/file-reader.ts';
+import { attemptStatus } from '../attempt-status.ts';
 import type { BackendCapabilities, BackendProbe, RunBackend } from '../port.ts';
 import { buildEnvironment } from './build-environment.ts';
 import { resolveInterpreter } from './interpreter.ts';
-import { launchAttempt } from './launch.ts';
+import { launchAttempt, MAX_RANKS } from './launch.ts';
 import type { ProcessBackendOptions } from './options.ts';
 import { interpreterKey } from './requirements.ts';
 import { describeSandbox, findSandbox, INSTALL_SANDBOX, type Sandbox } from './sandbox.ts';
-import { attemptStatus } from './status.ts';
 import { cleanUpAttempt, terminateAttempt } from './stop.ts';
 
 /**
@@ -47,7 +47,7 @@ function capabilities(sandbox: Sandbox): BackendCapabilities {
     gpu: false,
     spot: false,
     isolation: sandbox.kind === 'bubblewrap' ? 'namespaces' : 'none',
-    maxNodes: 1,
+    maxNodes: MAX_RANKS,
     liveLogs: 'local',
     hasLaunchDelay: false,
     ackTimeoutSeconds: 1,

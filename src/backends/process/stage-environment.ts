@@ -1,12 +1,14 @@
 import { dirname, join } from 'node:path';
-import { GoldfishError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
 import type { AttemptLayout } from '../../core/layout.ts';
-import { clip, ENVIRONMENT_NAME_PATTERN } from '../../core/names.ts';
 import type { RunSpec } from '../port.ts';
 
+export type RankFolders = ReturnType<AttemptLayout['rank']>;
+/** A rank's own folders and what all ranks read. */
+type Places = RankFolders & Pick<AttemptLayout, 'inputs'>;
+
 /** The document behind GOLDFISH_CONFIG. */
-export function configDocument(spec: RunSpec, folders: AttemptLayout): JsonObject {
+export function configDocument(spec: RunSpec, folders: Places): JsonObject {
   const inputs = spec.inputs.map(({ name, type, fileName }) => {
     return [name, { type, path: join(folders.inputs, fileName) }] as const;
   });
@@ -23,7 +25,7 @@ export function configDocument(spec: RunSpec, folders: AttemptLayout): JsonObjec
 }
 
 /** Variables no plan and no secret can change. */
-export function goldfishEnvironment(spec: RunSpec, folders: AttemptLayout): Record<string, string> {
+export function goldfishEnvironment(spec: RunSpec, folders: Places): Record<string, string> {
   return {
     GOLDFISH_INPUTS: folders.inputs,
     GOLDFISH_OUTPUTS: folders.outputs,
@@ -45,19 +47,18 @@ export function goldfishEnvironment(spec: RunSpec, folders: AttemptLayout): Reco
 export function stageEnvironment(
   spec: RunSpec,
   machine: {
-    folders: AttemptLayout;
+    temp: string;
     python: string;
     environment: string | null;
     sdkDir: string;
     path: string;
   },
 ): Record<string, string> {
-  const { folders } = machine;
   const own = spec.environment['PYTHONPATH'];
   return {
     PATH: `${dirname(machine.python)}:${machine.path}`,
-    HOME: folders.temp,
-    TMPDIR: folders.temp,
+    HOME: machine.temp,
+    TMPDIR: machine.temp,
     LANG: 'C.UTF-8',
     // The code folder is shared and read-only; output appears in the log as it is printed.
     PYTHONDONTWRITEBYTECODE: '1',
@@ -67,23 +68,4 @@ export function stageEnvironment(
     ...spec.environment,
     PYTHONPATH: [spec.codeDir, machine.sdkDir, ...(own ? [own] : [])].join(':'),
   };
-}
-
-/** Errors: INVALID_CONFIG for a name that is none, is reserved, or a value no environment can hold. */
-export function checkEnvironment(spec: RunSpec): void {
-  for (const [name, value] of [...Object.entries(spec.environment), ...Object.entries(spec.secrets)]) {
-    const problem = !ENVIRONMENT_NAME_PATTERN.test(name)
-      ? 'is not a name of capital letters, digits and "_"'
-      : name.startsWith('GOLDFISH_')
-        ? 'is reserved'
-        : value.includes('\0') || !value.isWellFormed()
-          ? 'has a value that an environment cannot hold (a null byte or broken text)'
-          : undefined;
-    if (problem === undefined) continue;
-    throw new GoldfishError('INVALID_CONFIG', {
-      message: `The environment variable "${clip(name)}" ${problem}.`,
-      hint: 'Change it under `environment` in the stage’s config.',
-      details: { field: 'environment', name: clip(name) },
-    });
-  }
 }

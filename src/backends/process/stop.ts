@@ -1,7 +1,6 @@
 import { rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../os/files.ts';
-import type { RunHandle, StopReason } from '../port.ts';
 import {
   isWrapperAlive,
   pathExists,
@@ -9,7 +8,8 @@ import {
   readWrapper,
   STOP_REQUEST_FILE,
   type WrapperFile,
-} from './attempt-files.ts';
+} from '../attempt-files.ts';
+import type { RunHandle, StopRequest } from '../port.ts';
 import { kill, killMarked } from './marked-processes.ts';
 import { removeTree } from './materialise-inputs.ts';
 import type { ProcessBackendOptions } from './options.ts';
@@ -29,7 +29,7 @@ const ENDING_MS = 2_000;
 export async function terminateAttempt(
   options: Options,
   handle: RunHandle,
-  request: { graceSeconds: number; reason: StopReason },
+  request: StopRequest,
 ): Promise<void> {
   const folders = options.layout.attempt(handle.runId, handle.attempt);
   if (!(await pathExists(folders.dir)) || (await readResult(folders, handle))) return;
@@ -78,7 +78,11 @@ export async function cleanUpAttempt(options: Options, handle: RunHandle): Promi
     if (isWrapperAlive(wrapper)) kill(wrapper.pid);
   }
   await killMarked(clock, handle, { thorough: !ended });
-  // Empty by now; the wrapper removes it itself unless it was killed.
-  if (wrapper?.memoryGroup) await rmdir(wrapper.memoryGroup).catch(() => undefined);
-  for (const path of [folders.inputs, `${folders.inputs}.unfinished`, folders.temp]) await removeTree(path);
+  // Empty by now; the wrapper removes them itself unless it was killed.
+  const groups = wrapper?.ranks.flatMap((rank) => rank.groups) ?? [];
+  for (const group of groups) await rmdir(group).catch(() => undefined);
+  const scratch = (wrapper?.ranks ?? []).map(({ rank }) => folders.rank(rank).temp);
+  for (const path of [folders.inputs, `${folders.inputs}.unfinished`, folders.temp, ...scratch]) {
+    await removeTree(path);
+  }
 }

@@ -1,10 +1,10 @@
 import { lstat, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { errnoOf } from '../../core/errors.ts';
-import type { AttemptLayout } from '../../core/layout.ts';
-import { isProcessAlive } from '../../os/process-identity.ts';
-import type { ResultReading, RunHandle, RunResult } from '../port.ts';
+import { errnoOf } from '../core/errors.ts';
+import type { AttemptLayout } from '../core/layout.ts';
+import { isProcessAlive } from '../os/process-identity.ts';
+import type { ResultReading, RunHandle, RunResult } from './port.ts';
 
 const count = z.number().nonnegative().nullable();
 const resultSchema: z.ZodType<RunResult> = z
@@ -26,19 +26,21 @@ const resultSchema: z.ZodType<RunResult> = z
     cpuSeconds: count,
     logBytes: z.number().nonnegative(),
   })
-  .refine((result) => !result.started || (result.exitCode === null) !== (result.signal === null));
+  .refine(({ started, lost, exitCode, signal }) => {
+    return !started || lost || (exitCode === null) !== (signal === null);
+  });
 
+/** `groups`: control groups that the wrapper made around a rank, and removes unless it is killed. */
 const wrapperSchema = z.object({
-  schema: z.literal(1),
   pid: z.number().int().positive(),
   start: z.string(),
   bootId: z.string(),
   startedAt: z.string().nullable(),
-  memoryGroup: z.string().nullable(),
+  ranks: z.array(z.object({ rank: z.number().int(), groups: z.array(z.string()) })).default([]),
 });
 export type WrapperFile = z.infer<typeof wrapperSchema>;
 
-/** Files of an attempt that only this adapter and the run wrapper know. */
+/** Files of an attempt that only backends with a run wrapper know. */
 const STARTED_FILE = 'started';
 export const STOP_REQUEST_FILE = 'stop-request.json';
 export const WRAPPER_ERRORS_FILE = 'wrapper.err';

@@ -1,9 +1,9 @@
-import { messageOf } from '../../core/errors.ts';
-import type { Layout } from '../../core/layout.ts';
-import type { BackendStatus, RunHandle } from '../port.ts';
+import { messageOf } from '../core/errors.ts';
+import type { Layout } from '../core/layout.ts';
 import { isWrapperAlive, readResult, readWrapper, wasTaken } from './attempt-files.ts';
+import type { BackendStatus, RunHandle } from './port.ts';
 
-/** Looks only; changes nothing. */
+/** What the files of an attempt under a run wrapper say. Looks only; changes nothing. */
 export async function attemptStatus(layout: Layout, handle: RunHandle): Promise<BackendStatus> {
   try {
     return await look(layout, handle);

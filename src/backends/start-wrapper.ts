@@ -1,0 +1,127 @@
+import { spawn } from 'node:child_process';
+import { open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { z } from 'zod';
+import { assetPath } from '../core/assets.ts';
+import type { Clock } from '../core/clock.ts';
+import { errnoOf, GoldfishError, isGoldfishError } from '../core/errors.ts';
+import type { AttemptLayout } from '../core/layout.ts';
+import { clip } from '../core/names.ts';
+import { withLock } from '../store/lock.ts';
+import { readResult, WRAPPER_ERRORS_FILE, wasTaken } from './attempt-files.ts';
+import type { RunHandle, RunSpec } from './port.ts';
+import type { RankSpec, WrapperSpec } from './wrapper-spec.ts';
+
+export const WRAPPER = assetPath('runtime/run_wrapper.py');
+const answerSchema = z.object({ took: z.boolean(), why: z.string().optional() });
+type Answer = z.infer<typeof answerSchema>;
+
+export type WrapperStart = {
+  clock: Clock;
+  spec: RunSpec;
+  handle: RunHandle;
+  folders: AttemptLayout;
+  /** The interpreter that runs the wrapper: Python 3.8 or newer. */
+  python: string;
+  /** PATH of the wrapper. */
+  path: string;
+  /** Makes folders and documents of the attempt, which may be there already from a start that was cut short. */
+  prepare: () => Promise<RankSpec[]>;
+  signal?: AbortSignal | undefined;
+};
+
+/**
+ * Prepares the attempt and starts its run wrapper; resolves when the wrapper has taken the job. An attempt that was
+ * ever taken is never started again. Errors: those of `prepare`, BACKEND_UNAVAILABLE, STORAGE_UNAVAILABLE.
+ */
+export async function startAttempt(start: WrapperStart): Promise<void> {
+  const { clock, spec, handle, folders, signal } = start;
+  const waiting = { clock, what: 'this run', ...(signal ? { signal } : {}) };
+  try {
+    await withLock(join(folders.dir, 'launch.lock'), waiting, async () => {
+      if ((await wasTaken(folders)) || (await readResult(folders, handle))) return;
+      const document: WrapperSpec = {
+        schema: 2,
+        runId: spec.runId,
+        attempt: spec.attempt,
+        timeoutSeconds: spec.timeoutSeconds,
+        stopGraceSeconds: spec.stopGraceSeconds,
+        wakeSocket: spec.wakeSocket,
+        ranks: await start.prepare(),
+      };
+      await replaceFile(folders.spec, JSON.stringify(document), 0o600);
+      signal?.throwIfAborted();
+      await startWrapper(start);
+    });
+  } catch (error) {
+    throw startError(error);
+  }
+}
+
+/** Atomic for a program that reads at the same moment. Not durable: after a power cut it is written again. */
+export async function replaceFile(file: string, content: string, mode: number): Promise<void> {
+  const temporary = `${file}.unfinished`;
+  await rm(temporary, { force: true });
+  await writeFile(temporary, content, { mode, flag: 'wx' });
+  await rename(temporary, file);
+}
+
+/** The wrapper gets the secrets through a pipe, answers one line, and from then on depends on nobody. */
+async function startWrapper({ python, path, folders, spec }: WrapperStart): Promise<void> {
+  const errors = join(folders.dir, WRAPPER_ERRORS_FILE);
+  const errorFile = await open(errors, 'a', 0o600);
+  try {
+    const child = spawn(python, ['-I', '-S', '-B', WRAPPER, folders.dir], {
+      // A session of its own, and no folder held: it outlives us.
+      detached: true,
+      cwd: '/',
+      env: { PATH: path, LANG: 'C.UTF-8' },
+      stdio: ['pipe', 'pipe', errorFile.fd],
+    });
+    const failed = new Promise<never>((_, reject) => child.once('error', reject));
+    const { stdin, stdout } = child;
+    if (!stdin || !stdout) throw new Error('a pipe to the run wrapper is missing');
+    // A wrapper that ended before it read everything says why in its answer.
+    stdin.on('error', () => undefined);
+    stdin.end(JSON.stringify({ secrets: spec.secrets }));
+    child.unref();
+    const answer = parseAnswer(await Promise.race([text(stdout), failed]));
+    if (answer?.took || answer?.why === 'already taken') return;
+    throw new GoldfishError('BACKEND_UNAVAILABLE', {
+      message: `The program that runs stages did not start: ${clip(answer?.why ?? (await lastLine(errors)), 200)}.`,
+      hint: 'Look at the disk’s free space and at the interpreter named by process.python, then retry.',
+      retryable: true,
+    });
+  } finally {
+    await errorFile.close();
+  }
+}
+
+function parseAnswer(line: string): Answer | undefined {
+  try {
+    return answerSchema.parse(JSON.parse(line));
+  } catch {
+    return undefined;
+  }
+}
+
+async function lastLine(file: string): Promise<string> {
+  const lines = (await readFile(file, 'utf8').catch(() => '')).trim().split('\n');
+  return lines.at(-1) || 'it ended without a word';
+}
+
+/** Errors of the file system in words for people; others as they are. */
+export function startError(error: unknown): unknown {
+  if (isGoldfishError(error) || (error instanceof Error && error.name === 'AbortError')) return error;
+  const errno = errnoOf(error) ?? 'unknown';
+  const full = ['ENOSPC', 'EDQUOT'].includes(errno);
+  return new GoldfishError(full ? 'STORAGE_UNAVAILABLE' : 'BACKEND_UNAVAILABLE', {
+    message: full
+      ? 'The disk is full: the run could not be prepared.'
+      : `The run could not be prepared (${errno}).`,
+    hint: full ? 'Free some space, then retry.' : 'Look at the supervisor’s log, then retry.',
+    retryable: true,
+    cause: error,
+  });
+}
