@@ -1,5 +1,5 @@
 import { GoldfishError } from '../core/errors.ts';
-import { clip } from '../core/names.ts';
+import { clip, parseVersion } from '../core/names.ts';
 
 /** An ISO time from what a person types (`2026-11-21`, `2026-11-21T22:00Z`). Errors: INVALID_ARGUMENT. */
 export function readTime(field: string, text: string): string {
@@ -31,5 +31,16 @@ export function badCursor(): GoldfishError {
     message: 'The cursor is not one that this tool returned.',
     hint: 'Leave it out to start again, or pass the cursor of the last answer as it was.',
     details: { field: 'cursor' },
+  });
+}
+
+/** 3 of `v3`. Errors: INVALID_ARGUMENT. */
+export function readVersion(field: string, typed: string): number {
+  const version = parseVersion(typed);
+  if (version !== undefined) return version;
+  throw new GoldfishError('INVALID_ARGUMENT', {
+    message: `"${field}" is "${clip(typed)}", which is no version.`,
+    hint: 'Versions are written v1, v2, and so on.',
+    details: { field },
   });
 }

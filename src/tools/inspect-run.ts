@@ -56,6 +56,7 @@ const output = answer({
       type: z.string(),
       from_run: z.string().nullable(),
       signal: z.string().nullable(),
+      source: z.string().nullable(),
       hash: z.string().nullable(),
       stale: z.boolean(),
     }),

@@ -2,12 +2,15 @@ import { cancel } from './cancel.ts';
 import { compare } from './compare.ts';
 import type { Tool } from './define-tool.ts';
 import { inspectRun } from './inspect-run.ts';
+import { lineage } from './lineage.ts';
 import { listRuns } from './list-runs.ts';
 import { logs } from './logs.ts';
 import { metrics } from './metrics.ts';
 import { initializeProject } from './project.ts';
+import { promoteArtifact } from './promote-artifact.ts';
 import { run } from './run.ts';
 import { checkpoint, hibernate, mount } from './slots.ts';
+import { deleteSource, inspectSource, listSources, registerSource } from './sources.ts';
 import { status } from './status.ts';
 import { validate } from './validate.ts';
 import { diff, listVersions } from './versions.ts';
@@ -35,4 +38,10 @@ export const ALL_TOOLS: readonly Tool[] = [
   cancel,
   metrics,
   compare,
+  lineage,
+  registerSource,
+  listSources,
+  inspectSource,
+  deleteSource,
+  promoteArtifact,
 ];

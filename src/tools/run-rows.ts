@@ -95,6 +95,10 @@ export function toInput(input: RunInput) {
     type: input.type,
     from_run: input.fromRunId,
     signal: input.fromSignal,
+    source:
+      input.fromSource === null || input.fromSourceVersion === null
+        ? null
+        : `${input.fromSource}@${formatVersion(input.fromSourceVersion)}`,
     hash: input.hash,
     stale: input.stale,
   };

@@ -72,8 +72,15 @@ describe('the list of tools', () => {
         'cancel',
         'compare',
       ],
-      default: ['list_workspaces', 'list_versions'],
-      all: ['metrics'],
+      default: [
+        'list_workspaces',
+        'list_versions',
+        'lineage',
+        'register_source',
+        'list_sources',
+        'promote_artifact',
+      ],
+      all: ['metrics', 'inspect_source', 'delete_source'],
     });
   });
 
