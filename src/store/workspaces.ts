@@ -3,6 +3,8 @@ import type { Db } from './database.ts';
 
 /** A workspace with what every list shows of it. `newest` is 0 only for a row that somebody else made without a version. */
 export type WorkspaceSummary = Workspace & {
+  /** Set where it was deleted: then it can be read under the name it was given for that. */
+  deletedAt: string | null;
   slot: string | null;
   /** Versions ever made; numbers run from 1 without gaps. */
   versions: number;
@@ -16,6 +18,7 @@ type WorkspaceColumns = {
   from_workspace: string | null;
   from_version: number | null;
   created_at: string;
+  deleted_at: string | null;
   slot: string | null;
   versions: number;
   newest: number | null;
@@ -34,12 +37,11 @@ type VersionColumns = {
 };
 
 const SUMMARY = `
-  SELECT w.name, w.goal, w.from_workspace, w.from_version, w.created_at, s.name AS slot,
+  SELECT w.name, w.goal, w.from_workspace, w.from_version, w.created_at, w.deleted_at, s.name AS slot,
          count(v.version) AS versions, max(v.version) AS newest, max(v.created_at) AS last_version_at
     FROM workspaces w
     LEFT JOIN slots s ON s.workspace_name = w.name
-    LEFT JOIN workspace_versions v ON v.workspace_name = w.name
-   WHERE w.deleted_at IS NULL`;
+    LEFT JOIN workspace_versions v ON v.workspace_name = w.name`;
 
 function toSummary(row: WorkspaceColumns): WorkspaceSummary {
   return {
@@ -48,6 +50,7 @@ function toSummary(row: WorkspaceColumns): WorkspaceSummary {
     fromWorkspace: row.from_workspace,
     fromVersion: row.from_version,
     createdAt: row.created_at,
+    deletedAt: row.deleted_at,
     slot: row.slot,
     versions: row.versions,
     newest: row.newest ?? 0,
@@ -72,16 +75,28 @@ function toVersion(row: VersionColumns): WorkspaceVersion {
   };
 }
 
+/** One that can be worked in. */
 export function findWorkspace(db: Db, name: string): WorkspaceSummary | undefined {
-  const row = db.prepare<WorkspaceColumns>(`${SUMMARY} AND w.name = ? GROUP BY w.name`).get(name);
+  const found = findKnownWorkspace(db, name);
+  return found?.deletedAt === null ? found : undefined;
+}
+
+/** One that can be read: also a deleted one, under the name it was given for that. */
+export function findKnownWorkspace(db: Db, name: string): WorkspaceSummary | undefined {
+  const row = db.prepare<WorkspaceColumns>(`${SUMMARY} WHERE w.name = ? GROUP BY w.name`).get(name);
   return row && toSummary(row);
 }
 
 /** By name, after `after`. */
-export function listWorkspaces(db: Db, options: { after?: string; limit: number }): WorkspaceSummary[] {
+export function listWorkspaces(
+  db: Db,
+  options: { after?: string; limit: number; includeDeleted?: boolean },
+): WorkspaceSummary[] {
   return db
-    .prepare<WorkspaceColumns>(`${SUMMARY} AND w.name > ? GROUP BY w.name ORDER BY w.name LIMIT ?`)
-    .all(options.after ?? '', options.limit)
+    .prepare<WorkspaceColumns>(
+      `${SUMMARY} WHERE w.name > ? AND (? OR w.deleted_at IS NULL) GROUP BY w.name ORDER BY w.name LIMIT ?`,
+    )
+    .all(options.after ?? '', options.includeDeleted ? 1 : 0, options.limit)
     .map(toSummary);
 }
 
@@ -170,6 +185,28 @@ export function listVersions(
     .map(toVersion);
 }
 
+/** Hides versions from lists (`at`), or shows them again (null). Their files and everything made from them stay. */
+export function markPruned(
+  db: Db,
+  change: { workspace: string; versions: readonly number[]; at: string | null },
+): void {
+  const update = db.prepare(
+    'UPDATE workspace_versions SET pruned_at = ? WHERE workspace_name = ? AND version = ?',
+  );
+  for (const version of change.versions) update.run(change.at, change.workspace, version);
+}
+
+/** Versions with a run that has not ended. */
+export function versionsInUse(db: Db, workspace: string): Set<number> {
+  const rows = db
+    .prepare<{ version: number }>(
+      `SELECT DISTINCT version FROM stage_runs
+        WHERE workspace_name = ? AND state NOT IN ('completed', 'failed', 'terminated', 'canceled')`,
+    )
+    .all(workspace);
+  return new Set(rows.map((row) => row.version));
+}
+
 export function findSlot(db: Db, slot: string): Slot | undefined {
   const row = db.prepare<SlotColumns>('SELECT * FROM slots WHERE name = ?').get(slot);
   return row && toSlot(row);
@@ -184,10 +221,10 @@ export function listSlots(db: Db): Slot[] {
   return db.prepare<SlotColumns>('SELECT * FROM slots ORDER BY name').all().map(toSlot);
 }
 
-/** Takes the slot for the workspace, not yet mounted. False where the slot or the workspace is taken already. */
+/** Takes the slot for the workspace, not yet mounted. False where either is taken already, or the workspace was deleted. */
 export function claimSlot(db: Db, slot: string, workspace: string): boolean {
   return db.write(() => {
-    if (findSlotOf(db, workspace)) return false;
+    if (findSlotOf(db, workspace) || !findWorkspace(db, workspace)) return false;
     db.prepare('INSERT INTO slots (name) VALUES (?) ON CONFLICT (name) DO NOTHING').run(slot);
     return (
       db

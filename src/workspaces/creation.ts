@@ -4,7 +4,8 @@ import { isoTime } from '../core/clock.ts';
 import { GoldfishError } from '../core/errors.ts';
 import { requireName } from '../core/names.ts';
 import type { WorkspaceVersion } from '../core/rows.ts';
-import { findWorkspace, insertWorkspace } from '../store/workspaces.ts';
+import { findKnownWorkspace, findVersion, insertWorkspace } from '../store/workspaces.ts';
+import { settleAside } from './deletion.ts';
 import type { ActionDeps } from './slot-actions.ts';
 import { refuseSlot } from './slot-problems.ts';
 import { stageSlot } from './slot-tree.ts';
@@ -34,7 +35,8 @@ export async function createWorkspace(
       details: { field: 'name' },
     });
   }
-  if (findWorkspace(db, name)) throw taken(name);
+  const existing = findKnownWorkspace(db, name);
+  if (existing) throw taken(existing);
   const parent = request.from === undefined ? undefined : parentVersion(deps, request.from);
   const tree = parent?.treeSha ?? (await templateTree(deps, request.templateDir));
   const time = clock.now();
@@ -60,19 +62,24 @@ export async function createWorkspace(
     fromVersion: parent?.version ?? null,
     createdAt,
   };
-  if (!insertWorkspace(db, workspace, version)) throw taken(name);
+  await settleAside(deps, name);
+  db.write(() => {
+    if (parent && !findVersion(db, parent.workspace, parent.version)) throw parentGone(parent.workspace);
+    if (!insertWorkspace(db, workspace, version)) throw taken(findKnownWorkspace(db, name) ?? { name });
+  });
   await publishNewest(deps, name);
   return version;
 }
 
 function parentVersion(deps: ActionDeps, from: { workspace: string; version?: number }): WorkspaceVersion {
-  const { name } = deps.lookup.workspace(from.workspace);
-  const version =
-    from.version === undefined ? deps.lookup.newest(name) : deps.lookup.version(`${name}@v${from.version}`);
-  if (version.prunedAt === null) return version;
-  throw new GoldfishError('VERSION_NOT_FOUND', {
-    message: `${name}@v${version.version} was pruned; its files are no longer kept.`,
-    fix: { tool: 'list_versions', arguments: { workspace: name } },
+  const { name } = deps.lookup.known(from.workspace);
+  return deps.lookup.usable(from.version === undefined ? name : `${name}@v${from.version}`);
+}
+
+function parentGone(workspace: string): GoldfishError {
+  return new GoldfishError('CONFLICT', {
+    message: `${workspace} was deleted while this call forked it.`,
+    hint: 'Its files are kept under another name; fork that, or start from the template.',
   });
 }
 
@@ -89,11 +96,16 @@ async function templateTree(deps: ActionDeps, templateDir: string): Promise<stri
   return staged.tree;
 }
 
-function taken(name: string): GoldfishError {
+function taken(by: { name: string; deletedAt?: string | null }): GoldfishError {
+  const { name, deletedAt } = by;
   return new GoldfishError('WORKSPACE_EXISTS', {
-    message: `There is a workspace named ${name} already.`,
-    hint: 'Choose another name, or mount the one there is.',
-    fix: { tool: 'mount', arguments: { workspace: name, reason: `Work on in ${name}` } },
+    message: deletedAt
+      ? `${name} is the name under which a deleted workspace is kept.`
+      : `There is a workspace named ${name} already.`,
+    hint: deletedAt ? 'Choose another name.' : 'Choose another name, or mount the one there is.',
+    ...(deletedAt
+      ? {}
+      : { fix: { tool: 'mount', arguments: { workspace: name, reason: `Work on in ${name}` } } }),
     details: { workspace: name },
   });
 }

@@ -3,7 +3,15 @@ import { join } from 'node:path';
 import { GoldfishError } from '../core/errors.ts';
 import { findNewestVersion, releaseSlot } from '../store/workspaces.ts';
 import { type SlotDeps, slotFolders } from './mounting.ts';
-import { entryExists, type Merged, mergeEntry, mergeInto, moveEntry, removeIfEmpty } from './moves.ts';
+import {
+  entryExists,
+  type Merged,
+  mergeEntry,
+  mergeInto,
+  moveEntry,
+  removeIfEmpty,
+  removeTree,
+} from './moves.ts';
 import { readTree, type TreeContent } from './trees.ts';
 import { type SavedVersion, saveVersion } from './versioning.ts';
 
@@ -35,15 +43,24 @@ export async function emptyLeaving(
 ): Promise<SavedVersion & { aside: string[] }> {
   const { layout, db } = deps;
   const folders = slotFolders(layout, from.slot);
+  const cleared = await clearSlot(deps, from);
+  releaseSlot(db, from.slot);
+  // Only now: a slot that is still claimed, empty and without this mark would look like one whose files were deleted.
+  await removeIfEmpty(folders.left);
+  await removeTree(folders.returning);
+  await rm(layout.slotIndex(from.slot), { force: true });
+  return cleared;
+}
+
+/** Steps 2 to 4: afterwards slot and `left` are empty, and `left` still stands as the mark that all was saved. */
+export async function clearSlot(deps: SlotDeps, from: Leaving): Promise<SavedVersion & { aside: string[] }> {
+  const { layout, db } = deps;
+  const folders = slotFolders(layout, from.slot);
   const alreadySaved = await entryExists(folders.left);
   const newest = findNewestVersion(db, from.workspace);
   const saved = alreadySaved && newest ? { version: newest, created: false } : await saveLeaving(deps, from);
   const content = await readTree(await deps.store.git(), saved.version.treeSha);
   const aside = await evacuate(folders.left, layout.aside(from.workspace), content);
-  releaseSlot(db, from.slot);
-  // Only now: a slot that is still claimed, empty and without this mark would look like one whose files were deleted.
-  await removeIfEmpty(folders.left);
-  await rm(layout.slotIndex(from.slot), { force: true });
   return { ...saved, aside };
 }
 

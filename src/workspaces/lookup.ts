@@ -1,17 +1,17 @@
 import { GoldfishError } from '../core/errors.ts';
-import { clip, formatVersion, parseReference } from '../core/names.ts';
-import type { Slot, WorkspaceVersion } from '../core/rows.ts';
+import { clip } from '../core/names.ts';
+import type { Slot } from '../core/rows.ts';
 import { nearest } from '../core/suggest.ts';
 import type { Db } from '../store/database.ts';
 import {
-  findNewestVersion,
+  findKnownWorkspace,
   findSlot,
-  findVersion,
   findWorkspace,
   listSlots,
   type WorkspaceSummary,
   workspaceNames,
 } from '../store/workspaces.ts';
+import { versionLookup } from './version-lookup.ts';
 
 /** Finds rows by what a person types. Reads the database only. */
 export type Lookup = ReturnType<typeof createLookup>;
@@ -55,9 +55,16 @@ export function createLookup(db: Db, slotNames: readonly string[]) {
     });
   };
 
-  /** A workspace by its name or by the slot it is mounted in. Errors: WORKSPACE_NOT_FOUND, SLOT_EMPTY. */
+  /** A workspace that can be worked in, by its name or its slot. Errors: WORKSPACE_NOT_FOUND, SLOT_EMPTY. */
   const workspace = (nameOrSlot: string): WorkspaceSummary => {
-    const byName = findWorkspace(db, nameOrSlot);
+    const found = known(nameOrSlot);
+    if (found.deletedAt === null) return found;
+    throw deleted(found);
+  };
+
+  /** The same for reading: also one that was deleted. Errors: WORKSPACE_NOT_FOUND, SLOT_EMPTY. */
+  const known = (nameOrSlot: string): WorkspaceSummary => {
+    const byName = findKnownWorkspace(db, nameOrSlot);
     if (byName) return byName;
     if (slotNames.includes(nameOrSlot) || findSlot(db, nameOrSlot)?.workspace) {
       const bySlot = findWorkspace(db, mountedSlot(nameOrSlot).workspace);
@@ -66,50 +73,24 @@ export function createLookup(db: Db, slotNames: readonly string[]) {
     throw workspaceNotFound(db, nameOrSlot);
   };
 
-  /** Errors: WORKSPACE_NOT_FOUND, VERSION_NOT_FOUND. */
-  const newest = (name: string): WorkspaceVersion => {
-    const found = findNewestVersion(db, workspace(name).name);
-    if (found) return found;
-    throw new GoldfishError('VERSION_NOT_FOUND', { message: `${clip(name)} has no version yet.` });
-  };
+  return { slots, slot, mountedSlot, workspace, known, ...versionLookup(db, known) };
+}
 
-  const numbered = (name: string, version: number): WorkspaceVersion => {
-    const { name: known, newest: last } = workspace(name);
-    const found = findVersion(db, known, version);
-    if (found) return found;
-    throw new GoldfishError('VERSION_NOT_FOUND', {
-      message: `${known} has no version ${formatVersion(version)}.`,
-      hint: `Its versions are v1 to ${formatVersion(last)}.`,
-      fix: { tool: 'list_versions', arguments: { workspace: known } },
-      details: { workspace: known, newest: formatVersion(last) },
-    });
-  };
+function deleted(found: WorkspaceSummary): GoldfishError {
+  return new GoldfishError('WORKSPACE_NOT_FOUND', {
+    message: `${found.name} was deleted.`,
+    hint: 'Its versions and runs can be read; to work on with it, fork it.',
+    fix: forkCall(found),
+    details: { workspace: found.name, deleted_at: found.deletedAt },
+  });
+}
 
-  /**
-   * `ws`, a slot (both: the newest version), `ws@v3`. Runs are resolved by the room that knows them.
-   * Errors: WORKSPACE_NOT_FOUND, SLOT_EMPTY, VERSION_NOT_FOUND, INVALID_ARGUMENT.
-   */
-  const version = (reference: string): WorkspaceVersion => {
-    const parsed = parseReference(reference);
-    if (parsed.kind === 'name') return newest(parsed.name);
-    if (parsed.kind === 'version') return numbered(parsed.name, parsed.version);
-    if (parsed.kind === 'tag') {
-      const owner = parsed.name === undefined ? undefined : workspace(parsed.name).name;
-      throw new GoldfishError('VERSION_NOT_FOUND', {
-        message: `No version is tagged "${clip(parsed.tag)}"${owner ? ` in ${owner}` : ''}.`,
-        hint: 'Name a version by its number, as in my-workspace@v3.',
-        fix: owner
-          ? { tool: 'list_versions', arguments: { workspace: owner } }
-          : { tool: 'list_workspaces', arguments: {} },
-      });
-    }
-    throw new GoldfishError('INVALID_ARGUMENT', {
-      message: `"${clip(reference)}" names a run where a version is wanted.`,
-      hint: 'Use a workspace, a slot, or workspace@vN.',
-    });
+/** The call that takes up a deleted workspace again. */
+export function forkCall(of: { name: string; goal: string }, name = `${of.name}-again`.slice(0, 64)) {
+  return {
+    tool: 'create_workspace',
+    arguments: { name, goal: of.goal, from_workspace: of.name, reason: `Take up ${of.name} again` },
   };
-
-  return { slots, slot, mountedSlot, workspace, newest, version };
 }
 
 function workspaceNotFound(db: Db, typed: string): GoldfishError {

@@ -24,6 +24,10 @@ export function slotFolders(layout: Layout, slot: string) {
     leaving: join(layout.slots, `.${slot}.leaving`),
     /** The same, saved: what the newest version holds may be deleted, the rest goes aside. */
     left: join(layout.slots, `.${slot}.left`),
+    /** Files of the version a rollback leads to, being written; incomplete. */
+    returning: join(layout.slots, `.${slot}.returning`),
+    /** The same, complete: from now on the rollback is finished, not undone. */
+    returned: join(layout.slots, `.${slot}.returned`),
   };
 }
 
@@ -90,7 +94,7 @@ export async function requireFreeFolder(layout: Layout, slot: string): Promise<v
   const stat = await lstat(folders.dir).catch(() => undefined);
   if (stat && !stat.isDirectory()) throw occupied(slot, []);
   if (stat && !(await isEmptyOrMissing(folders.dir))) throw occupied(slot, []);
-  for (const spare of [folders.ready, folders.leaving, folders.left]) {
+  for (const spare of [folders.ready, folders.leaving, folders.left, folders.returned]) {
     await removeIfEmpty(spare);
     if (await entryExists(spare)) throw occupied(slot, [layout.shown(spare)]);
   }
@@ -107,12 +111,13 @@ function occupied(slot: string, paths: readonly string[]): GoldfishError {
   });
 }
 
-export type SlotCondition = 'empty' | 'mounted' | 'mounting' | 'leaving' | 'missing';
+export type SlotCondition = 'empty' | 'mounted' | 'mounting' | 'leaving' | 'returning' | 'missing';
 
 /** What a death, or a person, has left of the slot. `missing`: its folder is gone. */
 export async function slotCondition(layout: Layout, row: Slot): Promise<SlotCondition> {
   if (row.workspace === null) return 'empty';
   const folders = slotFolders(layout, row.name);
+  if (await entryExists(folders.returned)) return 'returning';
   if ((await entryExists(folders.leaving)) || (await entryExists(folders.left))) return 'leaving';
   if (row.mountedAt === null) return 'mounting';
   const stat = await lstat(folders.dir).catch(() => undefined);

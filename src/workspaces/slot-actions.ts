@@ -17,11 +17,13 @@ import {
   fillSlot,
   type Restored,
   requireFreeFolder,
+  type SlotCondition,
   type SlotDeps,
   slotCondition,
   slotFolders,
 } from './mounting.ts';
 import { isEmptyOrMissing, removeTree } from './moves.ts';
+import { finishReturn } from './returning.ts';
 import { scanSlot } from './slot-scan.ts';
 import type { TreeContent } from './trees.ts';
 import { type SavedVersion, saveVersion } from './versioning.ts';
@@ -64,20 +66,22 @@ export type SlotState = {
 const RESUMED = 'Saved on the way out of the slot';
 
 /** One call at a time on a slot, in all processes. Other slots are not held up. */
-function onSlot<T>(deps: ActionDeps, slot: string, work: () => Promise<T>): Promise<T> {
+export function onSlot<T>(deps: ActionDeps, slot: string, work: () => Promise<T>): Promise<T> {
   return withLock(deps.layout.slotLock(slot), { clock: deps.clock, what: slot, waitMs: 120_000 }, work);
 }
 
 /** Finishes what a death interrupted. Under the slot's lock. Returns the row as it is then. */
-async function settle(deps: ActionDeps, slot: string): Promise<{ row: Slot; restored: Restored }> {
-  const nothing: Restored = { restored: [], keptAside: [] };
+export async function settle(deps: ActionDeps, slot: string): Promise<{ row: Slot; restored: Restored }> {
+  let restored: Restored = { restored: [], keptAside: [] };
   const row = deps.lookup.slot(slot);
-  if (row.workspace === null) return { row, restored: nothing };
+  if (row.workspace === null) return { row, restored };
+  const at = { slot, workspace: row.workspace, message: RESUMED };
   const condition = await slotCondition(deps.layout, row);
-  if (condition === 'leaving') {
-    await emptyLeaving(deps, { slot, workspace: row.workspace, message: RESUMED });
-  }
-  const restored = condition === 'mounting' ? await fillSlot(deps, slot, row.workspace) : nothing;
+  if (condition === 'leaving') await emptyLeaving(deps, at);
+  if (condition === 'returning') restored = (await finishReturn(deps, at)).restored;
+  if (condition === 'mounting') restored = await fillSlot(deps, slot, row.workspace);
+  // Of a rollback that died before it touched the slot.
+  await removeTree(slotFolders(deps.layout, slot).returning);
   return { row: deps.lookup.slot(slot), restored };
 }
 
@@ -184,7 +188,7 @@ export async function hibernateSlot(
     const from = { slot, workspace, message };
     const condition = await slotCondition(deps.layout, { ...row, workspace });
     if (condition === 'missing') throw folderGone(slot, workspace);
-    if (condition === 'mounting') await fillSlot(deps, slot, workspace);
+    if (condition === 'mounting' || condition === 'returning') await settle(deps, slot);
     const done = condition === 'leaving' ? await emptyLeaving(deps, from) : await leaveSlot(deps, from);
     return { slot, workspace, ...done };
   });
@@ -276,20 +280,22 @@ export async function slotState(deps: ActionDeps, slot: string): Promise<SlotSta
     workspace: row.workspace,
     version: row.workspace === null ? null : deps.lookup.newest(row.workspace).version,
     dirty: await isDirty(deps, slot),
-    interrupted: condition === 'mounting' || condition === 'leaving',
+    interrupted: INTERRUPTED.includes(condition),
   };
 }
 
-/** Finishes every interrupted mount and hibernation. Slots another process works on are waited for. */
+const INTERRUPTED: readonly SlotCondition[] = ['mounting', 'leaving', 'returning'];
+
+/** Finishes every interrupted mount, hibernation and rollback. Slots another process works on are waited for. */
 export async function recoverSlots(deps: ActionDeps): Promise<void> {
   for (const row of deps.lookup.slots()) {
     const condition = await slotCondition(deps.layout, row);
-    if (condition !== 'mounting' && condition !== 'leaving') continue;
+    if (!INTERRUPTED.includes(condition)) continue;
     await onSlot(deps, row.name, () => settle(deps, row.name));
   }
 }
 
-function folderGone(slot: string, workspace: string): GoldfishError {
+export function folderGone(slot: string, workspace: string): GoldfishError {
   return new GoldfishError('CONFLICT', {
     message: `The folder of ${slot} is gone, or is no folder; nothing was saved.`,
     hint: `Mount ${workspace} again to get the files of its newest version back.`,

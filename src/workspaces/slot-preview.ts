@@ -4,7 +4,7 @@ import { GoldfishError } from '../core/errors.ts';
 import { formatVersion, parseReference } from '../core/names.ts';
 import type { WorkspaceVersion } from '../core/rows.ts';
 import type { FileReader } from '../pipeline/file-reader.ts';
-import { findVersion, findWorkspace } from '../store/workspaces.ts';
+import { findKnownWorkspace, findVersion } from '../store/workspaces.ts';
 import { codeHashOf } from './file-tree.ts';
 import type { GitPlace } from './git.ts';
 import { slotCondition, slotFolders } from './mounting.ts';
@@ -75,7 +75,7 @@ async function liveTree(deps: ActionDeps, slot: string, scratch: Scratch): Promi
 }
 
 export type DiffRequest = DiffPage & {
-  /** A slot (its live files), a workspace (its newest version) or `ws@v3`. */
+  /** A slot (its live files), a workspace (its newest version), `ws@v3` or `@tag`. */
   target: string;
   /** Default: the newest version for a slot, the one before for a version (for v1 the version it was forked from). */
   against?: string;
@@ -112,7 +112,7 @@ function sideOf(deps: ActionDeps, reference: string): Side {
   const parsed = parseReference(reference);
   const isSlot =
     parsed.kind === 'name' &&
-    !findWorkspace(deps.db, parsed.name) &&
+    !findKnownWorkspace(deps.db, parsed.name) &&
     deps.lookup.slots().some((slot) => slot.name === parsed.name);
   if (isSlot) return { name: reference, slot: deps.lookup.mountedSlot(reference).name };
   return versionSide(deps.lookup.version(reference));
@@ -128,7 +128,7 @@ function before(deps: ActionDeps, side: Side): Side {
   const { workspace, version } = side.version;
   const earlier = findVersion(deps.db, workspace, version - 1);
   if (earlier) return versionSide(earlier);
-  const { fromWorkspace, fromVersion } = deps.lookup.workspace(workspace);
+  const { fromWorkspace, fromVersion } = deps.lookup.known(workspace);
   const parent = fromWorkspace && fromVersion ? findVersion(deps.db, fromWorkspace, fromVersion) : undefined;
   return parent ? versionSide(parent) : { name: 'nothing' };
 }

@@ -12,6 +12,8 @@ import { createGit, type Git } from './git.ts';
 /** Bytes are stored as they are, whatever `.gitattributes` in a slot say: this file outranks them. */
 const ATTRIBUTES = '* -text -ident -filter -working-tree-encoding -eol -crlf\n';
 
+const ALL_REFS = ['refs/heads', 'refs/tags'];
+
 /** The hidden bare repository: commits, refs and nothing of slots. */
 export type VersionStore = {
   /** The commands, once the store exists (it is made on first use). */
@@ -31,6 +33,11 @@ export type VersionStore = {
    * newest first; it is asked while no other process changes refs, so calling this late or twice at once is harmless.
    */
   publish(read: () => readonly WorkspaceVersion[]): Promise<void>;
+  /**
+   * Removes tags and branches that still point to the commit named beside them. `read` is asked while no other process
+   * changes refs.
+   */
+  forget(read: (refs: ReadonlyMap<string, string>) => ReadonlyMap<string, string>): Promise<void>;
   /** Names of tags and branches with the commits they point to. */
   refs(): Promise<Map<string, string>>;
 };
@@ -69,7 +76,19 @@ export function createVersionStore(options: {
         publishRefs(store, path, read()),
       );
     },
-    refs: async () => readRefs(await git(), ['refs/heads', 'refs/tags']),
+    forget: async (read) => {
+      const store = await git();
+      await withLock(join(path, 'refs.lock'), { clock, what: 'the version store' }, async () => {
+        const current = await readRefs(store, ALL_REFS);
+        const gone = [...read(current)].filter(([name, sha]) => current.get(name) === sha);
+        await updateRefs(
+          store,
+          path,
+          gone.map(([name, sha]) => ({ name, line: `delete ${name} ${sha}` })),
+        );
+      });
+    },
+    refs: async () => readRefs(await git(), ALL_REFS),
   };
 }
 
@@ -127,19 +146,28 @@ async function publishRefs(git: Git, path: string, versions: readonly WorkspaceV
   const branch = branchRef(newest.workspace);
   const wanted = new Map(versions.map((version) => [tagRef(version), version.gitSha]));
   wanted.set(branch, newest.gitSha);
-  const names = [...wanted.keys()];
-  await Promise.all(names.map((name) => rm(join(path, `${name}.lock`), { force: true })));
-  const current = await readRefs(git, names);
+  const current = await readRefs(git, [...wanted.keys()]);
   const updates = [...wanted].flatMap(([name, sha]) => {
     const old = current.get(name);
     if (old === sha) return [];
-    const lost = name !== branch && old !== undefined ? [`update refs/goldfish/replaced/${old} ${old}`] : [];
-    return [`update ${name} ${sha} ${old ?? '0'.repeat(40)}`, ...lost];
+    const update = { name, line: `update ${name} ${sha} ${old ?? '0'.repeat(40)}` };
+    if (name === branch || old === undefined) return [update];
+    const lost = `refs/goldfish/replaced/${old}`;
+    return [update, { name: lost, line: `update ${lost} ${old}` }];
   });
+  await updateRefs(git, path, updates);
+}
+
+/** All of them or none. Whatever lock file stands in the way is a dead process's: the caller holds the lock of refs. */
+async function updateRefs(
+  git: Git,
+  path: string,
+  updates: readonly { name: string; line: string }[],
+): Promise<void> {
   if (updates.length === 0) return;
-  await git.text(['update-ref', '--stdin'], {
-    input: ['start', ...updates, 'prepare', 'commit', ''].join('\n'),
-  });
+  await Promise.all(updates.map(({ name }) => rm(join(path, `${name}.lock`), { force: true })));
+  const input = ['start', ...updates.map(({ line }) => line), 'prepare', 'commit', ''].join('\n');
+  await git.text(['update-ref', '--stdin'], { input });
 }
 
 async function readRefs(git: Git, patterns: readonly string[]): Promise<Map<string, string>> {

@@ -5,13 +5,17 @@ import type { Layout } from '../core/layout.ts';
 import { parseVersion } from '../core/names.ts';
 import type { Slot, WorkspaceVersion } from '../core/rows.ts';
 import type { Db } from '../store/database.ts';
+import type { FoundTag } from '../store/tags.ts';
 import { findSlotOf, listVersions, listWorkspaces, type WorkspaceSummary } from '../store/workspaces.ts';
 import { ensureCheckout } from './checkouts.ts';
 import { createWorkspace, type NewWorkspace } from './creation.ts';
+import { type Deleted, deleteWorkspace, recoverWorkspaces } from './deletion.ts';
 import { codeHashOf, type FileTree, liveFiles, type VersionFiles, versionFiles } from './file-tree.ts';
 import { createGit } from './git.ts';
 import { createLookup } from './lookup.ts';
 import { slotFolders } from './mounting.ts';
+import { type Pruned, type PruneRequest, pruneVersions } from './pruning.ts';
+import { type RolledBack, rollbackSlot } from './rollback.ts';
 import {
   type ActionDeps,
   type Checkpoint,
@@ -34,9 +38,10 @@ import {
   type WorkspaceDiff,
 } from './slot-preview.ts';
 import { slotPaths } from './slot-scan.ts';
+import { addTag, removeTag, type TagRequest, type TagTarget } from './tagging.ts';
 import { readTree, type TreeContent } from './trees.ts';
 import { createVersionStore } from './version-store.ts';
-import { publishMissing, type SavedVersion } from './versioning.ts';
+import type { SavedVersion } from './versioning.ts';
 
 export type WorkspacesDeps = {
   db: Db;
@@ -63,20 +68,32 @@ export type Workspaces = {
     workspaces: WorkspaceSummary[];
     nextCursor: string | null;
   };
-  /** Errors: WORKSPACE_NOT_FOUND, SLOT_EMPTY. */
+  /** One that can be worked in. Errors: WORKSPACE_NOT_FOUND, SLOT_EMPTY. */
   get(nameOrSlot: string): WorkspaceSummary;
+  /** One that can be read: also a deleted one, under the name it is kept as. Errors: as `get`. */
+  known(nameOrSlot: string): WorkspaceSummary;
   slots(): Slot[];
   slotState(slot: string): Promise<SlotState>;
   dirty(slot: string): Promise<boolean>;
   mount(request: { workspace: string; slot?: string }): Promise<Mounted>;
   hibernate(request: { slot: string; message: string }): Promise<Hibernated>;
   checkpoint(request: { slot: string; message: string }): Promise<Checkpoint>;
+  /** `version`: `v3`, `@tag`, or with the workspace in front of it. */
+  rollback(request: { slot: string; version: string; reason: string }): Promise<RolledBack>;
+  /** By name or slot. */
+  delete(nameOrSlot: string): Promise<Deleted>;
+  prune(request: PruneRequest): Pruned;
+  tag(request: TagRequest): { created: boolean };
+  untag(request: { tag: string; workspace: string; target?: TagTarget }): FoundTag;
   snapshot(request: { workspace: string; message: string }): Promise<SavedVersion>;
   /** What `snapshot` would give, without making a version. Errors: as `snapshot`. */
   preview(nameOrSlot: string): Promise<SlotPreview>;
   /** Newest first. */
   versions(query: VersionQuery): { versions: WorkspaceVersion[]; nextCursor: string | null };
-  /** `ws`, a slot, `ws@v3`. Errors: WORKSPACE_NOT_FOUND, SLOT_EMPTY, VERSION_NOT_FOUND, INVALID_ARGUMENT. */
+  /**
+   * `ws`, a slot, `ws@v3`, `ws@tag`, `@tag`.
+   * Errors: WORKSPACE_NOT_FOUND, SLOT_EMPTY, VERSION_NOT_FOUND, AMBIGUOUS_ID, INVALID_ARGUMENT.
+   */
   version(reference: string): WorkspaceVersion;
   files(version: Pick<WorkspaceVersion, 'treeSha'>): VersionFiles;
   /** The live files. The list is taken once, at the first read. Errors: SLOT_EMPTY. */
@@ -87,7 +104,7 @@ export type Workspaces = {
   diff(request: DiffRequest): Promise<WorkspaceDiff>;
   /** The version of the program behind the store; null where it is not installed. */
   program(): Promise<string | null>;
-  /** Finishes what a death interrupted: mounts, hibernations, tags. Harmless at any time. */
+  /** Finishes what a death interrupted: mounts, hibernations, rollbacks, deletions, tags. Harmless at any time. */
   recover(): Promise<void>;
 };
 
@@ -127,12 +144,18 @@ export function createWorkspaces(options: WorkspacesDeps): Workspaces {
       return { workspaces, nextCursor: found.length > limit ? (workspaces.at(-1)?.name ?? null) : null };
     },
     get: lookup.workspace,
+    known: lookup.known,
     slots: lookup.slots,
     slotState: (slot) => slotState(deps, slot),
     dirty: (slot) => isDirty(deps, slot),
     mount: (request) => mountWorkspace(deps, request),
     hibernate: (request) => hibernateSlot(deps, request),
     checkpoint: (request) => checkpointSlot(deps, request),
+    rollback: (request) => rollbackSlot(deps, request),
+    delete: (nameOrSlot) => deleteWorkspace(deps, nameOrSlot),
+    prune: (request) => pruneVersions(deps, request),
+    tag: (request) => addTag(deps, request),
+    untag: (request) => removeTag(deps, request),
     snapshot: (request) => snapshotWorkspace(deps, request),
     preview: async (nameOrSlot) => {
       const { name } = lookup.workspace(nameOrSlot);
@@ -148,7 +171,7 @@ export function createWorkspaces(options: WorkspacesDeps): Workspaces {
         codeHash,
       };
     },
-    versions: (query) => pageOfVersions(db, lookup.workspace(query.workspace).name, query),
+    versions: (query) => pageOfVersions(db, lookup.known(query.workspace).name, query),
     version: lookup.version,
     files,
     slotFiles,
@@ -163,14 +186,7 @@ export function createWorkspaces(options: WorkspacesDeps): Workspaces {
     },
     recover: async () => {
       await recoverSlots(deps);
-      const refs = await store.refs();
-      for (let after = ''; ; ) {
-        const page = listWorkspaces(db, { after, limit: 100 });
-        for (const { name } of page) await publishMissing(deps, name, refs);
-        const last = page.at(-1);
-        if (!last) return;
-        after = last.name;
-      }
+      await recoverWorkspaces(deps);
     },
   };
 }
