@@ -11,6 +11,7 @@ import { type RankSpec, rankEnvironment } from '../wrapper-spec.ts';
 import { runtimeDataSchema } from './build-environment.ts';
 import { type Interpreter, resolveInterpreter } from './interpreter.ts';
 import { copyInputs, requireInputs } from './materialise-inputs.ts';
+import { linkNodeLibrary, nodeLibrary } from './node-library.ts';
 import { type ProcessBackendOptions, searchPath } from './options.ts';
 import { INSTALL_SANDBOX, isBelow, type Sandbox, sandboxCommand } from './sandbox.ts';
 import {
@@ -60,14 +61,15 @@ export async function launchAttempt(
   return handle;
 }
 
-type Place = { spec: RunSpec; folders: AttemptLayout; hidden: string[] };
+type Place = { spec: RunSpec; folders: AttemptLayout; nodeLibrary: string; hidden: string[] };
 
 /** The same attempt with every link in its paths resolved: a sandbox hides and binds folders by their true place. */
 async function realPlace(options: ProcessBackendOptions, spec: RunSpec): Promise<Place> {
   const { layout } = options;
   const root = await realpath(layout.root);
   const stateDir = await realpath(layout.stateDir);
-  const folders = projectLayout(root, stateDir).attempt(spec.runId, spec.attempt);
+  const real = projectLayout(root, stateDir);
+  const folders = real.attempt(spec.runId, spec.attempt);
   await requireInputs(spec.inputs);
   const inputs = await Promise.all(
     spec.inputs.map(async (input) => ({ ...input, localPath: await realpath(input.localPath) })),
@@ -75,7 +77,12 @@ async function realPlace(options: ProcessBackendOptions, spec: RunSpec): Promise
   const codeDir = await realpath(spec.codeDir);
   const checkpointsDir = await realpath(spec.checkpointsDir);
   const hidden = isBelow(stateDir, root) ? [root] : [root, stateDir];
-  return { spec: { ...spec, inputs, codeDir, checkpointsDir }, folders, hidden };
+  return {
+    spec: { ...spec, inputs, codeDir, checkpointsDir },
+    folders,
+    nodeLibrary: real.nodeLibrary,
+    hidden,
+  };
 }
 
 /** Folders, inputs and documents of the attempt. Everything may be there already from a launch that was cut short. */
@@ -93,7 +100,10 @@ async function prepare(
     });
   }
   await mkdir(folders.log, { recursive: true, mode: 0o700 });
-  if (sandbox.kind === 'none') await copyInputs(folders.inputs, spec.inputs);
+  if (sandbox.kind === 'none') {
+    await copyInputs(folders.inputs, spec.inputs);
+    await linkNodeLibrary(parts.nodeLibrary, `${spec.runId}-${spec.attempt}`);
+  }
   const sdkDir = await realpath(options.sdkDir);
   const masterPort = await freePort();
   const ranks: RankSpec[] = [];
@@ -154,6 +164,7 @@ async function sandboxOf(
     program: sandbox.program,
     hidden,
     readable: await readablePaths(machine, runtime),
+    nodeLibrary: { from: await nodeLibrary(), to: machine.nodeLibrary },
     inputs: spec.inputs.map((input) => ({ from: input.localPath, to: join(folders.inputs, input.fileName) })),
     inputsDir: folders.inputs,
     writable: [own.outputs, own.control, own.temp, spec.checkpointsDir],

@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import type { Clock } from '../../core/clock.ts';
 import { processStart } from '../../os/process-identity.ts';
 import type { RunHandle } from '../port.ts';
+import { kill } from '../stop-attempt.ts';
 
 const POLL_MS = 10;
 
@@ -42,12 +43,4 @@ async function markedProcesses(handle: Pick<RunHandle, 'runId' | 'attempt'>): Pr
     if (mark.every((entry) => entries.includes(entry)) && processStart(pid) !== undefined) found.push(pid);
   }
   return found;
-}
-
-export function kill(pid: number, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It has ended meanwhile.
-  }
 }

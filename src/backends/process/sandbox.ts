@@ -58,6 +58,7 @@ export type SandboxPlan = {
   hidden: readonly string[];
   /** Files and folders it reads. */
   readable: readonly string[];
+  nodeLibrary: { from: string; to: string };
   /** Files and folders it reads under another name: content to its place below the inputs folder. */
   inputs: readonly { from: string; to: string }[];
   inputsDir: string;
@@ -91,6 +92,7 @@ export function sandboxCommand(plan: SandboxPlan): string[] {
     // Name resolution of systemd machines: /etc/resolv.conf is a link to it.
     ...['--ro-bind-try', '/run/systemd/resolve', '/run/systemd/resolve'],
     ...readable.flatMap((path) => ['--ro-bind', path, path]),
+    ...['--ro-bind', plan.nodeLibrary.from, plan.nodeLibrary.to],
     ...plan.writable.flatMap((path) => ['--bind', path, path]),
     ...['--tmpfs', plan.inputsDir],
     ...plan.inputs.flatMap(({ from, to }) => ['--ro-bind', from, to]),
