@@ -28,6 +28,8 @@ export function projectLayout(root: string, stateDir: string = join(root, '.gold
     checkout: (tree: string): string => join(stateDir, 'code', tree),
     /** Virtual environments by key. */
     environments: join(stateDir, 'environments'),
+    /** The stage library for Node, where Node looks for it from code and scratch folders: above both. */
+    nodeLibrary: join(stateDir, 'node_modules', 'goldfish'),
     objects: join(stateDir, 'objects'),
     /** Stored folders as plain folders, by content; read only, made when first needed. */
     folder: (hash: string): string => join(stateDir, 'folders', hash.replace('sha256:', '')),
