@@ -26,8 +26,10 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
     if (work.has(run.id)) return;
     const running = task()
       .catch((error: unknown) => {
-        if (isLeaseLost(error)) return;
-        deps.log.error({ run: run.id, err: error }, 'work on a run failed and will be tried again');
+        // Where the lease is lost the pause outlasts the renewal that notices it.
+        if (!isLeaseLost(error)) {
+          deps.log.error({ run: run.id, err: error }, 'work on a run failed and will be tried again');
+        }
         return deps.clock.sleep(1_000, { signal: options.signal });
       })
       .then(() => {

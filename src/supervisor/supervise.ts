@@ -12,6 +12,11 @@ const LOOK_MS = 1_000;
 /** How long an idle supervisor stays, so that the next call finds it warm. */
 const LINGER_MS = 10_000;
 
+type Context = Pick<
+  ServerContext,
+  'clock' | 'db' | 'goldfishVersion' | 'layout' | 'log' | 'runsDeps' | 'runtimeDir'
+>;
+
 export type SuperviseEnd = 'lease_held' | 'lease_lost' | 'idle' | 'stopped';
 
 /**
@@ -19,7 +24,7 @@ export type SuperviseEnd = 'lease_held' | 'lease_lost' | 'idle' | 'stopped';
  * Returns at once with `lease_held` where another supervisor is at work.
  */
 export async function supervise(
-  context: ServerContext,
+  context: Context,
   options: { signal: AbortSignal; lingerMs?: number },
 ): Promise<SuperviseEnd> {
   const { clock, log } = context;
@@ -61,8 +66,14 @@ export async function supervise(
     if (idleSince !== undefined && clock.monotonic() - idleSince >= linger) {
       // Closing removes the socket's name, so it comes before somebody else may take the lease and the name.
       await wakes.close();
-      if (releaseLease(db, { token, isIdle: () => countOpenStageRuns(db) === 0 })) {
-        end = 'idle';
+      try {
+        if (releaseLease(db, { token, isIdle: () => countOpenStageRuns(db) === 0 })) {
+          end = 'idle';
+          break;
+        }
+      } catch (error) {
+        if (!isLeaseLost(error)) throw error;
+        lose();
         break;
       }
       wakes = await listen(context, socket, bell.ring);
@@ -83,7 +94,7 @@ export async function supervise(
 
 /** Pokes make it quick; without a folder for the socket the runs are looked at once a second all the same. */
 async function listen(
-  context: ServerContext,
+  context: Context,
   socket: string,
   onWake: () => void,
 ): Promise<{ close: () => Promise<void> }> {
@@ -96,7 +107,7 @@ async function listen(
 }
 
 async function acquire(
-  context: ServerContext,
+  context: Context,
   request: { socket: string; signal: AbortSignal },
 ): Promise<number | undefined> {
   const { socket, signal } = request;
@@ -112,11 +123,11 @@ async function acquire(
 }
 
 type Renewal = {
-  db: ServerContext['db'];
+  db: Context['db'];
   token: number;
   at: string;
   lose: () => void;
-  log: ServerContext['log'];
+  log: Context['log'];
 };
 
 function renew({ db, token, at, lose, log }: Renewal): void {
@@ -128,7 +139,7 @@ function renew({ db, token, at, lose, log }: Renewal): void {
   }
 }
 
-type Sleep = ServerContext['clock']['sleep'];
+type Sleep = Context['clock']['sleep'];
 
 /** Remembers a ring that comes while nobody waits, so that no poke is lost between look and sleep. */
 function createBell() {

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { RunBackend } from '../../src/backends/port.ts';
 import type { RunsDeps } from '../../src/runs/deps.ts';
 import { attemptsOfRun, getAttempt } from '../../src/store/attempts.ts';
+import { fencedBy } from '../../src/store/lease.ts';
 import { metricSummaries } from '../../src/store/metrics.ts';
 import { eventsOfRun } from '../../src/store/run-events.ts';
 import { outputsOfRun } from '../../src/store/signals.ts';
@@ -231,6 +232,34 @@ describe('one look', () => {
     await project.tick();
     expect(project.deps.clock.monotonic() - from).toBe(1_000);
     await project.tick();
+    expect(project.run(id).state).toBe('launching');
+  });
+
+  it('does not try again at once what was refused because another supervisor has taken over', async () => {
+    await project.tick();
+    project.fake.end(id);
+    const pauses: number[] = [];
+    const ending = new AbortController();
+    const { clock } = project.deps;
+    const deps: RunsDeps = {
+      ...project.deps,
+      db: fencedBy(project.db, 7),
+      clock: {
+        ...clock,
+        sleep: (ms, options) => {
+          pauses.push(ms);
+          return new Promise((resolve) => options?.signal?.addEventListener('abort', () => resolve()));
+        },
+      },
+    };
+    const replaced = loopOf(deps, ending.signal);
+    await replaced.tick();
+    await until(() => pauses.length > 0, 'a pause');
+    expect(pauses).toEqual([1_000]);
+    expect(replaced.busy()).toBe(1);
+    expect(project.logged).toEqual([]);
+    ending.abort();
+    await replaced.settled();
     expect(project.run(id).state).toBe('launching');
   });
 
