@@ -4,14 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { assetPath } from '../../src/core/assets.ts';
 import { signalFileName } from '../../src/core/signals.ts';
-import {
-  endOf,
-  type Harness,
-  openHarness,
-  readIfThere,
-  statusOf,
-  until,
-} from '../backends/process-harness.ts';
+import { endOf, type Harness, openHarness, readIfThere, until } from '../backends/process-harness.ts';
 
 const bwrap =
   spawnSync('bwrap', ['--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'true'])
