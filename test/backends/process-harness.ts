@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { codeFiles } from '../../src/backends/code-files.ts';
 import { readLog } from '../../src/backends/log-segments.ts';
 import type { BackendStatus, RunBackend, RunHandle, RunResult, RunSpec } from '../../src/backends/port.ts';
-import { codeFiles } from '../../src/backends/process/code-files.ts';
 import type { ProcessBackendOptions } from '../../src/backends/process/options.ts';
 import { createProcessBackend, environmentKey } from '../../src/backends/process/process-backend.ts';
 import { assetPath } from '../../src/core/assets.ts';

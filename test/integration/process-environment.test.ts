@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { codeFiles } from '../../src/backends/code-files.ts';
 import type { Runtime } from '../../src/backends/port.ts';
-import { codeFiles } from '../../src/backends/process/code-files.ts';
 import { environmentKey } from '../../src/backends/process/process-backend.ts';
 import { type Harness, openHarness } from '../backends/process-harness.ts';
 

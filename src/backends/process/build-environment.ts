@@ -5,19 +5,20 @@ import { z } from 'zod';
 import { errnoOf, GoldfishError } from '../../core/errors.ts';
 import { writeFileAtomic } from '../../os/files.ts';
 import { withLock } from '../../store/lock.ts';
+import { codeFiles } from '../code-files.ts';
+import { searchPath } from '../host-options.ts';
+import { type Interpreter, resolveInterpreter } from '../interpreter.ts';
+import { pipProblem } from '../pip-problem.ts';
 import type { BuildRequest, CallOptions, Runtime } from '../port.ts';
-import { codeFiles } from './code-files.ts';
-import { type Interpreter, resolveInterpreter } from './interpreter.ts';
-import { type ProcessBackendOptions, searchPath } from './options.ts';
-import { pipProblem } from './pip-problem.ts';
 import {
-  interpreterKey,
   REQUIREMENTS_FILE,
   type Requirements,
   readRequirements,
   requireSoundReferences,
-} from './requirements.ts';
-import { runCommand } from './run-command.ts';
+} from '../requirements.ts';
+import { runCommand } from '../run-command.ts';
+import { interpreterKey } from './interpreter-key.ts';
+import type { ProcessBackendOptions } from './options.ts';
 
 const LOCK_WAIT_MS = 30 * 60_000;
 /** Of the machine's environment pip gets what leads it to packages, and nothing else: it runs foreign code. */

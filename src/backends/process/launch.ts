@@ -5,21 +5,18 @@ import type { z } from 'zod';
 import { GoldfishError } from '../../core/errors.ts';
 import { type AttemptLayout, projectLayout } from '../../core/layout.ts';
 import { checkSpec } from '../check-spec.ts';
+import { searchPath } from '../host-options.ts';
+import { type Interpreter, resolveInterpreter } from '../interpreter.ts';
+import { copyInputs, requireInputs } from '../materialise-inputs.ts';
 import type { CallOptions, RunHandle, RunSpec } from '../port.ts';
+import { configDocument, goldfishEnvironment, type RankFolders } from '../stage-document.ts';
 import { replaceFile, startAttempt, startError, WRAPPER } from '../start-wrapper.ts';
 import { type RankSpec, rankEnvironment } from '../wrapper-spec.ts';
 import { runtimeDataSchema } from './build-environment.ts';
-import { type Interpreter, resolveInterpreter } from './interpreter.ts';
-import { copyInputs, requireInputs } from './materialise-inputs.ts';
 import { linkNodeLibrary, nodeLibrary } from './node-library.ts';
-import { type ProcessBackendOptions, searchPath } from './options.ts';
+import type { ProcessBackendOptions } from './options.ts';
 import { INSTALL_SANDBOX, isBelow, type Sandbox, sandboxCommand } from './sandbox.ts';
-import {
-  configDocument,
-  goldfishEnvironment,
-  type RankFolders,
-  stageEnvironment,
-} from './stage-environment.ts';
+import { stageEnvironment } from './stage-environment.ts';
 
 export type LaunchOptions = ProcessBackendOptions & { findSandbox: () => Sandbox };
 
@@ -132,7 +129,7 @@ async function prepareRank(machine: Machine, variables: Record<string, string>):
   for (const { type, fileName } of spec.outputs) {
     if (type === 'directory') await mkdir(join(own.outputs, fileName), { recursive: true, mode: 0o700 });
   }
-  const places = { ...own, inputs: folders.inputs };
+  const places = { ...own, inputs: folders.inputs, checkpoints: spec.checkpointsDir };
   await replaceFile(own.config, JSON.stringify(configDocument(spec, places)), 0o400);
   const [first = '', ...rest] = spec.command;
   const python = { ...runtime, temp: own.temp, sdkDir, path: searchPath(options) };

@@ -1,12 +1,12 @@
 import { messageOf } from '../../core/errors.ts';
 import type { FileReader } from '../../pipeline/file-reader.ts';
 import { attemptStatus } from '../attempt-status.ts';
+import { resolveInterpreter } from '../interpreter.ts';
 import type { BackendCapabilities, BackendProbe, RunBackend } from '../port.ts';
 import { buildEnvironment } from './build-environment.ts';
-import { resolveInterpreter } from './interpreter.ts';
+import { interpreterKey } from './interpreter-key.ts';
 import { launchAttempt, MAX_RANKS } from './launch.ts';
 import type { ProcessBackendOptions } from './options.ts';
-import { interpreterKey } from './requirements.ts';
 import { describeSandbox, findSandbox, INSTALL_SANDBOX, type Sandbox } from './sandbox.ts';
 import { cleanUpAttempt, terminateAttempt } from './stop.ts';
 

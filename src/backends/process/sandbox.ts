@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { isAbsolute, join, sep } from 'node:path';
-import { type ProcessBackendOptions, searchPath } from './options.ts';
+import { searchPath } from '../host-options.ts';
+import type { ProcessBackendOptions } from './options.ts';
 
 /** What stands between a stage and the machine, decided once per process. */
 export type Sandbox =

@@ -1,7 +1,7 @@
+import { killMarked } from '../marked-processes.ts';
+import { removeTree } from '../materialise-inputs.ts';
 import type { RunHandle, StopRequest } from '../port.ts';
 import { endWrapper, removeGroups, stopAttempt } from '../stop-attempt.ts';
-import { killMarked } from './marked-processes.ts';
-import { removeTree } from './materialise-inputs.ts';
 import type { ProcessBackendOptions } from './options.ts';
 
 type Options = Pick<ProcessBackendOptions, 'layout' | 'clock'>;

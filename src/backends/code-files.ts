@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf } from '../../core/errors.ts';
-import type { FileReader } from '../../pipeline/file-reader.ts';
+import { errnoOf } from '../core/errors.ts';
+import type { FileReader } from '../pipeline/file-reader.ts';
 
 /** The files of a checkout, as planning sees them in the version store. */
 export function codeFiles(codeDir: string): FileReader {

@@ -1,8 +1,8 @@
 import { constants } from 'node:fs';
 import { chmod, copyFile, lstat, mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errnoOf, GoldfishError } from '../../core/errors.ts';
-import type { SpecInput } from '../port.ts';
+import { errnoOf, GoldfishError } from '../core/errors.ts';
+import type { SpecInput } from './port.ts';
 
 /**
  * Copies of the inputs below `inputsDir`, read-only, for a stage without a sandbox: a link to the stored object would

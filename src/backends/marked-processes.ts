@@ -1,8 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
-import type { Clock } from '../../core/clock.ts';
-import { processStart } from '../../os/process-identity.ts';
-import type { RunHandle } from '../port.ts';
-import { kill } from '../stop-attempt.ts';
+import type { Clock } from '../core/clock.ts';
+import { processStart } from '../os/process-identity.ts';
+import type { RunHandle } from './port.ts';
+import { kill } from './stop-attempt.ts';
 
 const POLL_MS = 10;
 

@@ -1,6 +1,6 @@
-import { type Problem, problemsError } from '../../config/problem.ts';
-import { GoldfishError } from '../../core/errors.ts';
-import { clip } from '../../core/names.ts';
+import { type Problem, problemsError } from '../config/problem.ts';
+import { GoldfishError } from '../core/errors.ts';
+import { clip } from '../core/names.ts';
 import { REQUIREMENTS_FILE } from './requirements.ts';
 
 const NETWORK =
@@ -16,7 +16,7 @@ export function pipProblem(output: string, requirements: ReadonlyMap<string, str
   const statement = clip((errors.at(-1) ?? 'ERROR: pip failed').slice('ERROR: '.length), 300);
   if (DISK_FULL.test(output)) {
     return new GoldfishError('STORAGE_UNAVAILABLE', {
-      message: 'The disk is full: the virtual environment could not be made.',
+      message: `The disk is full: the packages of ${REQUIREMENTS_FILE} could not be installed.`,
       hint: 'Free some space, then retry.',
       retryable: true,
     });
@@ -24,7 +24,7 @@ export function pipProblem(output: string, requirements: ReadonlyMap<string, str
   if (NETWORK.test(output)) {
     return new GoldfishError('BACKEND_UNAVAILABLE', {
       message: `The packages of ${REQUIREMENTS_FILE} could not be fetched: ${statement}`,
-      hint: 'Check the network and the package index; pip is asked with the machine’s own configuration.',
+      hint: 'Check the network and the package index.',
       details: { pip: statement },
       retryable: true,
     });

@@ -1,35 +1,23 @@
 import { posix } from 'node:path';
-import { type Problem, problemsError } from '../../config/problem.ts';
-import { hashJson, sha256 } from '../../core/json.ts';
-import type { FileReader } from '../../pipeline/file-reader.ts';
-import { resolveInterpreter } from './interpreter.ts';
-import type { ProcessBackendOptions } from './options.ts';
+import { type Problem, problemsError } from '../config/problem.ts';
+import { sha256 } from '../core/json.ts';
+import type { FileReader } from '../pipeline/file-reader.ts';
 
 export const REQUIREMENTS_FILE = 'requirements.txt';
 
 /** requirements.txt and every file of the version that it leads to, by path, with the files' text. */
 export type Requirements = { files: Map<string, string>; problems: Problem[] };
 
-/**
- * The identity of what a version's stages run in: the interpreter, and requirements.txt with all it refers to.
- * The same for planning (which reads the version store) and for building (which reads the checkout).
- * Errors: BACKEND_UNAVAILABLE where there is no interpreter.
- */
-export async function interpreterKey(
-  options: Pick<ProcessBackendOptions, 'python' | 'layout' | 'hostEnvironment'>,
-  files: FileReader,
-): Promise<string> {
-  const { path, implementation, version } = await resolveInterpreter(options);
-  const requirements = await readRequirements(files);
-  const hashes = [...requirements.files].map(([file, text]) => [file, sha256(text)]).sort();
-  return hashJson({ format: 1, interpreter: { path, implementation, version }, requirements: hashes });
-}
-
 /** Follows -r, -c and local paths. What leads out of the version is a problem: it would not be versioned. */
 export async function readRequirements(reader: FileReader): Promise<Requirements> {
   const found: Requirements = { files: new Map(), problems: [] };
   await addRequirementsFile(reader, REQUIREMENTS_FILE, found);
   return found;
+}
+
+/** The part of an environment's key that the version decides. */
+export function requirementHashes(requirements: Requirements): [string, string][] {
+  return [...requirements.files].map(([file, text]): [string, string] => [file, sha256(text)]).sort();
 }
 
 /** Errors: INVALID_CONFIG with file and line of every reference that cannot be followed. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { errnoOf, GoldfishError, messageOf } from '../../core/errors.ts';
-import { type ProcessBackendOptions, searchPath } from './options.ts';
+import { errnoOf, GoldfishError, messageOf } from '../core/errors.ts';
+import { type HostOptions, searchPath } from './host-options.ts';
 import { runCommand } from './run-command.ts';
 
 const interpreterSchema = z.object({
@@ -23,7 +23,7 @@ const QUESTION = [
 /** Names the oldest version the run wrapper and the stage library are written for. */
 const OLDEST = [3, 8] as const;
 
-type Asked = Pick<ProcessBackendOptions, 'python' | 'layout' | 'hostEnvironment'>;
+type Asked = Pick<HostOptions, 'python' | 'layout' | 'hostEnvironment'>;
 const known = new Map<string, Promise<Interpreter>>();
 
 /**

@@ -1,0 +1,39 @@
+import type { CallOptions } from './port.ts';
+
+/**
+ * Makes images. An image is named by what it is made of, so it is built once: a name that is there is never built
+ * again, and several that ask at once get one build. A registry to push to comes with the backends that need one.
+ */
+export type ImageBuilder = {
+  /**
+   * Finds the image of that name or builds it; nothing but the finished image remains. Lines go to `onLine`.
+   * Errors: INVALID_CONFIG with file and line where the recipe is at fault; BACKEND_UNAVAILABLE, STORAGE_UNAVAILABLE.
+   */
+  build(recipe: ImageRecipe, options: CallOptions & { onLine: (text: string) => void }): Promise<BuiltImage>;
+};
+
+export type ImageRecipe = {
+  /** `goldfish-<key>`: lower-case letters, digits and `-`. */
+  name: string;
+  /** The Dockerfile's path in the context. */
+  file: string;
+  /** Everything a recipe may copy, by path with forward slashes. */
+  context: ContextEntry[];
+  /** Values a recipe may take that say how to build, not what: proxies. They do not remain in the image. */
+  settings: Record<string, string>;
+  labels: Record<string, string>;
+};
+
+export type ContextEntry =
+  | { path: string; kind: 'text'; text: string }
+  /** A file on this machine, copied with its mode. */
+  | { path: string; kind: 'file'; source: string; executable: boolean }
+  | { path: string; kind: 'link'; target: string }
+  | { path: string; kind: 'folder' };
+
+export type BuiltImage = {
+  /** What the image truly is, whatever its name points to later: `sha256:<hex>`. */
+  id: string;
+  /** True where it was there already. */
+  found: boolean;
+};
