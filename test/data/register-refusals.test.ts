@@ -5,7 +5,6 @@ import {
   mkdirSync,
   readdirSync,
   rmSync,
-  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -14,8 +13,9 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sha256 } from '../../src/core/json.ts';
+import { withSource } from '../../src/data/copy-source.ts';
 import { type RegisterRequest, registerSource } from '../../src/data/register-source.ts';
-import { surveySource } from '../../src/data/survey-source.ts';
+import { type SurveyedEntry, surveySource } from '../../src/data/survey-source.ts';
 import { verifyCopy } from '../../src/data/verify-copy.ts';
 import { listSourceNames } from '../../src/store/sources.ts';
 import { createDataProject, type DataProject } from './data-project.ts';
@@ -197,13 +197,38 @@ describe('data that change while they are read', () => {
 
   it('are refused although their times were set back', async () => {
     const file = join(project.root, 'set/a');
-    const { atime, mtime } = statSync(file);
+    // A time that can be set back to the nanosecond.
+    const then = new Date('2026-01-01T00:00:00.000Z');
+    utimesSync(file, then, then);
     await expect(
       registerWhile('declared', () => {
         writeFileSync(file, 'other');
-        utimesSync(file, atime, mtime);
+        utimesSync(file, then, then);
       }),
     ).rejects.toMatchObject(changed);
+  });
+});
+
+describe('an opened file', () => {
+  const entryOf = async (path: string): Promise<Extract<SurveyedEntry, { kind: 'file' }>> => {
+    const [entry] = (await surveySource(path)).entries;
+    if (entry?.kind !== 'file') throw new Error('no file');
+    return entry;
+  };
+
+  it('is refused where a folder on the way is a link, although the file is the same', async () => {
+    const file = project.write('real/x', 'x');
+    symlinkSync('real', join(project.root, 'linked'));
+    const entry = await entryOf(file);
+    await expect(withSource(file, entry, async () => 'read')).resolves.toBe('read');
+    const through = withSource(join(project.root, 'linked/x'), entry, async () => 'read');
+    await expect(through).rejects.toMatchObject({ code: 'CONFLICT' });
+  });
+
+  it('is refused where it was written to during the work', async () => {
+    const file = project.write('x', 'x');
+    const work = withSource(file, await entryOf(file), async () => appendFileSync(file, 'more'));
+    await expect(work).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 });
 
