@@ -11,7 +11,7 @@ const FLOORS = [
   ['os', 'config', 'pipeline', 'store', 'validation'],
   ['workspaces', 'data', 'pool', 'experiments', 'backends', 'storage'],
   ['runs', 'review'],
-  ['sweeps', 'notifications', 'exports'],
+  ['sweeps', 'notifications', 'exports', 'backup'],
   ['context.ts'],
   ['tools', 'web', 'supervisor', 'doctor'],
   ['mcp'],

@@ -19,6 +19,8 @@ export type Db = {
   write<T>(work: () => T): T;
   /** A consistent snapshot for several reads. */
   read<T>(work: () => T): T;
+  /** Copies the database, as of one moment, into a new file while others go on writing. */
+  backup(file: string): Promise<void>;
   close(): void;
 };
 
@@ -140,6 +142,10 @@ function handle(sqlite: Database.Database): Db {
     prepare,
     write: (work) => (sqlite.inTransaction ? work() : transact(() => sqlite.transaction(work).immediate())),
     read: (work) => (sqlite.inTransaction ? work() : transact(() => sqlite.transaction(work).deferred())),
+    backup: async (file) => {
+      // The rest in one step: a backup in several begins anew whenever another process writes in between.
+      await sqlite.backup(file, { progress: () => Number.MAX_SAFE_INTEGER });
+    },
     close: () => {
       sqlite.close();
     },

@@ -1,0 +1,156 @@
+import { copyFile, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { withoutPlaces } from '../config/restored-config.ts';
+import { type Clock, isoTime } from '../core/clock.ts';
+import { errnoOf, GoldfishError } from '../core/errors.ts';
+import { projectLayout } from '../core/layout.ts';
+import { hashFile } from '../data/hash-file.ts';
+import { hashOfKey } from '../data/object-keys.ts';
+import { syncFolder, writeFileAtomic } from '../os/files.ts';
+import { settleRun } from '../runs/settle.ts';
+import { checkDatabase, openDatabase } from '../store/database.ts';
+import { disownRestored } from '../store/restored.ts';
+import { endRun } from '../store/run-events.ts';
+import {
+  type BackupManifest,
+  CONFIG_COPY,
+  DATABASE_FILE,
+  OBJECTS_FOLDER,
+  readManifest,
+  VERSIONS_FOLDER,
+} from './manifest.ts';
+
+export type Restored = {
+  root: string;
+  createdAt: string;
+  /** Runs that were open when the backup was made; they end as canceled here. */
+  canceledRuns: number;
+  objects: { needed: number; restored: number };
+};
+
+/**
+ * Makes a project from a backup, in a folder without one. Everything is checked against the manifest and against the
+ * database's own rules before the folder gets its state, by one rename. Nothing of the project that the backup was
+ * made of is touched, and none of its runs goes on here: they would run twice.
+ * Errors: INVALID_ARGUMENT (no backup, or damaged), CONFLICT (there is a project already), STORAGE_UNAVAILABLE.
+ */
+export async function restoreBackup(
+  deps: { clock: Clock },
+  request: { backup: string; into: string; objects?: string },
+): Promise<Restored> {
+  const backup = resolve(request.backup);
+  const root = resolve(request.into);
+  const manifest = await readManifest(backup);
+  await checkFiles(backup, manifest);
+  const layout = projectLayout(root);
+  await requireEmpty(root, layout.stateDir);
+  const unfinished = `${layout.stateDir}.restoring`;
+  await rm(unfinished, { recursive: true, force: true });
+  const place = projectLayout(root, unfinished);
+  try {
+    await mkdir(unfinished, { recursive: true, mode: 0o700 });
+    await copyFile(join(backup, DATABASE_FILE), place.database);
+    await copyTree(join(backup, VERSIONS_FOLDER), place.versionStore);
+    const canceledRuns = disown(place.database, { clock: deps.clock, createdAt: manifest.createdAt });
+    const objects = await restoreObjects(manifest, {
+      from: request.objects ?? join(backup, OBJECTS_FOLDER),
+      to: place.objects,
+    });
+    await copyConfig(join(backup, CONFIG_COPY), layout.config);
+    await rename(unfinished, layout.stateDir);
+    await syncFolder(root);
+    return { root, createdAt: manifest.createdAt, canceledRuns, objects };
+  } finally {
+    await rm(unfinished, { recursive: true, force: true });
+  }
+}
+
+async function checkFiles(backup: string, manifest: BackupManifest): Promise<void> {
+  for (const file of manifest.files) {
+    const path = resolve(backup, file.path);
+    const found = path.startsWith(`${backup}/`) ? await hashFile(path).catch(() => undefined) : undefined;
+    if (found?.hash === file.hash) continue;
+    throw new GoldfishError('INVALID_ARGUMENT', {
+      message: `The backup is damaged: ${file.path} is ${found ? 'not what the manifest says' : 'missing'}.`,
+      hint: 'Restore another backup; nothing was changed.',
+      details: { field: 'backup', file: file.path },
+    });
+  }
+}
+
+async function requireEmpty(root: string, stateDir: string): Promise<void> {
+  await mkdir(root, { recursive: true });
+  for (const path of [stateDir, join(root, 'goldfish.yaml')]) {
+    const found = await stat(path).catch(() => undefined);
+    if (!found) continue;
+    throw new GoldfishError('CONFLICT', {
+      message: 'The folder holds a project already; a backup is restored beside it, never over it.',
+      hint: 'Name a new folder with --into.',
+      details: { field: 'into' },
+    });
+  }
+}
+
+/** Checks the copy of the database and makes it nobody's. Opening it brings an older schema up to date. */
+function disown(file: string, parts: { clock: Clock; createdAt: string }): number {
+  const db = openDatabase(file, { create: false });
+  try {
+    const problem = checkDatabase(db);
+    if (problem !== null) {
+      throw new GoldfishError('INVALID_ARGUMENT', {
+        message: `The database in the backup is ${problem}.`,
+        hint: 'Restore another backup; nothing was changed.',
+        details: { field: 'backup' },
+      });
+    }
+    const at = isoTime(parts.clock.now());
+    return db.write(() => {
+      const open = disownRestored(db, at);
+      for (const runId of open) {
+        const errorMessage = `Canceled: it was open when the backup of ${parts.createdAt} was made.`;
+        endRun(db, { runId, cause: 'user', source: 'caller', at, patch: { errorMessage } });
+        settleRun({ db, clock: parts.clock }, runId);
+      }
+      return open.length;
+    });
+  } finally {
+    db.close();
+  }
+}
+
+async function copyTree(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true, mode: 0o700 });
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) await copyTree(source, target);
+    else await copyFile(source, target);
+  }
+}
+
+/** Each object is taken only where its bytes are what its name says. */
+async function restoreObjects(
+  manifest: BackupManifest,
+  place: { from: string; to: string },
+): Promise<Restored['objects']> {
+  let restored = 0;
+  for (const { key } of manifest.objects) {
+    const source = join(place.from, key);
+    const expected = hashOfKey(key);
+    const found = expected === undefined ? undefined : await hashFile(source).catch(() => undefined);
+    if (found === undefined || found.hash !== expected) continue;
+    const target = join(place.to, key);
+    await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+    await copyFile(source, target);
+    restored += 1;
+  }
+  return { needed: manifest.objects.length, restored };
+}
+
+/** Without the keys that name places: the copy has a state of its own. */
+async function copyConfig(from: string, to: string): Promise<void> {
+  try {
+    await writeFileAtomic(to, withoutPlaces(await readFile(from, 'utf8')), 0o644);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+}

@@ -1,0 +1,170 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createBackup } from '../../src/backup/create-backup.ts';
+import { listBackups } from '../../src/backup/list-backups.ts';
+import { restoreBackup } from '../../src/backup/restore-backup.ts';
+import { openContext, type ServerContext } from '../../src/context.ts';
+import { checkDatabase } from '../../src/store/database.ts';
+import { createRunsProject, type RunsProject, THREE_STAGES } from '../support/runs-project.ts';
+
+let project: RunsProject;
+let base: string;
+let opened: ServerContext | undefined;
+
+beforeEach(async () => {
+  project = await createRunsProject({ files: THREE_STAGES });
+  base = mkdtempSync(join(tmpdir(), 'goldfish-backup-'));
+});
+afterEach(async () => {
+  await opened?.close();
+  opened = undefined;
+  await project.dispose();
+  rmSync(base, { recursive: true, force: true });
+});
+
+const backUp = (withObjects = true) =>
+  createBackup({ ...project.deps, projectName: 'test' }, { into: join(base, 'backups'), withObjects });
+const restore = (backup: string, options: { objects?: string } = {}) =>
+  restoreBackup(project.deps, { backup, into: join(base, 'copy'), ...options });
+
+async function completed(): Promise<string> {
+  const { pipelineRun } = await project.submit();
+  await project.tick();
+  const one = project.runOf(pipelineRun.id, 'one').id;
+  await project.complete(one, { a: { k: 1 } });
+  return one;
+}
+
+async function openCopy(): Promise<ServerContext> {
+  opened = await openContext({ root: join(base, 'copy') });
+  return opened;
+}
+
+describe('a backup restored elsewhere', () => {
+  it('has the versions, runs and outputs; diff works and the store checks clean', async () => {
+    const one = await completed();
+    project.write('modules/one.py', 'print("edited")\n');
+    await project.deps.workspaces.checkpoint({ slot: 'w1', message: 'An edit' });
+    const { folder, manifest } = await backUp();
+    expect(manifest.objects.length).toBeGreaterThan(0);
+    const restored = await restore(folder);
+    expect(restored.objects).toEqual({
+      needed: manifest.objects.length,
+      restored: manifest.objects.length,
+    });
+
+    const copy = await openCopy();
+    expect(checkDatabase(copy.db)).toBeNull();
+    const diff = await copy.workspaces.diff({ target: 'exp@v2', maxCharacters: 10_000 });
+    expect(diff.files.map((file) => file.path)).toEqual(['modules/one.py']);
+    const mounted = await copy.workspaces.mount({ workspace: 'exp' });
+    expect(readFileSync(join(base, 'copy/workspaces', mounted.slot, 'modules/one.py'), 'utf8')).toBe(
+      'print("edited")\n',
+    );
+    const details = copy.runs.inspect(one);
+    expect(details.run.state).toBe('completed');
+    const [output] = details.outputs;
+    expect(await copy.storage.stat(output?.storageLocation ?? '')).toMatchObject({ size: output?.size });
+  });
+
+  it('runs nothing again: what was open is canceled with a reason, and holds nothing of this machine', async () => {
+    const { pipelineRun } = await project.submit();
+    await project.tick();
+    const { folder } = await backUp();
+    expect((await restore(folder)).canceledRuns).toBe(3);
+    const copy = await openCopy();
+    for (const run of copy.runs.members(pipelineRun.id)) {
+      expect(run).toMatchObject({ state: 'canceled', cause: 'user' });
+      expect(run.errorMessage).toMatch(/^Canceled: it was open when the backup of .* was made\.$/);
+      expect(copy.runs.inspect(run.id).attempts.every((attempt) => attempt.releasedAt !== null)).toBe(true);
+    }
+    expect(copy.runs.find(pipelineRun.id).run.state).toBe('canceled');
+    expect(project.runOf(pipelineRun.id, 'one').state).not.toBe('canceled');
+  });
+
+  it('takes the objects from elsewhere where it has none, and only those that are what their name says', async () => {
+    await completed();
+    const { folder, manifest } = await backUp(false);
+    expect(readdirSync(folder)).not.toContain('objects');
+    const elsewhere = join(base, 'objects');
+    const [first] = manifest.objects;
+    mkdirSync(join(elsewhere, first?.key ?? '', '..'), { recursive: true });
+    writeFileSync(join(elsewhere, first?.key ?? ''), 'not what the name says');
+    expect((await restore(folder, { objects: elsewhere })).objects).toMatchObject({ restored: 0 });
+    rmSync(join(base, 'copy'), { recursive: true });
+    const { objects } = await restore(folder, { objects: project.deps.layout.objects });
+    expect(objects).toEqual({ needed: manifest.objects.length, restored: manifest.objects.length });
+  });
+
+  it('keeps its state to itself where the config named a place', async () => {
+    writeFileSync(
+      project.deps.layout.config,
+      '# ours\nproject_name: test # named so\nstate_dir: /somewhere/else\nslots: 2\n',
+    );
+    const { folder } = await backUp();
+    await restore(folder);
+    expect(readFileSync(join(base, 'copy/goldfish.yaml'), 'utf8')).toBe(
+      '# ours\nproject_name: test # named so\nslots: 2\n',
+    );
+  });
+});
+
+describe('a backup', () => {
+  it('is listed with its size, newest first; one that was cut short is not, and goes with the next', async () => {
+    await completed();
+    mkdirSync(join(base, 'backups/20260101T000000Z-dead.unfinished'), { recursive: true });
+    mkdirSync(join(base, 'backups/20260101T000000Z-empty'));
+    const first = await backUp(false);
+    const second = await backUp();
+    const listed = await listBackups(join(base, 'backups'));
+    expect(listed.map((item) => join(base, 'backups', item.name))).toEqual([second.folder, first.folder]);
+    expect(listed.map((item) => item.hasObjects)).toEqual([true, false]);
+    expect(readdirSync(join(base, 'backups')).some((name) => name.endsWith('.unfinished'))).toBe(false);
+  });
+
+  it('that is damaged is refused by name of the file, and nothing is made', async () => {
+    await completed();
+    const { folder } = await backUp();
+    writeFileSync(join(folder, 'versions.git/HEAD'), 'ref: refs/heads/other\n');
+    await expect(restore(folder)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: 'The backup is damaged: versions.git/HEAD is not what the manifest says.',
+    });
+    expect(readdirSync(base)).toEqual(['backups']);
+  });
+
+  it('is never restored over a project', async () => {
+    const { folder } = await backUp();
+    await restore(folder);
+    await expect(restore(folder)).rejects.toMatchObject({ code: 'CONFLICT' });
+  });
+
+  it('made while others write holds one moment whole', { timeout: 60_000 }, async () => {
+    let writing = true;
+    const writer = (async () => {
+      for (let i = 0; writing; i += 1) {
+        project.write('modules/one.py', `print(${i})\n`);
+        await project.deps.workspaces.checkpoint({ slot: 'w1', message: `Edit ${i}` });
+      }
+    })();
+    try {
+      for (let i = 0; i < 3; i += 1) {
+        const { folder } = await backUp();
+        await restore(folder);
+        const copy = await openCopy();
+        expect(checkDatabase(copy.db)).toBeNull();
+        const { versions } = copy.workspaces.versions({ workspace: 'exp', limit: 100 });
+        // Every version of the database is in the version store.
+        for (const version of versions) expect(await copy.workspaces.files(version).list()).not.toEqual([]);
+        await copy.close();
+        opened = undefined;
+        rmSync(join(base, 'copy'), { recursive: true });
+      }
+    } finally {
+      writing = false;
+      await writer;
+    }
+  });
+});
