@@ -12,6 +12,7 @@ const END = 0x06054b50;
 const END_64 = 0x06064b50;
 const END_64_LOCATOR = 0x07064b50;
 const LOCAL_LENGTH = 30;
+const END_LENGTH = 22;
 const STORED = 0;
 const DEFLATED = 8;
 /** Above it a field of the format holds this and the true value stands in an extra field. */
@@ -44,7 +45,7 @@ function writeZip(members, what) {
     files.push(local, fileName, ...data);
     directory.push(centralHeader(local, start), fileName);
   }
-  const end = Buffer.alloc(22);
+  const end = Buffer.alloc(END_LENGTH);
   end.writeUInt32LE(END, 0);
   end.writeUInt16LE(members.length, 8);
   end.writeUInt16LE(members.length, 10);
@@ -114,8 +115,8 @@ function centralHeader(local, offset) {
 function readDirectory(descriptor, what) {
   const length = fstatSync(descriptor).size;
   const tail = readAt(descriptor, Math.max(0, length - 65557), Math.min(length, 65557), what);
-  const at = tail.lastIndexOf(Buffer.from([0x50, 0x4b, 5, 6]));
-  if (at === -1 || tail.length < at + 22) throw damaged(what, 'it has no directory');
+  const at = endOf(tail);
+  if (at === -1) throw damaged(what, 'it has no directory');
   let [count, size, offset] = [
     tail.readUInt16LE(at + 10),
     tail.readUInt32LE(at + 12),
@@ -144,6 +145,18 @@ function readDirectory(descriptor, what) {
     place = end + directory.readUInt16LE(place + 32);
   }
   return members;
+}
+
+/**
+ * Where the end record begins: it is followed by a comment of the length it names, whatever that comment says.
+ * @param {Buffer} tail
+ */
+function endOf(tail) {
+  for (let at = tail.length - END_LENGTH; at >= 0; at -= 1) {
+    const ends = at + END_LENGTH + tail.readUInt16LE(at + 20) === tail.length;
+    if (ends && tail.readUInt32LE(at) === END) return at;
+  }
+  return -1;
 }
 
 /**
