@@ -26,6 +26,8 @@ const ACTIONS: Record<string, (on: Workspaces, first: string, second: string) =>
   mount: (on, workspace, slot) => on.mount({ workspace, ...(slot === '' ? {} : { slot }) }),
   hibernate: (on, slot) => on.hibernate({ slot, message: 'away' }),
   checkpoint: (on, slot, message) => on.checkpoint({ slot, message }),
+  rollback: (on, slot, version) => on.rollback({ slot, version, reason: 'back' }),
+  delete: (on, workspace) => on.delete(workspace),
   cycle: async (on, workspace, slot) => {
     await on.checkpoint({ slot, message: 'm' });
     await on.hibernate({ slot, message: 'away' });

@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { claimSlot, findSlot, releaseSlot } from '../../../src/store/workspaces.ts';
+import { claimSlot, findSlot, markMounting, releaseSlot } from '../../../src/store/workspaces.ts';
 import { errorOf, filesBelow, mountedProject, type Project, textsOf } from '../../workspaces/fixture.ts';
 
 let project: Project;
@@ -131,6 +131,167 @@ describe('a death in the middle', () => {
       }
     }
     await prepare();
+  });
+
+  it('of rollback, before the slot was touched, is undone by the next call', async () => {
+    for (const next of ['mount', 'recover', 'hibernate', 'rollback'] as const) {
+      await prepare();
+      mkdirSync(hidden('returning'));
+      writeFileSync(join(hidden('returning'), 'pipeline.yaml'), 'half');
+      expect(await project.workspaces.slotState('w1')).toMatchObject({ interrupted: false, dirty: true });
+      if (next === 'recover') await project.workspaces.recover();
+      if (next === 'hibernate') await hibernate();
+      if (next === 'rollback') {
+        await project.workspaces.rollback({ slot: 'w1', version: 'v1', reason: 'again' });
+        expect(await filesBelow(slot())).toEqual([
+          'a.log',
+          'modules/b.log',
+          'modules/train.py',
+          'pipeline.yaml',
+        ]);
+      } else {
+        await project.workspaces.mount({ workspace: 'a' });
+        await project.workspaces.checkpoint({ slot: 'w1', message: 'saved' });
+        await expectWhole();
+      }
+      expect(readdirSync(project.layout.slots)).toEqual(['w1']);
+      project.remove();
+    }
+    await prepare();
+  });
+
+  /** Every state a rollback from v3 to v2, which is `whole`, can die in once the files of v2 lie ready. */
+  const returning: Record<string, () => void> = {
+    'nothing moved out': () => undefined,
+    'some entries moved out': () => {
+      mkdirSync(hidden('leaving'));
+      for (const name of ['a.log', 'modules']) renameSync(slot(name), join(hidden('leaving'), name));
+    },
+    'all moved out and saved': () => {
+      mkdirSync(hidden('left'));
+      for (const name of readdirSync(slot())) renameSync(slot(name), join(hidden('left'), name));
+    },
+    'versioned files being deleted, ignored ones moved aside': () => {
+      mkdirSync(hidden('left'));
+      for (const name of readdirSync(slot())) renameSync(slot(name), join(hidden('left'), name));
+      moveAside();
+      rmSync(join(hidden('left'), 'pipeline.yaml'));
+    },
+    'the slot empty and not yet marked': () => {
+      empty();
+      mkdirSync(hidden('left'));
+    },
+    'the slot empty and marked': () => {
+      empty();
+      markMounting(project.db, 'w1');
+    },
+    'the files of the version moving in': () => {
+      empty();
+      markMounting(project.db, 'w1');
+      renameSync(hidden('returned'), hidden('mounted'));
+      renameSync(join(hidden('mounted'), 'pipeline.yaml'), slot('pipeline.yaml'));
+    },
+  };
+  const moveAside = (): void => {
+    mkdirSync(join(project.layout.aside('a'), 'modules'), { recursive: true });
+    const from = readdirSync(slot()).length > 0 ? slot() : hidden('left');
+    for (const path of ['a.log', 'modules/b.log'])
+      renameSync(join(from, path), join(project.layout.aside('a'), path));
+  };
+  const empty = (): void => {
+    moveAside();
+    for (const name of readdirSync(slot())) rmSync(slot(name), { recursive: true });
+    rmSync(project.layout.slotIndex('w1'));
+  };
+
+  async function dieReturning(state: string): Promise<void> {
+    await prepare();
+    await project.workspaces.checkpoint({ slot: 'w1', message: 'whole' });
+    project.write('w1/modules/train.py', 'later');
+    project.write('w1/more.txt', 'later');
+    await project.workspaces.checkpoint({ slot: 'w1', message: 'later' });
+    mkdirSync(join(hidden('returned'), 'modules'), { recursive: true });
+    for (const path of ['.gitignore', 'modules/train.py', 'pipeline.yaml'] as const)
+      writeFileSync(join(hidden('returned'), path), whole[path]);
+    returning[state]?.();
+    expect(await project.workspaces.slotState('w1')).toMatchObject({ interrupted: true, dirty: false });
+  }
+
+  async function expectReturned(newest: number): Promise<void> {
+    const paths = await filesBelow(slot());
+    expect(Object.fromEntries(paths.map((path) => [path, project.read(`w1/${path}`)]))).toEqual(whole);
+    expect(readdirSync(project.layout.slots)).toEqual(['w1']);
+    expect((await textsOf(project, 'a@v3'))['more.txt']).toBe('later');
+    expect(project.workspaces.get('a').newest).toBe(newest);
+    // In regard to v3, so the next version is v2 again.
+    expect(await project.workspaces.dirty('w1')).toBe(newest === 3);
+  }
+
+  it.each(Object.keys(returning))(
+    'of rollback, with %s, is finished by mount, recover and hibernate',
+    { timeout: 120_000 },
+    async (state) => {
+      await dieReturning(state);
+      await mount();
+      await expectReturned(3);
+      project.remove();
+
+      await dieReturning(state);
+      await project.workspaces.recover();
+      await expectReturned(3);
+      project.remove();
+
+      await dieReturning(state);
+      expect(await hibernate()).toMatchObject({ created: true, version: { version: 4 } });
+      await mount();
+      await expectReturned(4);
+    },
+  );
+
+  it('of rollback is finished by a checkpoint and by another rollback', { timeout: 120_000 }, async () => {
+    await dieReturning('versioned files being deleted, ignored ones moved aside');
+    expect(await project.workspaces.checkpoint({ slot: 'w1', message: 'next' })).toMatchObject({
+      created: true,
+      version: { version: 4, treeSha: project.workspaces.version('a@v2').treeSha },
+    });
+    await expectReturned(4);
+    project.remove();
+
+    await dieReturning('some entries moved out');
+    await project.workspaces.rollback({ slot: 'w1', version: 'v2', reason: 'again' });
+    await expectReturned(4);
+  });
+
+  it('of rollback saves what was edited in the slot before it is finished', async () => {
+    await dieReturning('some entries moved out');
+    project.write('w1/late.txt', 'late');
+    await mount();
+    expect(await filesBelow(slot())).toEqual(Object.keys(whole).sort());
+    expect(project.workspaces.version('a')).toMatchObject({ version: 4, createdBy: 'manual' });
+    expect((await textsOf(project, 'a'))['late.txt']).toBe('late');
+  });
+
+  it('of rollback never overwrites what was written into the slot since it was emptied', async () => {
+    await dieReturning('the slot empty and marked');
+    project.write('w1/pipeline.yaml', 'by hand');
+    expect(await errorOf(mount)).toMatchObject({
+      code: 'SLOT_OCCUPIED',
+      message: 'Files that Goldfish does not know stand in the way in w1: pipeline.yaml.',
+    });
+    expect(project.read('w1/pipeline.yaml')).toBe('by hand');
+    renameSync(slot('pipeline.yaml'), join(project.root, 'kept.yaml'));
+    await mount();
+    await expectReturned(3);
+  });
+
+  it('of rollback with a file in the slot that no version can hold is undone, and the file left there', async () => {
+    await dieReturning('nothing moved out');
+    project.write('w1/big.bin', new Uint8Array(2_000_000));
+    expect(await errorOf(mount)).toMatchObject({ code: 'FILE_TOO_LARGE' });
+    expect(project.read('w1/modules/train.py')).toBe('later');
+    expect(readdirSync(project.layout.slots)).toEqual(['w1']);
+    rmSync(slot('big.bin'));
+    expect(await mount()).toMatchObject({ dirty: false });
   });
 
   it('of mount does not cost what the user wrote into the slot meanwhile', async () => {

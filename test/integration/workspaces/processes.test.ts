@@ -76,6 +76,29 @@ describe('several processes at once', () => {
     expect(await project.workspaces.dirty(slot ?? '')).toBe(false);
   });
 
+  it('delete and mount one workspace so that one of the two is refused, and create its name anew once', async () => {
+    project = makeProject();
+    await project.workspaces.create({ name: 'a', goal: 'g' });
+    const [deleted, mounted] = await atOnce(['delete', 'a'], ['mount', 'a', 'w1']);
+    expect([deleted?.code, mounted?.code].filter(Boolean)).toHaveLength(1);
+    expect(deleted?.code ?? mounted?.code).toMatch(deleted?.code ? /CONFLICT/ : /WORKSPACE_NOT_FOUND/);
+    if (deleted?.code) await project.workspaces.hibernate({ slot: 'w1', message: 'away' });
+    const answers = await atOnce(['delete', 'a'], ['delete', 'a'], ['create', 'a']);
+    const kept = deleted?.code ? 1 : 0;
+    expect(answers.slice(0, 2).filter(({ code }) => code === undefined).length).toBeGreaterThanOrEqual(kept);
+    const names = project.db.prepare<{ name: string }>('SELECT name FROM workspaces ORDER BY name').all();
+    expect(names.filter(({ name }) => name === 'a').length).toBeLessThanOrEqual(1);
+    await project.workspaces.recover();
+    const rows = project.db
+      .prepare<{ name: string }>(
+        "SELECT workspace_name || '-v' || version AS name FROM workspace_versions ORDER BY 1",
+      )
+      .all();
+    expect(
+      project.git('for-each-ref', '--format=%(refname:lstrip=2)', 'refs/tags').split('\n').sort(),
+    ).toEqual(rows.map(({ name }) => name));
+  });
+
   it('make the first version store, and one checkout, together', async () => {
     project = makeProject();
     const created = await atOnce(['create', 'a'], ['create', 'b'], ['create', 'c']);
@@ -167,6 +190,38 @@ describe('kill -9', () => {
       expect(project.git('rev-parse', `a-v${version}`)).toBe(gitSha);
     expect(project.git('rev-parse', 'refs/heads/a')).toBe(versions[0]?.gitSha);
     expect(readdirSync(project.layout.slots)).toEqual(['w1']);
+  }, 120_000);
+
+  it('at any moment of a rollback leaves the slot as it was or as it was to be, and every edit in a version', async () => {
+    const whole = await prepare();
+    await project.workspaces.checkpoint({ slot: 'w1', message: 'to go back to' });
+    const started = performance.now();
+    project.write('w1/modules/train.py', 'warm up\n');
+    const first = await actor('rollback', 'w1', 'v2');
+    first.go();
+    await first.answer;
+    let duration = performance.now() - started;
+
+    const ends = { undone: 0, finished: 0 };
+    for (let step = 0; step < STEPS / 2; step += 1) {
+      const text = `edit ${step}\n`;
+      const edited = { ...whole, 'modules/train.py': text };
+      project.write('w1/modules/train.py', text);
+      const ms = ((step + 0.5) / (STEPS / 2)) * duration;
+      if (!(await kill(ms, 'rollback', 'w1', 'v2'))) duration = ms;
+      await project.workspaces.mount({ workspace: 'a', slot: 'w1' });
+      const texts = await slotTexts('w1');
+      const finished = texts['modules/train.py'] === whole['modules/train.py'];
+      ends[finished ? 'finished' : 'undone'] += 1;
+      expect(texts, `after ${ms} ms`).toEqual(finished ? whole : edited);
+      expect(readdirSync(join(project.layout.slot('w1'), 'outputs'))).toEqual([]);
+      if (finished) {
+        expect((await textsOf(project, 'a'))['modules/train.py'], `after ${ms} ms`).toBe(text);
+      }
+      expect(readdirSync(project.layout.slots)).toEqual(['w1']);
+    }
+    expect(ends.undone).toBeGreaterThan(0);
+    expect(ends.finished).toBeGreaterThan(0);
   }, 120_000);
 
   it('while a checkout is made leaves none that is half made', async () => {
