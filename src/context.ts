@@ -4,6 +4,7 @@ import type { Config } from './config/config.ts';
 import { hostEnvironment, runtimeDir } from './config/host.ts';
 import { loadConfig } from './config/load-config.ts';
 import type { Problem } from './config/problem.ts';
+import { createSecrets } from './config/secrets.ts';
 import type { Setting } from './config/settings.ts';
 import { assetPath } from './core/assets.ts';
 import { type Clock, systemClock } from './core/clock.ts';
@@ -17,6 +18,7 @@ import { createSources, type Sources } from './data/sources.ts';
 import { createLogger } from './os/file-logger.ts';
 import type { BackendLimits, Backends, RunsDeps } from './runs/deps.ts';
 import { createRuns, type Runs } from './runs/runs.ts';
+import { secretsOfSupervisor } from './runs/supervisor-secrets.ts';
 import { createLocalStorage } from './storage/local/local-storage.ts';
 import type { ObjectStorage } from './storage/port.ts';
 import { type Db, openDatabase } from './store/database.ts';
@@ -90,6 +92,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
   const goldfishVersion = GOLDFISH_VERSION;
   const background = backgroundWork();
   const sources = createSources({ db, clock, ids, layout, config, storage, workspaces });
+  const own = createSecrets({ root, environment: hostEnvironment() });
   const runsDeps: RunsDeps = {
     db,
     clock,
@@ -97,6 +100,8 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     layout,
     log,
     config,
+    settings,
+    secrets: role === 'supervisor' ? own : secretsOfSupervisor({ root, db, clock, own }),
     storage,
     backends,
     workspaces,

@@ -141,7 +141,7 @@ function toKeep(keep: ConfigFile['storage']['keep']): Keep {
   };
 }
 
-function toProfiles(profiles: ConfigFile['profiles']): Record<string, Profile> {
+export function toProfiles(profiles: ConfigFile['profiles']): Record<string, Profile> {
   const entries = Object.entries(profiles).map(([name, profile]): [string, Profile] => [
     name,
     {

@@ -3,12 +3,20 @@ import { availableParallelism } from 'node:os';
 import { join, relative, resolve, sep } from 'node:path';
 import { errnoOf, GoldfishError } from '../core/errors.ts';
 import { checkShape } from './check-shape.ts';
-import { type Config, toConfig } from './config.ts';
+import { type Config, toConfig, toProfiles } from './config.ts';
 import { checkEnvironmentReferences } from './environment-reference.ts';
 import { CONFIG_FILE } from './find-project.ts';
 import { type Environment, hostEnvironment } from './host.ts';
 import { type Modern, modernise } from './legacy.ts';
-import { type Problem, type ProblemList, problemList, problemsError } from './problem.ts';
+import {
+  type Locate,
+  type Path,
+  type Problem,
+  type ProblemList,
+  problemList,
+  problemsError,
+} from './problem.ts';
+import { profileBook } from './profiles.ts';
 import { type ConfigFile, configSchema, LATER_KEYS } from './schema.ts';
 import { createSecrets, type Secrets } from './secrets.ts';
 import { type Setting, settingsOf } from './settings.ts';
@@ -121,7 +129,24 @@ function checkFile(modern: Modern, root: string, problems: ProblemList): ConfigF
     const message = `"data_roots[${index}]" must not lie in the private state.`;
     problems.add(locate(['data_roots', index]), { message, hint: 'Name the folder where the data is.' });
   }
+  checkProfileNames(file, { locate, problems });
   return file;
+}
+
+/** A profile that is named and not defined would only be noticed by the stages that use it. */
+function checkProfileNames(
+  file: ConfigFile,
+  { locate, problems }: { locate: Locate; problems: ProblemList },
+) {
+  const book = profileBook({ profiles: toProfiles(file.profiles) });
+  const check = (name: string, path: Path, part: 'key' | 'value'): void => {
+    const refusal = book.refuse(name);
+    if (refusal === undefined) return;
+    const { message, hint, allowed } = refusal;
+    problems.add(locate(path, part), { message, hint, allowed });
+  };
+  check(file.defaults.profile, ['defaults', 'profile'], 'value');
+  for (const name of Object.keys(file.docker.images)) check(name, ['docker', 'images', name], 'key');
 }
 
 /** The state is swept and cleaned by the supervisor, so it must lie apart from what people edit. */

@@ -44,6 +44,11 @@ export type StagePlan = {
   /** Merged config without reserved keys: what the stage sees. */
   config: JsonObject;
   compute: ComputeSettings;
+  /**
+   * Where each of compute and image comes from, by the key a person would write: `built-in`, `goldfish.yaml:12`,
+   * `profile big`, `configs/train.yaml:3`, `config_override`, `call`. Decides nothing; absent in plans of 0.1.
+   */
+  origins?: Record<string, string>;
   /** Literal values by name. Secrets are never here. */
   environment: Record<string, string>;
   /** Secrets by name, and the name each has in the environment it is read from at launch. Values are never here. */

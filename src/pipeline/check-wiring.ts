@@ -1,10 +1,12 @@
 import { unknownName } from '../config/check-shape.ts';
-import type { Locate, ProblemList } from '../config/problem.ts';
+import type { Locate, Path, ProblemList } from '../config/problem.ts';
 import { findCycle } from '../core/graph.ts';
 import { clip, isName } from '../core/names.ts';
 import type { SignalType } from '../core/signals.ts';
 import { nearest } from '../core/suggest.ts';
-import type { InputDraft, PipelineDraft, StageDraft } from './read-pipeline.ts';
+import { type DatasetLookup, type DatasetSource, producerOf } from './pipeline.ts';
+import type { InputDraft } from './read-inputs.ts';
+import type { PipelineDraft, StageDraft } from './read-pipeline.ts';
 
 type Wiring = {
   draft: PipelineDraft;
@@ -12,9 +14,10 @@ type Wiring = {
   problems: ProblemList;
   /** Every file of the workspace. */
   paths: readonly string[];
+  datasets: DatasetLookup;
 };
 
-/** Whether the stages fit together: names once, producers there, types equal, no cycle, modules there. */
+/** Whether the stages fit together: names once, producers and datasets there, types equal, no cycle, modules there. */
 export function checkWiring(wiring: Wiring): void {
   const stages = stagesByName(wiring);
   for (const stage of wiring.draft.stages) {
@@ -29,7 +32,8 @@ export function inputType(
   stages: ReadonlyMap<string, StageDraft>,
   input: InputDraft,
 ): SignalType | undefined {
-  return input.type ?? stages.get(input.from.stage)?.outputs.get(input.from.signal);
+  const from = producerOf(input);
+  return input.type ?? (from && stages.get(from.stage)?.outputs.get(from.signal));
 }
 
 function stagesByName({ draft, locate, problems }: Wiring): Map<string, StageDraft> {
@@ -52,42 +56,60 @@ function stagesByName({ draft, locate, problems }: Wiring): Map<string, StageDra
 
 function checkInput(wiring: Wiring, stages: ReadonlyMap<string, StageDraft>, input: InputDraft): void {
   const { locate, problems } = wiring;
-  const producer = stages.get(input.from.stage);
-  if (producer === undefined) {
-    // A stage whose own name is refused is reported there; here it is unknown only because of that.
-    if (!isName(input.from.stage) && wiring.draft.stages.some((stage) => stage.name === undefined)) return;
-    problems.add(
-      locate([...input.at, 'from_stage']),
-      unknownName('stage', input.from.stage, [...stages.keys()]),
-    );
+  const from = producerOf(input);
+  if (from === undefined) {
+    if ('dataset' in input.from) checkDataset(wiring, input.at, input.from);
     return;
   }
-  if (!producer.outputs.has(input.from.signal)) {
+  const producer = stages.get(from.stage);
+  if (producer === undefined) {
+    // A stage whose own name is refused is reported there; here it is unknown only because of that.
+    if (!isName(from.stage) && wiring.draft.stages.some((stage) => stage.name === undefined)) return;
+    problems.add(locate([...input.at, 'from_stage']), unknownName('stage', from.stage, [...stages.keys()]));
+    return;
+  }
+  if (!producer.outputs.has(from.signal)) {
     if (!producer.outputsKnown) return;
-    const known = unknownName('signal', input.from.signal, [...producer.outputs.keys()]);
+    const known = unknownName('signal', from.signal, [...producer.outputs.keys()]);
     problems.add(locate([...input.at, 'signal']), {
       ...known,
-      message: `The stage "${input.from.stage}" has no output "${clip(input.from.signal)}".`,
-      hint: producer.outputs.size === 0 ? `"${input.from.stage}" declares no outputs.` : known.hint,
+      message: `The stage "${from.stage}" has no output "${clip(from.signal)}".`,
+      hint: producer.outputs.size === 0 ? `"${from.stage}" declares no outputs.` : known.hint,
     });
     return;
   }
-  const made = producer.outputs.get(input.from.signal);
+  const made = producer.outputs.get(from.signal);
   if (input.type === undefined || made === undefined || input.type === made) return;
   problems.add(locate([...input.at, 'type']), {
-    message: `"${input.from.stage}" makes "${input.from.signal}" as ${made}, not as ${input.type}.`,
+    message: `"${from.stage}" makes "${from.signal}" as ${made}, not as ${input.type}.`,
     hint: 'Leave the type out: it is that of the producer.',
     allowed: [made],
   });
 }
 
+function checkDataset({ locate, problems, datasets }: Wiring, at: Path, from: DatasetSource): void {
+  if (datasets.has(from.dataset, from.version)) return;
+  const place = locate([...at, 'dataset']);
+  if (from.version !== null && datasets.has(from.dataset, null)) {
+    const message = `The dataset "${from.dataset}" has no version v${from.version}.`;
+    problems.add(place, { message, hint: `Write "${from.dataset}" for its newest version.` });
+    return;
+  }
+  const known = unknownName('dataset', from.dataset, datasets.names());
+  const hint = datasets.names().length === 0 ? 'Register it with register_source.' : known.hint;
+  problems.add(place, { ...known, message: `The dataset "${from.dataset}" is not registered.`, hint });
+}
+
 function checkCycles({ locate, problems }: Wiring, stages: ReadonlyMap<string, StageDraft>): void {
   const needs = new Map(
-    [...stages].map(([name, stage]) => [name, stage.inputs.map((input) => input.from.stage)]),
+    [...stages].map(([name, stage]) => [
+      name,
+      stage.inputs.flatMap((input) => producerOf(input)?.stage ?? []),
+    ]),
   );
   for (let walk = findCycle(needs); walk !== undefined && !problems.full(); walk = findCycle(needs)) {
     const [start, next] = walk;
-    const input = stages.get(start ?? '')?.inputs.find(({ from }) => from.stage === next);
+    const input = stages.get(start ?? '')?.inputs.find((item) => producerOf(item)?.stage === next);
     problems.add(locate([...(input?.at ?? []), 'from_stage']), {
       message: `The stages need each other in a circle: ${clip(walk.join(' → '), 300)}.`,
       hint: 'Take one of these inputs away, or split a stage in two.',

@@ -1,6 +1,7 @@
 import { type Problem, problemList, problemsError, sortProblems } from '../config/problem.ts';
+import { profileBook } from '../config/profiles.ts';
 import { BACKENDS } from '../config/schema.ts';
-import { readYaml } from '../config/yaml-file.ts';
+import { readYaml, type YamlFile } from '../config/yaml-file.ts';
 import { checkWiring, inputType } from './check-wiring.ts';
 import type { FileReader } from './file-reader.ts';
 import { findPipeline, type PipelineFile } from './find-pipeline.ts';
@@ -15,6 +16,13 @@ export type PipelineRequest = {
   lookups?: PipelineLookups;
 };
 
+/** What is known without a project: for readers that only look at the files. */
+const NO_LOOKUPS: PipelineLookups = {
+  backends: BACKENDS,
+  profiles: profileBook({ profiles: {} }),
+  datasets: { has: () => false, names: () => [] },
+};
+
 /**
  * Reads a pipeline with its stage configs and finds every problem at once; `pipeline` is null exactly where there
  * are any. Errors: INVALID_ARGUMENT where the call names a pipeline that is not there.
@@ -27,20 +35,22 @@ export async function loadPipeline(
   if ('message' in found) return { pipeline: null, problems: [found] };
   const text = await request.files.read(found.file);
   const yaml = readYaml(found.file, text ?? '');
+  const lookups = request.lookups ?? NO_LOOKUPS;
   const problems = problemList();
   // Without a root the text is no YAML; what it lacks could not be told from what could not be read.
   const draft = yaml.root === null ? undefined : readPipeline(yaml, problems);
-  if (draft) checkWiring({ draft, locate: yaml.locate, problems, paths });
+  if (draft) checkWiring({ draft, locate: yaml.locate, problems, paths, datasets: lookups.datasets });
   const configs = await readConfigFiles({
     files: request.files,
     paths,
     pipeline: found,
     stages: draft?.stages.flatMap((stage) => stage.name ?? []) ?? [],
     complete: draft?.stages.length !== 0 && draft?.stages.every((stage) => stage.name !== undefined) === true,
-    lookups: request.lookups ?? { backends: BACKENDS },
+    lookups,
   });
   const all = sortProblems([...yaml.problems, ...problems.found(), ...configs.problems]);
-  const pipeline = draft && all.length === 0 ? assemble(draft, found, configs.configs) : null;
+  const pipeline =
+    draft && all.length === 0 ? assemble(draft, { found, yaml, configs: configs.configs }) : null;
   return { pipeline, problems: all };
 }
 
@@ -53,16 +63,16 @@ export async function requirePipeline(request: PipelineRequest): Promise<Pipelin
 
 function assemble(
   draft: PipelineDraft,
-  found: PipelineFile,
-  configs: ReadonlyMap<string, StageConfigFile>,
+  read: { found: PipelineFile; yaml: YamlFile; configs: ReadonlyMap<string, StageConfigFile> },
 ): Pipeline {
   const drafts = new Map(draft.stages.map((stage) => [stage.name ?? '', stage]));
   return {
-    name: draft.name ?? found.name,
-    file: found.file,
+    name: draft.name ?? read.found.name,
+    file: read.found.file,
     description: draft.description,
     stages: [...drafts].map(([name, stage]) => assembleStage(name, stage, drafts)),
-    configs,
+    configs: read.configs,
+    locate: (stage, path) => read.yaml.locate([...(drafts.get(stage)?.at ?? []), ...path]),
   };
 }
 
@@ -71,6 +81,7 @@ function assembleStage(name: string, draft: StageDraft, drafts: ReadonlyMap<stri
     name,
     description: draft.description,
     command: draft.command ?? ['python', '-m', `modules.${name}`],
+    image: draft.image,
     inputs: draft.inputs.flatMap((input): StageInput[] => {
       const type = inputType(drafts, input);
       return type === undefined ? [] : [{ name: input.name, type, from: input.from }];

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { oneOf } from '../config/fields.ts';
+import { imageSchema, oneOf } from '../config/fields.ts';
 import { isName } from '../core/names.ts';
 import { SIGNAL_TYPES } from '../core/signals.ts';
 
@@ -46,6 +46,7 @@ export const stageSchema = z.strictObject(
       .min(1, 'must name a program')
       .refine((words) => words[0] !== '', 'must name a program')
       .optional(),
+    image: imageSchema.nullish(),
     inputs: signalsSchema,
     outputs: signalsSchema,
     cache: z.boolean('must be true or false').optional(),
@@ -54,7 +55,7 @@ export const stageSchema = z.strictObject(
 );
 
 /** Keys the contract names and this version does not read yet. */
-export const LATER_STAGE_KEYS: ReadonlySet<string> = new Set(['image', 'retries']);
+export const LATER_STAGE_KEYS: ReadonlySet<string> = new Set(['retries']);
 export const LATER_SIGNAL_KEYS: ReadonlySet<string> = new Set(['schema']);
 
 export const inputSchema = z.strictObject(
@@ -64,7 +65,7 @@ export const inputSchema = z.strictObject(
     type: oneOf(SIGNAL_TYPES).optional(),
     dataset: textSchema.optional(),
   },
-  'must be a mapping with the keys from_stage and signal',
+  'must be a mapping with the keys from_stage and signal, or dataset',
 );
 
 export const outputSchema = z.strictObject(

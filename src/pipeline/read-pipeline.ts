@@ -1,20 +1,19 @@
-import { checkShape, describe, type ShapeCheck, unknownName } from '../config/check-shape.ts';
-import type { Locate, Path, ProblemList } from '../config/problem.ts';
+import { checkShape, describe, unknownName } from '../config/check-shape.ts';
+import type { Path, ProblemList } from '../config/problem.ts';
 import type { YamlFile } from '../config/yaml-file.ts';
 import { isJsonObject, type Json, type JsonObject } from '../core/json.ts';
-import { clip, isName } from '../core/names.ts';
-import { SIGNAL_TYPES, type SignalType } from '../core/signals.ts';
+import { isName } from '../core/names.ts';
+import type { SignalType } from '../core/signals.ts';
 import {
-  inputSchema,
   LATER_SIGNAL_KEYS,
   LATER_STAGE_KEYS,
   MAX_STAGES,
-  NAME_RULE,
   OUTPUT_TYPES,
   outputSchema,
   pipelineSchema,
   stageSchema,
 } from './pipeline-schema.ts';
+import { type InputDraft, type Reading, readInputs, signalsOf, typeHint } from './read-inputs.ts';
 
 /**
  * A pipeline as far as it could be read: what has a problem is left out, so that the rest can still be checked.
@@ -29,6 +28,7 @@ export type StageDraft = {
   /** Undefined where it is left out, or where it could not be read. */
   command: string[] | undefined;
   commandGiven: boolean;
+  image: string | null;
   inputs: InputDraft[];
   /** Undefined where an output's type could not be read. */
   outputs: Map<string, SignalType | undefined>;
@@ -37,16 +37,7 @@ export type StageDraft = {
   cache: boolean;
 };
 
-export type InputDraft = {
-  name: string;
-  at: Path;
-  from: { stage: string; signal: string };
-  type: SignalType | undefined;
-};
-
 const HINT = 'Look at the pipeline of a new workspace for the format.';
-
-type Reading = { locate: Locate; problems: ProblemList };
 
 export function readPipeline(yaml: YamlFile, problems: ProblemList): PipelineDraft {
   const value = yaml.root?.value ?? null;
@@ -91,6 +82,7 @@ function readStage(reading: Reading, value: Json, at: Path): StageDraft {
     description: textIn(stage, 'description'),
     command: stageSchema.shape.command.safeParse(stage['command']).data,
     commandGiven: stage['command'] !== undefined,
+    image: stageSchema.shape.image.safeParse(stage['image']).data ?? null,
     inputs: readInputs(reading, stage['inputs'], [...at, 'inputs']),
     outputs,
     outputsKnown: stageSchema.shape.outputs.safeParse(stage['outputs']).success,
@@ -110,21 +102,6 @@ function checkKind(reading: Reading, kind: Json, at: Path): void {
   }
   const typed = typeof kind === 'string' ? kind : describe(kind);
   reading.problems.add(reading.locate(at), unknownName('stage kind', typed, ['task']));
-}
-
-/** The entries with a usable name; the others are reported at their key. */
-function* signalsOf(reading: Reading, value: Json | undefined, at: Path): Generator<[string, Json, Path]> {
-  if (!isJsonObject(value)) return;
-  for (const [name, signal] of Object.entries(value)) {
-    const path = [...at, name];
-    if (isName(name)) yield [name, signal, path];
-    else {
-      reading.problems.add(reading.locate(path, 'key'), {
-        message: `"${clip(name)}" is not a valid signal name.`,
-        hint: `Use ${NAME_RULE}.`,
-      });
-    }
-  }
 }
 
 function readOutputs(
@@ -159,56 +136,4 @@ function readOutputs(
     );
   }
   return outputs;
-}
-
-function typeHint(types: readonly string[]): string {
-  return `The types are ${types.join(', ')}.`;
-}
-
-function readInputs(reading: Reading, value: Json | undefined, at: Path): InputDraft[] {
-  const inputs: InputDraft[] = [];
-  for (const [name, signal, path] of signalsOf(reading, value, at)) {
-    const input = readInput(reading, name, signal, path);
-    if (input !== undefined) inputs.push(input);
-  }
-  return inputs;
-}
-
-function readInput(reading: Reading, name: string, signal: Json, at: Path): InputDraft | undefined {
-  const { locate, problems } = reading;
-  const check: ShapeCheck = {
-    value: signal,
-    at,
-    ...reading,
-    hint: typeHint(SIGNAL_TYPES),
-    later: LATER_SIGNAL_KEYS,
-  };
-  const bare = typeof signal === 'string';
-  if (bare) checkShape(inputSchema.shape.type, check);
-  else checkShape(inputSchema, check);
-  const fields: JsonObject = bare ? { type: signal } : isJsonObject(signal) ? signal : {};
-  if (fields['type'] === 'dataset' || fields['dataset'] !== undefined) {
-    const key = fields['dataset'] === undefined ? 'type' : 'dataset';
-    const named = typeof fields['dataset'] === 'string' ? ` "${clip(fields['dataset'])}"` : '';
-    problems.add(locate(bare ? at : [...at, key]), {
-      message: `The dataset${named} is not registered.`,
-      hint: 'Registered data arrives in a later version; keep the file in the workspace and read it from there.',
-    });
-    return undefined;
-  }
-  const stage = fields['from_stage'];
-  if (stage === undefined && (bare || isJsonObject(signal))) {
-    problems.add(locate(at, 'key'), {
-      message: `The input "${name}" does not say which stage makes it.`,
-      hint: 'Write { from_stage: <stage>, signal: <output> }.',
-    });
-  }
-  const from = fields['signal'] ?? name;
-  if (typeof stage !== 'string' || typeof from !== 'string') return undefined;
-  return {
-    name,
-    at,
-    from: { stage, signal: from },
-    type: SIGNAL_TYPES.find((type) => type === fields['type']),
-  };
 }

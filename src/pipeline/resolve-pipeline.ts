@@ -1,36 +1,33 @@
 import { unknownName } from '../config/check-shape.ts';
 import type { Config } from '../config/config.ts';
 import { type Problem, problemList } from '../config/problem.ts';
-import { BACKENDS } from '../config/schema.ts';
 import type { Setting } from '../config/settings.ts';
 import { GoldfishError } from '../core/errors.ts';
 import { topologicalOrder } from '../core/graph.ts';
 import type { JsonObject } from '../core/json.ts';
+import { clip } from '../core/names.ts';
 import type { PlannedOutput } from '../core/stage-plan.ts';
 import { type MergedConfig, mergeStageConfig } from './merge-stage-config.ts';
-import type { Pipeline, PipelineLookups, Stage, StageInput } from './pipeline.ts';
+import { type Pipeline, type PipelineLookups, producerOf, type Stage, type StageInput } from './pipeline.ts';
+import { type AskedCompute, type Decided, resolveCompute } from './resolve-compute.ts';
 import { readStageConfig, type StageSettings } from './stage-config.ts';
 
-/** An input of a stage that is called. Where its producer is not called too, an earlier run must give the data. */
-export type ResolvedInput = StageInput & { inCall: boolean };
+/**
+ * An input of a stage that is called. Where its producer is not called too, an earlier run must give the data; where
+ * the call itself says what it reads, its producer does not matter.
+ */
+export type ResolvedInput = StageInput & { inCall: boolean; overridden: boolean };
 
-/** One stage of a call with every setting decided. JSON-safe. */
+/** One stage of a call with every setting decided but those that its backend gives. JSON-safe. */
 export type ResolvedStage = {
   name: string;
   command: string[];
   /** Merged config without reserved keys: what the stage sees. */
   config: JsonObject;
-  compute: {
-    /** `auto`, or a backend by name. */
-    backend: string;
-    timeoutSeconds: number;
-    stopGraceSeconds: number;
-    /** Null: no limit. */
-    memoryBytes: number | null;
-  };
-  /** Where each of compute comes from: `built-in`, `goldfish.yaml:12`, `configs/train.yaml:3`, `config_override`. */
-  origins: { backend: string; timeout_seconds: string; stop_grace_seconds: string; memory: string };
+  compute: AskedCompute;
   environment: Record<string, string>;
+  /** By name, the name each has in the environment it is read from at launch. */
+  secrets: Record<string, string>;
   inputs: ResolvedInput[];
   outputs: PlannedOutput[];
   cache: boolean;
@@ -44,10 +41,15 @@ export type ResolveRequest = {
   stages?: readonly string[] | undefined;
   /** By stage; merged over its config file. */
   configOverride?: JsonObject | undefined;
+  /** By stage and input; what each stands for is looked up elsewhere. */
+  inputsOverride?: Readonly<Record<string, Readonly<Record<string, unknown>>>> | undefined;
+  /** Of the call, for all its stages. */
+  profile?: string | undefined;
+  backend?: string | undefined;
   defaults: Config['defaults'];
   /** Of the loaded config, for the origins of defaults. */
   settings?: readonly Setting[];
-  lookups?: PipelineLookups;
+  lookups: PipelineLookups;
 };
 
 /**
@@ -58,7 +60,8 @@ export type ResolveRequest = {
 export function resolvePipeline(request: ResolveRequest): ResolvedStage[] {
   const chosen = chooseStages(request);
   const override = request.configOverride ?? {};
-  requireCalled(Object.keys(override), chosen, request.pipeline);
+  requireCalled(request, { field: 'config_override', names: Object.keys(override), chosen });
+  checkInputNames(request, chosen);
   const problems: Problem[] = [];
   const resolved = chosen.map((stage) => {
     const merged = mergeStageConfig({
@@ -67,8 +70,7 @@ export function resolvePipeline(request: ResolveRequest): ResolvedStage[] {
       override: Object.hasOwn(override, stage.name) ? override[stage.name] : undefined,
     });
     const found = problemList();
-    const lookups = request.lookups ?? { backends: BACKENDS };
-    const settings = readStageConfig({ ...merged, problems: found, lookups });
+    const settings = readStageConfig({ ...merged, problems: found, lookups: request.lookups });
     problems.push(...merged.problems, ...found.found());
     return resolveStage(request, chosen, { stage, settings, merged });
   });
@@ -88,7 +90,7 @@ function chooseStages({ pipeline, stages }: ResolveRequest): Stage[] {
   for (const name of stages ?? []) if (!known.includes(name)) throw unknownStage('stages', name, known);
   const wanted = new Set(stages ?? known);
   const needs = pipeline.stages.map(
-    (stage) => [stage.name, stage.inputs.map((input) => input.from.stage)] as const,
+    (stage) => [stage.name, stage.inputs.flatMap((input) => producerOf(input)?.stage ?? [])] as const,
   );
   const order = topologicalOrder(new Map(needs));
   const byName = new Map(pipeline.stages.map((stage) => [stage.name, stage]));
@@ -101,16 +103,41 @@ function unknownStage(field: string, name: string, known: readonly string[]): Go
 }
 
 /** An override that nobody reads is a mistake: the caller believes that it has an effect. */
-function requireCalled(overridden: readonly string[], chosen: readonly Stage[], pipeline: Pipeline): void {
+function requireCalled(
+  { pipeline }: ResolveRequest,
+  overridden: {
+    field: 'config_override' | 'inputs_override';
+    names: readonly string[];
+    chosen: readonly Stage[];
+  },
+): void {
+  const { field, names, chosen } = overridden;
   const called = chosen.map((stage) => stage.name);
-  for (const name of overridden) {
+  for (const name of names) {
     if (called.includes(name)) continue;
     const known = pipeline.stages.some((stage) => stage.name === name);
-    if (!known) throw unknownStage('config_override', name, called);
+    if (!known) throw unknownStage(field, name, called);
     throw new GoldfishError('INVALID_ARGUMENT', {
-      message: `config_override names the stage "${name}", which this call does not run.`,
-      hint: 'Add it to "stages", or remove it from config_override.',
-      details: { field: 'config_override', allowed: called.slice(0, 100) },
+      message: `${field} names the stage "${clip(name)}", which this call does not run.`,
+      hint: `Add it to "stages", or remove it from ${field}.`,
+      details: { field, allowed: called.slice(0, 100) },
+    });
+  }
+}
+
+function checkInputNames(request: ResolveRequest, chosen: readonly Stage[]): void {
+  const override = request.inputsOverride ?? {};
+  requireCalled(request, { field: 'inputs_override', names: Object.keys(override), chosen });
+  for (const stage of chosen) {
+    const names = Object.hasOwn(override, stage.name) ? Object.keys(override[stage.name] ?? {}) : [];
+    const known = stage.inputs.map((input) => input.name);
+    const wrong = names.find((name) => !known.includes(name));
+    if (wrong === undefined) continue;
+    const { hint, allowed } = unknownName('input', wrong, known);
+    throw new GoldfishError('INVALID_ARGUMENT', {
+      message: `The stage "${stage.name}" has no input "${clip(wrong)}".`,
+      hint: known.length === 0 ? `"${stage.name}" has no inputs.` : hint,
+      details: { field: 'inputs_override', stage: stage.name, allowed },
     });
   }
 }
@@ -132,38 +159,37 @@ function resolveStage(
   own: { stage: Stage; settings: StageSettings; merged: MergedConfig },
 ): ResolvedStage {
   const { stage, settings, merged } = own;
-  const { defaults } = request;
-  const inputs = stage.inputs.map((input) => ({
-    ...input,
-    inCall: chosen.some((other) => other.name === input.from.stage),
-  }));
-  const { backend, timeout_seconds, memory } = settings.compute;
-  const origin = (key: keyof StageSettings['compute']): string =>
-    settings.compute[key] === undefined ? defaultOrigin(request, key) : merged.originOf(['compute', key]);
+  const override = request.inputsOverride ?? {};
+  const given = Object.hasOwn(override, stage.name) ? (override[stage.name] ?? {}) : {};
+  const inputs = stage.inputs.map((input): ResolvedInput => {
+    const overridden = Object.hasOwn(given, input.name);
+    const producer = producerOf(input);
+    const called = chosen.some((other) => other.name === producer?.stage);
+    return { ...input, overridden, inCall: called && !overridden };
+  });
   return {
     name: stage.name,
     command: stage.command,
     config: settings.config,
-    compute: {
-      backend: backend ?? defaults.backend,
-      timeoutSeconds: timeout_seconds ?? defaults.timeoutSeconds,
-      stopGraceSeconds: defaults.stopGraceSeconds,
-      memoryBytes: memory ?? null,
-    },
-    origins: {
-      backend: origin('backend'),
-      timeout_seconds: origin('timeout_seconds'),
-      stop_grace_seconds: defaultOrigin(request, 'stop_grace_seconds'),
-      memory: origin('memory'),
-    },
+    compute: resolveCompute({
+      stage: { compute: settings.compute, image: imageOf(request.pipeline, stage) },
+      originOf: merged.originOf,
+      call: { profile: request.profile, backend: request.backend },
+      profiles: request.lookups.profiles,
+      defaults: request.defaults,
+      settings: request.settings ?? [],
+    }),
     environment: settings.environment,
+    secrets: settings.secrets,
     inputs,
     outputs: stage.outputs,
     cache: stage.cache,
-    needs: [...new Set(inputs.flatMap((input) => (input.inCall ? [input.from.stage] : [])))],
+    needs: [...new Set(inputs.flatMap((input) => (input.inCall ? (producerOf(input)?.stage ?? []) : [])))],
   };
 }
 
-function defaultOrigin({ settings }: ResolveRequest, key: string): string {
-  return settings?.find((setting) => setting.key === `defaults.${key}`)?.origin ?? 'built-in';
+function imageOf(pipeline: Pipeline, stage: Stage): Decided<string> | undefined {
+  if (stage.image === null) return undefined;
+  const { file, line } = pipeline.locate(stage.name, ['image']);
+  return { value: stage.image, origin: `${file}:${line}` };
 }

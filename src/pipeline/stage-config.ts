@@ -1,10 +1,17 @@
 import { z } from 'zod';
 import { checkShape, describe } from '../config/check-shape.ts';
-import { checkEnvironmentReferences } from '../config/environment-reference.ts';
-import { oneOf, secondsSchema } from '../config/fields.ts';
+import { checkEnvironmentReferences, referencedName } from '../config/environment-reference.ts';
+import {
+  cpusSchema,
+  gpusSchema,
+  heartbeatSchema,
+  memorySchema,
+  numberOf,
+  oneOf,
+  secondsSchema,
+} from '../config/fields.ts';
 import type { Locate, ProblemList } from '../config/problem.ts';
 import { isJsonObject, type Json, type JsonObject } from '../core/json.ts';
-import { parseMemorySize } from '../core/memory-size.ts';
 import { clip, ENVIRONMENT_NAME_PATTERN } from '../core/names.ts';
 import type { PipelineLookups, StageConfigFile } from './pipeline.ts';
 
@@ -12,25 +19,21 @@ import type { PipelineLookups, StageConfigFile } from './pipeline.ts';
 export type StageSettings = {
   /** Without reserved keys: what the stage sees. */
   config: JsonObject;
-  compute: {
-    backend?: string | undefined;
-    timeout_seconds?: number | undefined;
-    memory?: number | undefined;
-  };
+  compute: z.output<ReturnType<typeof computeSchema>>;
+  /** Values as they stand there. */
   environment: Record<string, string>;
+  /** Values that are read at launch: by name, the name each has in the environment it comes from. */
+  secrets: Record<string, string>;
 };
 
-const MIN_MEMORY = 16 * 1024 * 1024;
-const MEMORY = 'must be an amount of memory such as 512m or 4g, or a number of bytes, and at least 16m';
 /** The kernel refuses a program whose environment holds a longer value. */
 const MAX_VALUE_BYTES = 64 * 1024;
 const MAX_NAMES = 256;
 
-const LATER_COMPUTE_KEYS: ReadonlySet<string> = new Set([
-  ...['profile', 'nodes', 'heartbeat_timeout_seconds', 'cpus', 'gpus', 'capacity_wait_seconds'],
-]);
+const LATER_COMPUTE_KEYS: ReadonlySet<string> = new Set(['capacity_wait_seconds']);
 /** Reserved by the contract: as free parameters they would change their meaning one day. */
 const LATER_KEYS = ['metrics'];
+const NODES = numberOf('a whole number of ranks from 1 to 1024', { min: 1, max: 1024, whole: true });
 const RESERVED_KEYS: ReadonlySet<string> = new Set(['compute', 'environment', ...LATER_KEYS]);
 
 /** A key set to null, in a file or by an override, is a key left out: the default holds. */
@@ -44,11 +47,14 @@ function computeSchema(backends: readonly string[]) {
     },
     z.strictObject(
       {
+        profile: z.string('must be the name of a profile').optional(),
         backend: oneOf(backends).optional(),
+        nodes: NODES.optional(),
         timeout_seconds: secondsSchema.optional(),
-        memory: z
-          .preprocess((value) => parseMemorySize(value) ?? value, z.number(MEMORY).min(MIN_MEMORY, MEMORY))
-          .optional(),
+        heartbeat_timeout_seconds: heartbeatSchema.optional(),
+        memory: memorySchema.optional(),
+        cpus: cpusSchema.optional(),
+        gpus: gpusSchema.optional(),
       },
       'must be a mapping',
     ),
@@ -86,22 +92,34 @@ export function readStageConfig(check: StageConfigCheck): StageSettings {
           hint: 'Change the value, or remove the key for its default.',
           later: LATER_COMPUTE_KEYS,
         });
+  const named = isJsonObject(merged['compute']) ? merged['compute']['profile'] : undefined;
+  if (typeof named === 'string') checkProfile(check, named);
   return {
     config: Object.fromEntries(Object.entries(merged).filter(([key]) => !RESERVED_KEYS.has(key))),
     compute: compute ?? {},
-    environment: readEnvironment(check, merged['environment']),
+    ...readEnvironment(check, merged['environment']),
   };
 }
 
-function readEnvironment(check: StageConfigCheck, value: Json | undefined): Record<string, string> {
+function checkProfile({ locate, problems, lookups }: StageConfigCheck, name: string): void {
+  const refusal = lookups.profiles.refuse(name);
+  if (refusal === undefined) return;
+  const { message, hint, allowed } = refusal;
+  problems.add(locate(['compute', 'profile']), { message, hint, allowed });
+}
+
+type Environment = Pick<StageSettings, 'environment' | 'secrets'>;
+
+function readEnvironment(check: StageConfigCheck, value: Json | undefined): Environment {
   const { locate, problems } = check;
-  if (value === undefined || value === null) return {};
+  const nothing: Environment = { environment: {}, secrets: {} };
+  if (value === undefined || value === null) return nothing;
   if (!isJsonObject(value)) {
     problems.add(locate(['environment']), {
       message: `"environment" must be a mapping from names to values, not ${describe(value)}.`,
       hint: 'Write "NAME: value" for each.',
     });
-    return {};
+    return nothing;
   }
   const entries = Object.entries(value);
   if (entries.length > MAX_NAMES) {
@@ -109,16 +127,20 @@ function readEnvironment(check: StageConfigCheck, value: Json | undefined): Reco
       message: `"environment" has ${entries.length} names; at most ${MAX_NAMES} are passed on.`,
       hint: 'Pass parameters as config keys: the stage reads them with config().',
     });
-    return {};
+    return nothing;
   }
   const environment: Record<string, string> = {};
+  const secrets: Record<string, string> = {};
   for (const [name, item] of entries) {
     const refusal = refusedName(name);
     if (refusal) problems.add(locate(['environment', name], 'key'), refusal);
-    const text = readValue(check, name, item);
-    if (!refusal && text !== undefined) environment[name] = text;
+    const reference = referencedName(item);
+    const text = reference === undefined ? readValue(check, name, item) : undefined;
+    if (refusal) continue;
+    if (reference !== undefined) secrets[name] = reference;
+    else if (text !== undefined) environment[name] = text;
   }
-  return environment;
+  return { environment, secrets };
 }
 
 function refusedName(name: string): { message: string; hint: string } | undefined {

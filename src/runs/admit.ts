@@ -13,12 +13,15 @@ import { reuseIfPossible } from './cache.ts';
 import type { RunsDeps } from './deps.ts';
 import { settlePipelineRun } from './settle.ts';
 
+type WaitDeps = Pick<RunsDeps, 'db' | 'backends' | 'secrets'>;
+type AdmitDeps = WaitDeps & Pick<RunsDeps, 'clock'>;
+
 /**
  * Claims every run that may start now: its needs are complete, nothing earlier can stand for it, its backend has
  * a free slot and its pipeline run may have one more. Row and slot are claimed in one transaction, and capacity is
  * counted from the rows themselves, so that no slot can leak. Returns what was claimed.
  */
-export function admitRuns(deps: Pick<RunsDeps, 'db' | 'clock' | 'backends'>): StageRun[] {
+export function admitRuns(deps: AdmitDeps): StageRun[] {
   const claimed: StageRun[] = [];
   let reused: boolean;
   do {
@@ -35,15 +38,12 @@ export function admitRuns(deps: Pick<RunsDeps, 'db' | 'clock' | 'backends'>): St
 }
 
 /** A run that was judged before and is held up still: thousands may wait, and each write costs a sync of the disk. */
-function staysWaiting(deps: Pick<RunsDeps, 'db' | 'backends'>, run: StageRun): boolean {
+function staysWaiting(deps: WaitDeps, run: StageRun): boolean {
   if (run.cacheKey === null || waitsFor(deps, run) === null) return false;
   return !run.plan.cache || newestCompletedRun(deps.db, { cacheKey: run.cacheKey }) === undefined;
 }
 
-function admitOne(
-  deps: Pick<RunsDeps, 'db' | 'clock' | 'backends'>,
-  runId: string,
-): StageRun | 'reused' | 'waits' {
+function admitOne(deps: AdmitDeps, runId: string): StageRun | 'reused' | 'waits' {
   const { db } = deps;
   const run = getStageRun(db, runId);
   if (run?.state !== 'pending') return 'waits';
@@ -61,10 +61,12 @@ function admitOne(
 }
 
 /** What a pending run waits for, in words; null when nothing holds it. Reads only. */
-export function waitsFor(deps: Pick<RunsDeps, 'db' | 'backends'>, run: StageRun): string | null {
+export function waitsFor(deps: WaitDeps, run: StageRun): string | null {
   const { db } = deps;
   const upstream = needsOf(db, run.id).filter((need) => need.state !== 'completed');
   if (upstream.length > 0) return `stage ${upstream.map((need) => `${need.stage} (${need.id})`).join(', ')}`;
+  const missing = missingSecrets(deps, run);
+  if (missing !== null) return missing;
   const capacity = deps.backends.capacity(run.backend);
   if (countHolding(db, { backend: run.backend }) >= capacity) {
     return `capacity of ${run.backend}: all ${capacity} slots are taken`;
@@ -74,4 +76,10 @@ export function waitsFor(deps: Pick<RunsDeps, 'db' | 'backends'>, run: StageRun)
     return `max_parallel: ${limit} runs of this pipeline run are active`;
   }
   return null;
+}
+
+/** Names that a run reads from the environment and that have no value now, in words; null where all have one. */
+export function missingSecrets(deps: Pick<RunsDeps, 'secrets'>, run: Pick<StageRun, 'plan'>): string | null {
+  const names = deps.secrets.missing(Object.values(run.plan.secrets));
+  return names.length === 0 ? null : `environment ${names.join(', ')}`;
 }

@@ -13,6 +13,8 @@ function cacheParts(plan: StagePlan, inputs: InputHashes) {
     inputs,
     image: plan.environmentKey,
     environment: plan.environment,
+    // Names only: a value that is renewed changes no result. Left out where there are none, as in plans of 0.1.
+    ...(Object.keys(plan.secrets).length > 0 ? { secrets: plan.secrets } : {}),
     code: plan.codeHash,
   };
 }
@@ -28,8 +30,9 @@ export function explainDifference(
 ): string[] {
   const a = cacheParts(now.plan, now.inputs);
   const b = cacheParts(then.plan, then.inputs);
-  const differing = (Object.keys(a) as (keyof typeof a)[]).filter(
-    (part) => canonicalJson(a[part]) !== canonicalJson(b[part]),
+  const parts = new Set([...Object.keys(a), ...Object.keys(b)] as (keyof typeof a)[]);
+  const differing = [...parts].filter(
+    (part) => canonicalJson(a[part] ?? null) !== canonicalJson(b[part] ?? null),
   );
   return differing.map((part) => {
     if (part === 'config') return `config (${describeChanges(b.config, a.config)})`;

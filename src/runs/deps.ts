@@ -1,5 +1,7 @@
 import type { RunBackend } from '../backends/port.ts';
 import type { Config } from '../config/config.ts';
+import type { Secrets } from '../config/secrets.ts';
+import type { Setting } from '../config/settings.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Layout } from '../core/layout.ts';
@@ -36,7 +38,10 @@ export type Backends = {
   /** What a stage of a profile gets there unless it, or the profile, says otherwise. Asks nothing of the machine. */
   limits(name: string, profile: string): BackendLimits;
   /** The identity of what a version's stages run in there, found without building it. */
-  environmentKey(name: string, request: { files: FileReader; image: string | null }): Promise<string>;
+  environmentKey(
+    name: string,
+    request: { files: FileReader; codeHash: string; image: string | null },
+  ): Promise<string>;
 };
 
 /** What the services of this room are made of. */
@@ -47,6 +52,10 @@ export type RunsDeps = {
   layout: Layout;
   log: Logger;
   config: Config;
+  /** Of the config, with the origin of each. */
+  settings: readonly Setting[];
+  /** Values that stage configs name as `${env:NAME}`. */
+  secrets: Pick<Secrets, 'value' | 'missing'>;
   storage: ObjectStorage;
   backends: Backends;
   workspaces: Workspaces;

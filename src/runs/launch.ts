@@ -15,8 +15,12 @@ import { applyRunEvent } from '../store/run-events.ts';
 import { inputsOfRun, outputByHash, outputsOfRun } from '../store/signals.ts';
 import { recordedSource } from '../store/sources.ts';
 import { getStageRun } from '../store/stage-runs.ts';
+import { missingSecrets } from './admit.ts';
 import type { RunsDeps } from './deps.ts';
 import { endWithCause } from './end.ts';
+
+/** How often a claimed run looks for the values of its names. */
+const SECRETS_PAUSE_MS = 1_000;
 
 type LaunchOptions = { wakeSocket: string | null; signal: AbortSignal };
 
@@ -28,6 +32,7 @@ type LaunchOptions = { wakeSocket: string | null; signal: AbortSignal };
 export async function launchRun(deps: RunsDeps, runId: string, options: LaunchOptions): Promise<void> {
   const run = getStageRun(deps.db, runId);
   if (!run || isTerminal(run.state)) return;
+  if (missingSecrets(deps, run) !== null) return waitForSecrets(deps, options.signal);
   const step = stepper(deps, run, options.signal);
 
   const backend = await step('launch_failed', () => deps.backends.get(run.backend));
@@ -38,7 +43,10 @@ export async function launchRun(deps: RunsDeps, runId: string, options: LaunchOp
     build({ deps, run, backend, codeDir: prepared.codeDir, signal: options.signal }),
   );
   if (!runtime) return;
-  const spec = toSpec(deps, { run, prepared, runtime, wakeSocket: options.wakeSocket });
+  // Read as late as can be: building may have taken half an hour.
+  const secrets = readSecrets(deps, run);
+  if (!secrets) return waitForSecrets(deps, options.signal);
+  const spec = toSpec(deps, { run, prepared, runtime, secrets, wakeSocket: options.wakeSocket });
   if (!announceLaunch(deps, run)) return;
   await step('launch_failed', async () => {
     const handle = await backend.launch(spec, { signal: options.signal });
@@ -46,6 +54,22 @@ export async function launchRun(deps: RunsDeps, runId: string, options: LaunchOp
     deps.db.write(() => setAttemptHandle(deps.db, attemptOf(run), { handle, at }));
     return handle;
   });
+}
+
+/** A claimed run whose names lost their values, or whose new supervisor has not got them: it is tried again. */
+async function waitForSecrets(deps: RunsDeps, signal: AbortSignal): Promise<void> {
+  await deps.clock.sleep(SECRETS_PAUSE_MS, { signal });
+}
+
+/** Values by the stage's own names, as they are now; undefined while one is absent. */
+function readSecrets(deps: Pick<RunsDeps, 'secrets'>, run: StageRun): Record<string, string> | undefined {
+  const secrets: Record<string, string> = {};
+  for (const [name, reference] of Object.entries(run.plan.secrets)) {
+    const value = deps.secrets.value(reference);
+    if (value === undefined) return undefined;
+    secrets[name] = value;
+  }
+  return secrets;
 }
 
 /** The name an attempt is found by, whoever crashed in between. */
@@ -161,7 +185,7 @@ async function build(work: {
   };
   try {
     return await backend.build(
-      { key: run.plan.environmentKey, codeDir, image: run.plan.image },
+      { key: run.plan.environmentKey, codeDir, codeHash: run.plan.codeHash, image: run.plan.image },
       { onLine, signal },
     );
   } finally {
@@ -171,9 +195,15 @@ async function build(work: {
 
 function toSpec(
   deps: RunsDeps,
-  parts: { run: StageRun; prepared: Prepared; runtime: Runtime; wakeSocket: string | null },
+  parts: {
+    run: StageRun;
+    prepared: Prepared;
+    runtime: Runtime;
+    secrets: Record<string, string>;
+    wakeSocket: string | null;
+  },
 ): RunSpec {
-  const { run, prepared, runtime, wakeSocket } = parts;
+  const { run, prepared, runtime, secrets, wakeSocket } = parts;
   const { plan } = run;
   const folders = deps.layout.attempt(run.id, run.attempt);
   return {
@@ -188,7 +218,7 @@ function toSpec(
     checkpointsDir: folders.checkpoints,
     config: plan.config,
     environment: plan.environment,
-    secrets: {},
+    secrets,
     inputs: prepared.inputs,
     outputs: plan.outputs.map((output) => ({
       ...output,

@@ -1,13 +1,17 @@
 import { type Problem, problemsError } from '../config/problem.ts';
+import type { ProfileBook } from '../config/profiles.ts';
 import { GoldfishError } from '../core/errors.ts';
 import { hashJson, type JsonObject } from '../core/json.ts';
-import type { PlannedInput, StagePlan } from '../core/stage-plan.ts';
+import type { StagePlan } from '../core/stage-plan.ts';
 import type { FileReader } from '../pipeline/file-reader.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
 import { type ResolvedStage, resolvePipeline } from '../pipeline/resolve-pipeline.ts';
+import { requireFit } from './check-fit.ts';
 import type { RunsDeps } from './deps.ts';
-import { earlierOrigin } from './resolve-inputs.ts';
-import { toStagePlan, type VersionIdentity } from './stage-plan-of.ts';
+import { pipelineLookups } from './lookups.ts';
+import { type InputsOverride, resolveInputs } from './resolve-inputs.ts';
+import { type Settle, type SettledCompute, settler } from './settle-compute.ts';
+import { toStagePlan } from './stage-plan-of.ts';
 
 /** What a call of `run` asks for. */
 export type RunRequest = {
@@ -18,6 +22,13 @@ export type RunRequest = {
   /** `pipelines/<name>.yaml`; absent: `pipeline.yaml`. */
   pipeline?: string;
   configOverride?: JsonObject;
+  /** By stage and input. */
+  inputsOverride?: InputsOverride;
+  /** For all stages of the call, whatever they say themselves. */
+  profile?: string;
+  backend?: string;
+  /** The caller's own word for runs that belong together. */
+  group?: string;
   /** False: neither an equal call nor an equal stage is reused. */
   useCache: boolean;
 };
@@ -34,68 +45,75 @@ export type CallPlan = {
 };
 
 /**
- * Reads, checks and resolves everything a call needs, from one set of files. Reads only.
- * Errors: INVALID_PIPELINE with every problem, INVALID_ARGUMENT for stages and overrides, INPUT_UNAVAILABLE.
+ * Reads, checks and resolves everything a call needs, from one set of files. Changes nothing, but for data named by
+ * path in `inputsOverride`, which is registered where `store` says so.
+ * Errors: INVALID_PIPELINE with every problem; INVALID_ARGUMENT for stages and overrides; PROFILE_UNKNOWN;
+ * NOT_SUPPORTED for what the backend cannot give; BACKEND_UNAVAILABLE; INPUT_UNAVAILABLE.
  */
-export async function planCall(deps: RunsDeps, source: PlanSource, request: RunRequest): Promise<CallPlan> {
-  const lookups = { backends: ['auto', ...deps.backends.names] };
-  const loaded = await loadPipeline({
+export async function planCall(
+  deps: RunsDeps,
+  source: PlanSource,
+  request: RunRequest,
+  options: { store: boolean } = { store: false },
+): Promise<CallPlan> {
+  const lookups = pipelineLookups(deps);
+  if (request.profile !== undefined) requireProfile(lookups.profiles, request.profile);
+  const { pipeline, problems } = await loadPipeline({
     files: source.files,
     lookups,
-    ...(request.pipeline === undefined ? {} : { pipeline: request.pipeline }),
+    pipeline: request.pipeline,
   });
-  if (!loaded.pipeline || loaded.problems.length > 0)
-    throw invalidPipeline(loaded.problems, source.workspace);
-  const { pipeline } = loaded;
+  if (!pipeline || problems.length > 0) throw invalidPipeline(problems, source.workspace);
+  const { stages: names, configOverride, inputsOverride = {}, profile, backend } = request;
+  const project = { pipeline, lookups, defaults: deps.config.defaults, settings: deps.settings };
   const stages = resolvePipeline({
-    pipeline,
-    lookups,
-    defaults: deps.config.defaults,
-    ...(request.stages ? { stages: request.stages } : {}),
-    ...(request.configOverride ? { configOverride: request.configOverride } : {}),
+    ...project,
+    stages: names,
+    configOverride,
+    inputsOverride,
+    profile,
+    backend,
   });
-  const all = resolvePipeline({ pipeline, lookups, defaults: deps.config.defaults });
-  const { identity, backends } = await identify(deps, source, [...stages, ...all]);
+  const settle = settler(deps, source);
   const search = {
     deps,
     workspace: source.workspace,
     pipeline: request.pipeline,
-    all: new Map(all.map((stage) => [stage.name, stage])),
-    identity,
+    all: new Map(resolvePipeline(project).map((stage) => [stage.name, stage])),
+    settle,
+    codeHash: source.codeHash,
   };
-  const plans = stages.map((stage) => {
-    const origins = stage.inputs.map((input): PlannedInput => {
-      const { name, type, from } = input;
-      if (input.inCall) return { name, type, origin: { kind: 'stage', ...from } };
-      return { name, type, origin: earlierOrigin(search, { stage: stage.name, input: name, from }) };
-    });
-    return toStagePlan({ stage, identity, origins, reuse: request.useCache });
-  });
-  return { pipeline: pipeline.name, stages: plans, backends };
+  const settled = await settleAll(stages, settle);
+  const plans: StagePlan[] = [];
+  for (const [stage, compute] of settled) {
+    const origins = await resolveInputs(search, stage, { override: inputsOverride, ...options });
+    const { codeHash } = source;
+    plans.push(toStagePlan({ stage, settled: compute, codeHash, origins, reuse: request.useCache }));
+  }
+  const choices = [...settled.values()].map(({ choice }) => [choice.name, choice] as const);
+  return { pipeline: pipeline.name, stages: plans, backends: [...new Map(choices).values()] };
 }
 
-/** Each backend is asked once per call, so that every stage gets the same answer. */
-async function identify(
-  deps: RunsDeps,
-  source: PlanSource,
+/** Before any input is looked for: what cannot run at all is said first. */
+async function settleAll(
   stages: readonly ResolvedStage[],
-): Promise<{ identity: VersionIdentity; backends: { name: string; why: string }[] }> {
-  const chosen = new Map<string, { name: string; why: string }>();
-  const environmentKeys = new Map<string, string>();
-  for (const { compute } of stages) {
-    if (chosen.has(compute.backend)) continue;
-    const choice = await deps.backends.choose(compute.backend);
-    chosen.set(compute.backend, choice);
-    if (!environmentKeys.has(choice.name)) {
-      environmentKeys.set(
-        choice.name,
-        await deps.backends.environmentKey(choice.name, { files: source.files, image: null }),
-      );
-    }
+  settle: Settle,
+): Promise<Map<ResolvedStage, SettledCompute>> {
+  const settled = new Map<ResolvedStage, SettledCompute>();
+  for (const stage of stages) {
+    const compute = await settle(stage.compute);
+    requireFit(stage.name, stage.compute, compute);
+    settled.set(stage, compute);
   }
-  const backendOf = (requested: string): string => chosen.get(requested)?.name ?? requested;
-  const backends = [...new Map([...chosen.values()].map((choice) => [choice.name, choice])).values()];
-  return { identity: { codeHash: source.codeHash, environmentKeys, backendOf }, backends };
+  return settled;
+}
+
+function requireProfile(profiles: ProfileBook, name: string): void {
+  const refusal = profiles.refuse(name);
+  if (refusal === undefined) return;
+  const { code, message, hint, allowed } = refusal;
+  const fix = { tool: 'list_profiles', arguments: {} };
+  throw new GoldfishError(code, { message, hint, details: { field: 'profile', allowed }, fix });
 }
 
 /** With the call that shows every problem again, once the files are mended. */
@@ -123,6 +141,7 @@ export function submissionKey(call: {
       config: plan.config,
       compute: plan.compute,
       environment: plan.environment,
+      secrets: plan.secrets,
       inputs: plan.inputs.map((input) => [
         input.name,
         input.origin.kind === 'run' ? input.origin.hash : input.origin,

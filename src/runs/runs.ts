@@ -13,7 +13,7 @@ import { getPipelineRun, listPipelineRuns } from '../store/pipeline-runs.ts';
 import { eventsOfRun } from '../store/run-events.ts';
 import { inputsOfRun, outputsOfRun } from '../store/signals.ts';
 import { listStageRuns, runsOfPipelineRun, type StageRunFilter } from '../store/stage-runs.ts';
-import { waitsFor } from './admit.ts';
+import { missingSecrets, waitsFor } from './admit.ts';
 import { type CancelOutcome, cancelRuns } from './cancel.ts';
 import { type Comparison, compareRuns } from './compare.ts';
 import type { RunsDeps } from './deps.ts';
@@ -92,7 +92,7 @@ export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs 
         return {
           run,
           pipelineRun: getPipelineRun(db, run.pipelineRunId),
-          blockedBy: run.state === 'pending' ? waitsFor(deps, run) : null,
+          blockedBy: blockedBy(deps, run),
           inputs: inputsOfRun(db, run.id),
           outputs: outputsOfRun(db, run.id),
           metrics: metricSummaries(db, metricsOf(run)),
@@ -111,6 +111,12 @@ export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs 
     },
     compare: (refs) => compareRuns(deps, refs),
   };
+}
+
+function blockedBy(deps: RunsDeps, run: StageRun): string | null {
+  if (run.state === 'pending') return waitsFor(deps, run);
+  const claimed = run.state === 'preparing' || run.state === 'building' || run.state === 'launching';
+  return claimed ? missingSecrets(deps, run) : null;
 }
 
 function seriesOf(deps: RunsDeps, run: StageRun, request: MetricsRequest): RunMetrics {

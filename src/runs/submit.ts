@@ -41,6 +41,7 @@ export async function submitRun(deps: RunsDeps, request: RunRequest): Promise<Su
       codeHash: await deps.workspaces.codeHash(version),
     },
     request,
+    { store: true },
   );
   const stored = deps.db.write(() => store(deps, { request, plan, version }));
   return { ...stored, version, versionCreated: created, backends: plan.backends };
@@ -76,7 +77,7 @@ function store(
     goldfishVersion: deps.goldfishVersion,
     createdAt,
     endedAt: null,
-    group: null,
+    group: request.group ?? null,
     retryOf: null,
   };
   insertPipelineRun(db, pipelineRun);

@@ -46,7 +46,7 @@ function toStageRun(row: Row): StageRun {
     attempt: row.attempt,
     backend: row.backend_type,
     profile: row.profile,
-    plan: JSON.parse(row.plan_json) as StagePlan,
+    plan: readPlan(row.plan_json),
     cacheKey: row.cache_key,
     cacheReason: row.cache_reason,
     cachedFrom: row.cached_from,
@@ -63,6 +63,22 @@ function toStageRun(row: Row): StageRun {
     endedAt: row.ended_at,
   };
 }
+
+/** Plans of 0.1 lack what came later: their stages had no limits, no secrets and the network. */
+function readPlan(json: string): StagePlan {
+  const plan = JSON.parse(json) as StagePlan;
+  const compute = { ...COMPUTE_OF_0_1, ...plan.compute };
+  return { ...plan, secrets: plan.secrets ?? {}, image: plan.image ?? null, compute };
+}
+
+const COMPUTE_OF_0_1 = {
+  nodes: 1,
+  cpus: null,
+  gpus: 0,
+  pidsLimit: null,
+  network: true,
+  heartbeatTimeoutSeconds: null,
+};
 
 /** A new run, pending. Its needs must be inserted before it. */
 export type NewStageRun = Pick<

@@ -3,6 +3,7 @@ import type { Problem } from '../config/problem.ts';
 import type { ServerContext } from '../context.ts';
 import { isGoldfishError } from '../core/errors.ts';
 import { validateProject, validateWorkspace } from '../pipeline/validate-project.ts';
+import { pipelineLookups } from '../runs/lookups.ts';
 import { defineOpenTool } from './define-tool.ts';
 import { answer, nextCall, text, workspace } from './fields.ts';
 import { projectNotFound, type Session } from './session.ts';
@@ -103,7 +104,7 @@ async function workspaceProblems(
 ): Promise<Problem[]> {
   const files = workspaceFiles(ctx, name);
   const { slot } = ctx.workspaces.get(name);
-  const lookups = { backends: ['auto', ...ctx.backends.names] };
+  const lookups = pipelineLookups(ctx);
   const found = await validateWorkspace({ files, lookups, pipeline });
   if (slot === null) return found;
   const folder = ctx.layout.shown(ctx.layout.slot(slot));

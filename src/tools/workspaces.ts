@@ -3,6 +3,8 @@ import type { ServerContext } from '../context.ts';
 import { GoldfishError } from '../core/errors.ts';
 import { formatVersion } from '../core/names.ts';
 import { loadPipeline } from '../pipeline/load-pipeline.ts';
+import { sourceText } from '../pipeline/pipeline.ts';
+import { pipelineLookups } from '../runs/lookups.ts';
 import { workspaceActivity } from '../store/overview.ts';
 import { fitPage } from './budget.ts';
 import { defineTool } from './define-tool.ts';
@@ -273,14 +275,14 @@ function versionRows(ctx: ServerContext, name: string) {
 }
 
 async function pipelinePart(ctx: ServerContext, name: string) {
-  const lookups = { backends: ['auto', ...ctx.backends.names] };
+  const lookups = pipelineLookups(ctx);
   const { pipeline, problems } = await loadPipeline({ files: workspaceFiles(ctx, name), lookups });
   return {
     name: pipeline?.name ?? '',
     file: pipeline?.file ?? '',
     stages: (pipeline?.stages ?? []).map((stage) => ({
       stage: stage.name,
-      inputs: stage.inputs.map((item) => `${item.name} from ${item.from.stage}.${item.from.signal}`),
+      inputs: stage.inputs.map((item) => `${item.name} from ${sourceText(item.from)}`),
       outputs: stage.outputs.map((item) => `${item.name} (${item.type})`),
     })),
     problems: problems.length,

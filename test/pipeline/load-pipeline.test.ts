@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { isGoldfishError } from '../../src/core/errors.ts';
 import { loadPipeline, requirePipeline } from '../../src/pipeline/load-pipeline.ts';
-import { memoryFiles, problemsOf, RUN } from './memory-files.ts';
+import { LOOKUPS, memoryFiles, problemsOf, RUN } from './memory-files.ts';
 
 describe('a pipeline', () => {
   it('is read with its stages, signals and configs', async () => {
@@ -15,7 +15,10 @@ stages:
   - name: train
     description: one model
     command: [python, tools/train.py, --fast]
+    image: my/torch:2
     inputs:
+      raw: { type: dataset, dataset: digits }
+      old: { dataset: digits@v1 }
       features: { from_stage: preprocess, signal: features }
       split: { from_stage: preprocess, type: csv }
     outputs: { features: directory }
@@ -24,21 +27,25 @@ stages:
       'modules/preprocess.py': '',
       'configs/train.yaml': 'k: 3\ncompute: { memory: 1g }\n',
     });
-    const { pipeline, problems } = await loadPipeline({ files });
+    const { pipeline, problems } = await loadPipeline({ files, lookups: LOOKUPS });
     expect(problems).toEqual([]);
+    expect(pipeline?.locate('train', ['command'])).toEqual({ file: 'pipeline.yaml', line: 9, column: 14 });
     expect({
       ...pipeline,
+      locate: null,
       configs: Object.fromEntries([...(pipeline?.configs ?? [])].map(([k, v]) => [k, v.value])),
     }).toEqual({
       name: 'digits',
       file: 'pipeline.yaml',
       description: 'How to tell digits apart',
+      locate: null,
       configs: { train: { k: 3, compute: { memory: '1g' } } },
       stages: [
         {
           name: 'preprocess',
           description: null,
           command: ['python', '-m', 'modules.preprocess'],
+          image: null,
           inputs: [],
           outputs: [
             { name: 'features', type: 'npy' },
@@ -50,7 +57,10 @@ stages:
           name: 'train',
           description: 'one model',
           command: ['python', 'tools/train.py', '--fast'],
+          image: 'my/torch:2',
           inputs: [
+            { name: 'raw', type: 'dataset', from: { dataset: 'digits', version: null } },
+            { name: 'old', type: 'dataset', from: { dataset: 'digits', version: 1 } },
             { name: 'features', type: 'npy', from: { stage: 'preprocess', signal: 'features' } },
             { name: 'split', type: 'csv', from: { stage: 'preprocess', signal: 'split' } },
           ],
@@ -175,7 +185,12 @@ describe('a stage', () => {
       ['2 «service» The stage kind "service" is reserved for a later version.'],
     ],
     [`  - { name: a, ${RUN}, kind: taks }\n`, ['2 «taks» Unknown stage kind "taks".']],
-    [`  - { name: a, ${RUN}, image: x }\n`, ['2 «image» "image" arrives in a later version.']],
+    [
+      `  - { name: a, ${RUN}, image: "--privileged" }\n`,
+      [
+        '2 «"--privileged"» "image" must be the name of an image such as python:3.12-slim, not "--privileged".',
+      ],
+    ],
     [`  - { name: a, ${RUN}, retries: {} }\n`, ['2 «retries» "retries" arrives in a later version.']],
     [`  - { name: a, ${RUN}, output: {} }\n`, ['2 «output» Unknown key "output".']],
     [`  - { name: a, ${RUN}, cache: "no" }\n`, ['2 «"no"» "cache" must be true or false, not "no".']],

@@ -1,7 +1,9 @@
 import { expect } from 'vitest';
 import type { Problem } from '../../src/config/problem.ts';
+import { profileBook } from '../../src/config/profiles.ts';
 import type { FileReader } from '../../src/pipeline/file-reader.ts';
 import { loadPipeline } from '../../src/pipeline/load-pipeline.ts';
+import type { PipelineLookups } from '../../src/pipeline/pipeline.ts';
 
 /** A workspace in memory. */
 export function memoryFiles(files: Record<string, string>): FileReader {
@@ -10,6 +12,30 @@ export function memoryFiles(files: Record<string, string>): FileReader {
     read: async (path) => files[path] ?? null,
   };
 }
+
+/** A project with the built-in profiles, one of its own, and two versions of one dataset. */
+export const LOOKUPS: PipelineLookups = {
+  backends: ['auto', 'process', 'docker'],
+  profiles: profileBook({
+    profiles: {
+      big: {
+        description: null,
+        backend: 'docker',
+        memoryBytes: 8 * 1024 ** 3,
+        cpus: 8,
+        gpus: 1,
+        pidsLimit: 500,
+        network: 'bridge',
+        image: 'my/big',
+        pricePerHour: null,
+      },
+    },
+  }),
+  datasets: {
+    has: (name, version) => name === 'digits' && (version === null || version <= 2),
+    names: () => ['digits'],
+  },
+};
 
 /** A command that needs no module, for stages that are not about that. */
 export const RUN = 'command: [run]';
@@ -20,7 +46,7 @@ export const RUN = 'command: [run]';
  */
 export async function problemsOf(stages: string, more: Record<string, string> = {}): Promise<string[]> {
   const texts: Record<string, string> = { 'pipeline.yaml': `stages:\n${stages}`, ...more };
-  const { pipeline, problems } = await loadPipeline({ files: memoryFiles(texts) });
+  const { pipeline, problems } = await loadPipeline({ files: memoryFiles(texts), lookups: LOOKUPS });
   expect(pipeline === null).toBe(problems.length > 0);
   expect(problems.filter(({ hint }) => hint === undefined)).toEqual([]);
   return problems.map((problem) => pointed(problem, texts));

@@ -4,9 +4,10 @@ import { stringify } from 'yaml';
 import { isGoldfishError } from '../../src/core/errors.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { loadPipeline } from '../../src/pipeline/load-pipeline.ts';
+import { producerOf } from '../../src/pipeline/pipeline.ts';
 import { OUTPUT_TYPES } from '../../src/pipeline/pipeline-schema.ts';
 import { resolvePipeline } from '../../src/pipeline/resolve-pipeline.ts';
-import { memoryFiles } from './memory-files.ts';
+import { LOOKUPS, memoryFiles } from './memory-files.ts';
 
 const DEFAULTS = {
   backend: 'auto',
@@ -59,15 +60,16 @@ describe('any pipeline without mistakes', { timeout: 60_000 }, () => {
         if (pipeline === null) throw new Error('no problems and no pipeline');
         const names = stages.map(({ name }) => name);
         const chosen = picks.length === 0 ? undefined : picks.map((pick) => names[pick % names.length] ?? '');
-        const resolved = resolvePipeline({ pipeline, stages: chosen, defaults: DEFAULTS });
+        const resolved = resolvePipeline({ pipeline, lookups: LOOKUPS, stages: chosen, defaults: DEFAULTS });
         expect(resolved.map(({ name }) => name).toSorted()).toEqual([...new Set(chosen ?? names)].toSorted());
         const done = new Set<string>();
         for (const stage of resolved) {
           for (const need of stage.needs) expect(done).toContain(need);
           for (const input of stage.inputs) {
-            const producer = stages.find(({ name }) => name === input.from.stage);
-            expect(input.type).toBe(producer?.outputs[input.from.signal]);
-            expect(input.inCall).toBe(stage.needs.includes(input.from.stage));
+            const from = producerOf(input);
+            const producer = stages.find(({ name }) => name === from?.stage);
+            expect(input.type).toBe(producer?.outputs[from?.signal ?? '']);
+            expect(input.inCall).toBe(stage.needs.includes(from?.stage ?? ''));
           }
           done.add(stage.name);
         }
@@ -150,7 +152,7 @@ describe('a pipeline with any mistake', { timeout: 60_000 }, () => {
             expect(message).toMatch(/^\S[^\n]*\.$/);
             expect(hint).toBeTruthy();
           }
-          if (pipeline) resolvePipeline({ pipeline, defaults: DEFAULTS });
+          if (pipeline) resolvePipeline({ pipeline, lookups: LOOKUPS, defaults: DEFAULTS });
         },
       ),
       { numRuns: 200 },
@@ -215,6 +217,7 @@ describe('any config_override', { timeout: 60_000 }, () => {
         try {
           const [stage] = resolvePipeline({
             pipeline,
+            lookups: LOOKUPS,
             defaults: DEFAULTS,
             configOverride: JSON.parse(JSON.stringify(configOverride)),
           });

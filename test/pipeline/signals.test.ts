@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { problemsOf, RUN } from './memory-files.ts';
+import { loadPipeline } from '../../src/pipeline/load-pipeline.ts';
+import { LOOKUPS, memoryFiles, problemsOf, RUN } from './memory-files.ts';
 
 describe('a signal', () => {
   const producer = `  - { name: a, ${RUN}, outputs: { x: csv, y: json } }\n`;
@@ -21,10 +22,20 @@ describe('a signal', () => {
     ['{ from_stage: [a] }', ['3 «[a]» "from_stage" must be text, not a list.']],
     ['{ from_stage: a, signal: 3 }', ['3 «3» "signal" must be text, not 3.']],
     ['csv', ['3 «in» The input "in" does not say which stage makes it.']],
-    ['', ['3 «in» "in" must be a mapping with the keys from_stage and signal, not empty.']],
-    ['dataset', ['3 «dataset» The dataset is not registered.']],
-    ['{ type: dataset, dataset: digits_v1 }', ['3 «digits_v1» The dataset "digits_v1" is not registered.']],
-    ['{ type: dataset }', ['3 «dataset» The dataset is not registered.']],
+    ['', ['3 «in» "in" must be a mapping with the keys from_stage and signal, or dataset, not empty.']],
+    ['dataset', ['3 «in» The input "in" does not say which dataset it is.']],
+    ['{ type: dataset }', ['3 «in» The input "in" does not say which dataset it is.']],
+    ['{ type: dataset, dataset: digts }', ['3 «digts» The dataset "digts" is not registered.']],
+    ['{ dataset: digits@v3 }', ['3 «digits@v3» The dataset "digits" has no version v3.']],
+    ['{ dataset: digits@3 }', ['3 «digits@3» "digits@3" is not the name of a dataset.']],
+    ['{ dataset: a@v1@v2 }', ['3 «a@v1@v2» "a@v1@v2" is not the name of a dataset.']],
+    ['{ dataset: ../raw }', ['3 «../raw» "../raw" is not the name of a dataset.']],
+    ['{ dataset: 7 }', ['3 «7» "dataset" must be text, not 7.']],
+    ['{ dataset: digits, type: csv }', ['3 «csv» A dataset is read as the type "dataset", not as "csv".']],
+    [
+      '{ dataset: digits, from_stage: a }',
+      ['3 «from_stage» The input "in" is a dataset, so no stage makes it.'],
+    ],
     ['{ from_stage: c, signal: out }', ['3 «c» The stages need each other in a circle: c → c.']],
   ])('is refused as the input %s', async (input, expected) => {
     const stages =
@@ -52,6 +63,15 @@ describe('a signal', () => {
   ])('is refused as the outputs %s', async (outputs, expected) => {
     const found = await problemsOf(`  - { name: a, ${RUN}, outputs: ${outputs} }\n`);
     expect(found).toEqual(expected.map((problem) => `pipeline.yaml:${problem}`));
+  });
+
+  it('that is a dataset names the one that may be meant, or how to register one', async () => {
+    const pipeline = `stages: [{ name: a, ${RUN}, inputs: { raw: { dataset: digts } } }]`;
+    const files = memoryFiles({ 'pipeline.yaml': pipeline });
+    const known = await loadPipeline({ files, lookups: LOOKUPS });
+    expect(known.problems).toMatchObject([{ hint: 'Did you mean "digits"?', allowed: ['digits'] }]);
+    const none = await loadPipeline({ files });
+    expect(none.problems).toMatchObject([{ hint: 'Register it with register_source.' }]);
   });
 
   it('is not reported missing where its stage could not be read', async () => {

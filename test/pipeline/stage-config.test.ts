@@ -11,8 +11,32 @@ describe('a stage config', () => {
     ['x: 1\nx: 2\n', ['2 «x» The key "x" stands here a second time; the first is on line 1.']],
     ['compute: 3\n', ['1 «3» "compute" must be a mapping, not 3.']],
     ['compute:\n  timeout_second: 3\n', ['2 «timeout_second» Unknown key "timeout_second".']],
-    ['compute:\n  nodes: 3\n', ['2 «nodes» "nodes" arrives in a later version.']],
-    ['compute:\n  backend: docker\n', ['2 «docker» "backend" must be one of auto, process, not "docker".']],
+    [
+      'compute:\n  capacity_wait_seconds: 3\n',
+      ['2 «capacity_wait_seconds» "capacity_wait_seconds" arrives in a later version.'],
+    ],
+    ['compute:\n  backend: gce\n', ['2 «gce» "backend" must be one of auto, process, docker, not "gce".']],
+    [
+      'compute:\n  backend: local\n',
+      ['2 «local» "backend" must be one of auto, process, docker, not "local".'],
+    ],
+    ['compute:\n  profile: 3\n', ['2 «3» "profile" must be the name of a profile, not 3.']],
+    ['compute:\n  profile: bog\n', ['2 «bog» Unknown profile "bog".']],
+    [
+      'compute:\n  profile: h100-spot\n',
+      [
+        '2 «h100-spot» The profile "h100-spot" needs a rented machine, and the backend "gce" is not built yet.',
+      ],
+    ],
+    [
+      'compute:\n  nodes: 1.5\n  cpus: 0\n  gpus: -1\n  heartbeat_timeout_seconds: 0.5\n',
+      [
+        '2 «1.5» "nodes" must be a whole number of ranks from 1 to 1024, not 1.5.',
+        '3 «0» "cpus" must be a number of processors above 0 and at most 1024, not 0.',
+        '4 «-1» "gpus" must be a whole number of GPUs from 0 to 64, not -1.',
+        '5 «0.5» "heartbeat_timeout_seconds" must be a number of seconds from 1 to a year, not 0.5.',
+      ],
+    ],
     [
       'compute:\n  timeout_seconds: 0\n',
       ['2 «0» "timeout_seconds" must be a number of seconds above 0 and at most a year, not 0.'],
@@ -33,8 +57,8 @@ describe('a stage config', () => {
     [
       `lr: \${env:LR}\nlist: [1, "x\${env:Y}"]\n`,
       [
-        `1 «\${env» Values from the environment ("\${env:…}") arrive in a later version.`,
-        `2 «"x\${env» Values from the environment ("\${env:…}") arrive in a later version.`,
+        `1 «\${env» A value from the environment ("\${env:…}") is not possible here.`,
+        `2 «"x\${env» A value from the environment ("\${env:…}") is not possible here.`,
       ],
     ],
     ['environment: [A]\n', ['1 «[A]» "environment" must be a mapping from names to values, not a list.']],
@@ -60,6 +84,21 @@ describe('a stage config', () => {
         '2 «010» The value of A would change when read as a number, true or false.',
         '3 «True» The value of B would change when read as a number, true or false.',
         '4 «1.0» The value of C would change when read as a number, true or false.',
+      ],
+    ],
+    [
+      `environment:\n  A: "Bearer \${env:TOKEN}"\n  B: \${env:token}\n  GOLDFISH_C: \${env:C}\n`,
+      [
+        `2 «"Bearer» A value from the environment is "\${env:NAME}" and nothing else.`,
+        `3 «\${env» A value from the environment is "\${env:NAME}" and nothing else.`,
+        `4 «GOLDFISH_C» "GOLDFISH_C" is reserved: names with GOLDFISH_ are set by Goldfish.`,
+      ],
+    ],
+    [
+      `compute: { profile: "\${env:PROFILE}" }\n`,
+      [
+        `1 «"\${env» A value from the environment ("\${env:…}") is not possible here.`,
+        `1 «"\${env» Unknown profile "\${env:PROFILE}".`,
       ],
     ],
     ['environment:\n  A: "x\\0y"\n', ['2 «"x\\0y"» The value of A has a null character in it.']],
@@ -88,6 +127,9 @@ describe('a stage config', () => {
     '# nothing yet\n',
     'compute:\nenvironment:\n',
     'compute: { memory: 268435456, timeout_seconds: 0.5, backend: process }\n',
+    'compute: { profile: big, nodes: 4, cpus: 0.5, gpus: 0, heartbeat_timeout_seconds: 60, backend: docker }\n',
+    'compute: { profile: cpu-small, nodes: null, cpus: null, gpus: null, heartbeat_timeout_seconds: null }\n',
+    `environment: { TOKEN: "\${env:MY_TOKEN}", PLAIN: x }\n`,
     'constructor: 1\ntoString: 2\n',
   ])('is accepted: %j', async (text) => {
     expect(await problemsOf(stages, { 'configs/a.yaml': text })).toEqual([]);

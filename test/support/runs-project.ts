@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { createSecrets } from '../../src/config/secrets.ts';
 import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { systemIds } from '../../src/core/ids.ts';
 import { projectLayout } from '../../src/core/layout.ts';
@@ -30,6 +31,8 @@ export type RunsProject = {
   deps: RunsDeps;
   db: Db;
   fake: FakeBackend;
+  /** What stage configs may name as a value from the environment; empty, whatever this machine has. */
+  environment: Record<string, string>;
   /** Messages of the log, newest last. */
   logged: string[];
   /** A file of the slot. */
@@ -91,7 +94,8 @@ export async function createRunsProject(options: Options = {}): Promise<RunsProj
 }
 
 async function openRunsProject(root: string, clock: Clock): Promise<RunsProject> {
-  const { config } = await loadConfig({ root });
+  const environment: Record<string, string> = {};
+  const { config, settings } = await loadConfig({ root, environment });
   const layout = projectLayout(root);
   mkdirSync(layout.stateDir, { recursive: true });
   const db = openDatabase(layout.database, { create: true });
@@ -116,6 +120,8 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
     layout,
     log: recordingLog(logged),
     config,
+    settings,
+    secrets: createSecrets({ root, environment }),
     storage,
     backends: {
       names: ['process'],
@@ -155,6 +161,7 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
     deps,
     db,
     fake,
+    environment,
     logged,
     write: (path, content) => writeAt(join(root, 'workspaces', 'w1', path), content),
     submit: (request = {}) =>

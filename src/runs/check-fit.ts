@@ -1,0 +1,56 @@
+import type { Path } from '../config/problem.ts';
+import { GoldfishError } from '../core/errors.ts';
+import type { AskedCompute } from '../pipeline/resolve-compute.ts';
+import type { SettledCompute } from './settle-compute.ts';
+
+/** Something a stage asks for and its backend cannot give. */
+export type Misfit = {
+  /** The key that asks for it, as the stage's config or the pipeline has it. */
+  at: { file: 'config' | 'pipeline'; path: Path };
+  key: 'nodes' | 'gpus' | 'image';
+  message: string;
+  hint: string;
+};
+
+/** Judged by what the backend says of itself, never by its name. */
+export function misfitsOf(stage: string, asked: AskedCompute, settled: SettledCompute): Misfit[] {
+  const { compute, capabilities, limits } = settled;
+  const backend = `the backend "${compute.backend}"`;
+  const found: Misfit[] = [];
+  if (compute.nodes > capabilities.maxNodes) {
+    const most = capabilities.maxNodes === 1 ? 'one rank' : `${capabilities.maxNodes} ranks`;
+    found.push({
+      at: { file: 'config', path: ['compute', 'nodes'] },
+      key: 'nodes',
+      message: `${stage} asks for ${compute.nodes} ranks; ${backend} runs ${most} at most.`,
+      hint: `Set compute.nodes to ${capabilities.maxNodes} or less, or compute.backend to one that runs more.`,
+    });
+  }
+  if (compute.gpus > 0 && !capabilities.gpu) {
+    found.push({
+      at: { file: 'config', path: ['compute', 'gpus'] },
+      key: 'gpus',
+      message: `${stage} asks for ${compute.gpus} GPU${compute.gpus === 1 ? '' : 's'}; ${backend} has none here.`,
+      hint: 'Set compute.gpus to 0, or compute.profile or compute.backend to one with GPUs.',
+    });
+  }
+  if (asked.image !== undefined && !limits.images) {
+    const own = !asked.image.origin.startsWith('profile ');
+    found.push({
+      at: { file: 'pipeline', path: own ? ['image'] : ['name'] },
+      key: 'image',
+      message: `${stage} is to run in the image "${asked.image.value}"${own ? '' : ` of its ${asked.image.origin}`}; ${backend} runs in none.`,
+      hint: 'Set compute.backend to one that runs containers, or take the image away.',
+    });
+  }
+  return found;
+}
+
+/** Errors: NOT_SUPPORTED, naming what to set. */
+export function requireFit(stage: string, asked: AskedCompute, settled: SettledCompute): void {
+  const [misfit] = misfitsOf(stage, asked, settled);
+  if (misfit === undefined) return;
+  const { message, hint, key } = misfit;
+  const details = { stage, key, backend: settled.compute.backend, origin: settled.origins[key] };
+  throw new GoldfishError('NOT_SUPPORTED', { message, hint, details });
+}
