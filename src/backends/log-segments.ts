@@ -55,6 +55,7 @@ export async function readLog(request: ReadLogRequest): Promise<LogPage> {
   const first = await startOfRecord(dir, requireOffset(request.cursor ?? 0));
   const page: LogPage = { lines: [], nextOffset: first, more: false };
   let bytes = 0;
+  let scannedFrom = first;
   for (;;) {
     const start = page.nextOffset;
     const block = await readBlock(dir, start, BLOCK_BYTES);
@@ -62,11 +63,12 @@ export async function readLog(request: ReadLogRequest): Promise<LogPage> {
     if (block.kind === 'gap') {
       page.gap ??= { from: start, to: block.to };
       page.nextOffset = block.to;
+      scannedFrom = block.to;
       continue;
     }
     for (const record of splitRecords(block.bytes, start)) {
       const full = page.lines.length > 0 && bytes + record.bytes.length > limitBytes;
-      if (full || page.lines.length >= limitLines || record.offset - first > SCAN_BYTES) {
+      if (full || page.lines.length >= limitLines || record.offset - scannedFrom > SCAN_BYTES) {
         return { ...page, more: true };
       }
       page.nextOffset = record.offset + record.bytes.length + 1;

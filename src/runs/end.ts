@@ -1,6 +1,6 @@
 import type { Cause } from '../core/causes.ts';
 import { isoTime } from '../core/clock.ts';
-import type { StageRun, StoredOutput } from '../core/rows.ts';
+import type { Failure, StageRun, StoredOutput } from '../core/rows.ts';
 import { type EventSource, isTerminal } from '../core/run-lifecycle.ts';
 import { setAttemptCause } from '../store/attempts.ts';
 import { endRun } from '../store/run-events.ts';
@@ -17,6 +17,8 @@ export type RunEnd = {
   message?: string;
   exitCode?: number | null;
   signal?: string | null;
+  /** Whose fault it is, where the facts say more than the cause does. */
+  failureClass?: Failure['class'];
   /** When it really ended, where that is known. ISO. */
   at?: string;
   outputs?: readonly StoredOutput[];
@@ -32,7 +34,7 @@ export async function endWithCause(
   end: RunEnd,
 ): Promise<void> {
   const { db } = deps;
-  const failure = end.cause === 'success' ? undefined : await describeFailure(deps, run, end.cause);
+  const failure = end.cause === 'success' ? undefined : await describeFailure(deps, run, end);
   db.write(() => {
     const now = getStageRun(db, run.id);
     if (!now || isTerminal(now.state) || now.attempt !== run.attempt) return;

@@ -38,20 +38,23 @@ const RETRY_SAFE: readonly Cause[] = [
 export async function describeFailure(
   deps: Pick<RunsDeps, 'layout'>,
   run: Pick<StageRun, 'id' | 'attempt'>,
-  cause: Cause,
+  end: { cause: Cause; failureClass?: Failure['class'] },
 ): Promise<Failure | undefined> {
+  const { cause } = end;
   const { state } = CAUSES[cause];
   if (state === 'completed' || state === 'canceled') return undefined;
   const dir = deps.layout.attempt(run.id, run.attempt).log;
   // A log that cannot be read makes the report poorer; it must not keep the run from ending.
   const lines = await tailLog({ dir, lines: SEARCH_LINES }).catch(() => []);
   const error = findErrorLine(lines);
+  const faultClass = end.failureClass ?? CLASS_OF_CAUSE[cause] ?? 'infra';
   return {
-    class: CLASS_OF_CAUSE[cause] ?? 'infra',
+    class: faultClass,
     firstErrorLine: error ? error.text.slice(0, MAX_LINE) : null,
     logCursor: error ? formatLogCursor({ attempt: run.attempt, offset: error.offset }) : null,
     logTail: lines.slice(-TAIL_LINES).map((line) => line.text.slice(0, MAX_LINE)),
-    retrySafe: RETRY_SAFE.includes(cause),
+    // A program that is not there will not be there the next time.
+    retrySafe: RETRY_SAFE.includes(cause) && faultClass !== 'config',
   };
 }
 

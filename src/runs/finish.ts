@@ -1,5 +1,4 @@
 import type { BackendStatus, RunHandle, RunResult } from '../backends/port.ts';
-import type { Cause } from '../core/causes.ts';
 import { isoTime } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { StageRun } from '../core/rows.ts';
@@ -91,10 +90,11 @@ async function judge(deps: RunsDeps, judged: Judged): Promise<RunEnd> {
 }
 
 /** What the program's own end means; undefined when it ended well. */
-function badEnd(result: RunResult): { cause: Cause; message: string } | undefined {
+function badEnd(result: RunResult): Pick<RunEnd, 'cause' | 'message' | 'failureClass'> | undefined {
   if (!result.started) {
     return {
       cause: 'launch_failed',
+      failureClass: 'config',
       message: `The program could not be started: ${result.error ?? 'unknown'}`,
     };
   }

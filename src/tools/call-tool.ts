@@ -5,7 +5,7 @@ import { clip, isName } from '../core/names.ts';
 import { nearest } from '../core/suggest.ts';
 import { insertAudit } from '../store/audit.ts';
 import { acceptArguments } from './arguments.ts';
-import { fitResult } from './budget.ts';
+import { fitResult, resultBudget } from './budget.ts';
 import type { CallContext, PreparedCall, Tool } from './define-tool.ts';
 import { errorScrub, type ProjectPaths, projectScrub, scrubDeep } from './scrub.ts';
 import type { Session } from './session.ts';
@@ -54,7 +54,7 @@ async function runPrepared(
     await checkReason(session, tool, prepared);
     const answer = await prepared.run(session, call);
     const scrubbed = scrubDeep(answer.structured, projectScrub(projectPaths(session)));
-    const structured = fitResult(scrubbed as Record<string, unknown>);
+    const structured = fitResult(scrubbed as Record<string, unknown>, resultBudget(request.arguments));
     const text = answer.render(structured);
     writeAudit(session, { tool, prepared, request, call, workspace, outcome: 'ok' });
     return { content: [{ type: 'text', text }], structuredContent: structured };

@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
 import type { ServerContext } from '../context.ts';
 import { CAUSES } from '../core/causes.ts';
+import type { StoredOutput } from '../core/rows.ts';
 import { isTerminal } from '../core/run-lifecycle.ts';
 import type { RunDetails } from '../runs/runs.ts';
 import { defineTool } from './define-tool.ts';
@@ -124,9 +127,9 @@ function describe(ctx: ServerContext, details: RunDetails, include: ReadonlySet<
     profile: run.profile,
     cached_from: run.cause === 'cached' ? run.cachedFrom : null,
     cache_reason: run.cacheReason,
-    outputs: details.outputs.map(({ name, type, size, hash, storageLocation }) => {
-      const path = ctx.storage.localPath(storageLocation);
-      return { name, type, size, hash, path: path === undefined ? storageLocation : ctx.layout.shown(path) };
+    outputs: details.outputs.map((output) => {
+      const { name, type, size, hash } = output;
+      return { name, type, size, hash, path: outputPath(ctx, details, output) };
     }),
     metrics: toMetrics(shown),
     ...(shown.length < metrics.length ? { metrics_omitted: metrics.length - shown.length } : {}),
@@ -137,6 +140,18 @@ function describe(ctx: ServerContext, details: RunDetails, include: ReadonlySet<
     ...(include.has('debug') ? { debug: debugPart(details) } : {}),
     next: nextOf(details),
   };
+}
+
+/** Where the content can be looked at: a file in the storage; a folder as it was made, or as others read it. */
+function outputPath(ctx: ServerContext, { run }: RunDetails, output: StoredOutput): string {
+  const stored = ctx.storage.localPath(output.storageLocation);
+  if (output.kind === 'file') {
+    return stored === undefined ? output.storageLocation : ctx.layout.shown(stored);
+  }
+  const maker = run.cachedFrom === null ? run : ctx.runs.inspect(run.cachedFrom).run;
+  const made = join(ctx.layout.attempt(maker.id, maker.attempt).outputs, output.name);
+  const place = [ctx.layout.folder(output.hash), made].find((path) => existsSync(path));
+  return place === undefined ? output.storageLocation : ctx.layout.shown(place);
 }
 
 function configPart({ run }: RunDetails) {

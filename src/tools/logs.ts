@@ -37,6 +37,7 @@ export const logs = defineTool({
     cursor: z.string(),
     more: z.boolean().describe('More lines are there already'),
     complete: z.boolean().describe('Nothing will be added any more'),
+    dropped_bytes: z.int().describe('Of a flood, dropped from the log before these lines'),
   }),
   handler: async (ctx, args) => {
     const page = await fittingPage(ctx, args);
@@ -46,6 +47,7 @@ export const logs = defineTool({
       cursor: page.cursor,
       more: page.more,
       complete: page.complete,
+      ...(page.gap === null ? {} : { dropped_bytes: page.gap.to - page.gap.from }),
     };
   },
   render: (output, kit) => {
@@ -54,6 +56,8 @@ export const logs = defineTool({
     const texts = shown.map((line) => (marks.size > 1 ? `${line.stream}: ${line.text}` : line.text));
     const next = { tool: 'logs', arguments: { run_id: output.run_id, cursor: output.cursor } };
     return lines(
+      output.dropped_bytes !== undefined &&
+        `${output.dropped_bytes} bytes of a flood were dropped from the log here.`,
       shown.length === 0 ? 'No lines.' : kit.untrusted(texts),
       output.complete ? 'This is the end of the log.' : `next: ${callText(next)}`,
     );

@@ -7,6 +7,8 @@ import { estimateTokens } from './tokens.ts';
 
 const MAX_POINTS = 200;
 const MIN_POINTS = 4;
+/** Metrics of one run shown where they were not asked for by name. */
+const MAX_NAMES = 30;
 
 const input = z.strictObject({
   run_ids: z.array(runId).min(1).max(20).describe('stage-…'),
@@ -23,6 +25,7 @@ const output = answer({
     )
     .describe('{run_id: {name: [[step, value]]}}; thinned out keeping the extremes'),
   summary: z.record(z.string(), z.record(z.string(), metricShape)),
+  names_omitted: z.int().describe('Metrics left out: ask for them by name'),
 });
 
 export const metrics = defineTool({
@@ -36,13 +39,23 @@ export const metrics = defineTool({
   output,
   handler: (ctx, args) => {
     const read = (maxPoints: number): z.input<typeof output> => {
-      const found = ctx.runs.metrics({
+      const all = ctx.runs.metrics({
         runIds: args.run_ids,
         maxPoints,
         ...(args.names ? { names: args.names } : {}),
         ...(args.from_step === undefined ? {} : { fromStep: args.from_step }),
       });
+      const found = all.map((run) => ({
+        ...run,
+        series: args.names ? run.series : run.series.slice(0, MAX_NAMES),
+        summary: args.names ? run.summary : run.summary.slice(0, MAX_NAMES),
+      }));
+      const omitted = all.reduce(
+        (sum, run, i) => sum + run.summary.length - (found[i]?.summary.length ?? 0),
+        0,
+      );
       return {
+        ...(omitted > 0 ? { names_omitted: omitted } : {}),
         series: Object.fromEntries(
           found.map((run) => [
             run.runId,
@@ -67,9 +80,10 @@ export const metrics = defineTool({
     const rows = Object.entries(result.summary ?? {}).flatMap(([run, byName]) =>
       Object.entries(byName).map(([name, m]) => [run, name, m.last, m.min, m.max, m.count]),
     );
+    const more = result.names_omitted ? `\n${result.names_omitted} more metrics: ask for them by name.` : '';
     return rows.length === 0
       ? 'No metrics were logged.'
-      : kit.table(rows, ['run', 'metric', 'last', 'min', 'max', 'count']);
+      : kit.table(rows, ['run', 'metric', 'last', 'min', 'max', 'count']) + more;
   },
 });
 

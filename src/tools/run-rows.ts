@@ -36,10 +36,13 @@ export const failureShape = z.object({
 });
 export type FailureShape = z.infer<typeof failureShape>;
 
+/** JSON has no NaN and no infinities: they are words. */
+const shownNumber = z.union([z.number(), z.string()]);
+
 export const metricShape = z.object({
-  last: z.union([z.number(), z.string()]),
-  min: z.number().nullable(),
-  max: z.number().nullable(),
+  last: shownNumber,
+  min: shownNumber.nullable().describe('Of what is a number'),
+  max: shownNumber.nullable(),
   count: z.int(),
 });
 
@@ -63,7 +66,10 @@ export function toRunRow(run: StageRun, metric: MetricSummary | null): RunRow {
 
 export function toMetrics(summaries: readonly MetricSummary[]): Record<string, z.infer<typeof metricShape>> {
   return Object.fromEntries(
-    summaries.map(({ name, last, min, max, count }) => [name, { last: showMetric(last), min, max, count }]),
+    summaries.map(({ name, last, min, max, count }) => [
+      name,
+      { last: showMetric(last), min: min && showMetric(min), max: max && showMetric(max), count },
+    ]),
   );
 }
 

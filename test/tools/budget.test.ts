@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { fitPage, fitResult, fittingCount } from '../../src/tools/budget.ts';
+import {
+  DEFAULT_RESULT_TOKENS,
+  fitPage,
+  fitResult,
+  fittingCount,
+  MAX_RESULT_TOKENS,
+  resultBudget,
+} from '../../src/tools/budget.ts';
 import { estimateTokens } from '../../src/tools/tokens.ts';
 
 describe('the size of an answer', () => {
@@ -66,5 +73,23 @@ describe('the estimate of tokens', () => {
   ])('is close to what a tokenizer counts for %j', (text, tokens) => {
     expect(estimateTokens(text) / tokens).toBeGreaterThan(0.8);
     expect(estimateTokens(text) / tokens).toBeLessThan(1.3);
+  });
+});
+
+describe('the budget of an answer', () => {
+  it('is small unless the caller said how much it wants', () => {
+    expect(resultBudget({ run_id: 'stage-012345' })).toBe(DEFAULT_RESULT_TOKENS);
+    expect(resultBudget({ run_id: 'stage-012345', include: ['metrics'] })).toBe(MAX_RESULT_TOKENS);
+    expect(resultBudget(undefined)).toBe(DEFAULT_RESULT_TOKENS);
+  });
+
+  it('is kept also where the answer is a record of thousands of names', () => {
+    const metrics = Object.fromEntries(
+      Array.from({ length: 3_000 }, (_, i) => [`metric_${i}`, { last: i, min: 0, max: i, count: 1 }]),
+    );
+    const cut = fitResult({ run_id: 'stage-012345', metrics }, DEFAULT_RESULT_TOKENS);
+    expect(estimateTokens(JSON.stringify(cut))).toBeLessThanOrEqual(DEFAULT_RESULT_TOKENS + 50);
+    expect(Object.keys(cut['metrics'] as object).length).toBeGreaterThan(20);
+    expect(cut['run_id']).toBe('stage-012345');
   });
 });

@@ -17,6 +17,7 @@ from .run import environment, in_run
 # Readers expect a touch at least every minute.
 INTERVAL_SECONDS = 20.0
 
+_listens = None
 _last_touch = 0.0
 _thread = None
 
@@ -42,9 +43,24 @@ def heartbeat(message: str = "") -> None:
 def should_stop() -> bool:
     """True once the run has been asked to end (cancel, timeout, preemption): save what matters and return.
 
-    Cheap enough for every step. SIGTERM and then SIGKILL follow for those who do not ask.
+    Cheap enough for every step. A stage that has asked once has the grace period before SIGTERM comes; one that never
+    asks gets SIGTERM at once. SIGKILL follows after the grace period.
     """
-    return os.path.exists(os.path.join(environment("GOLDFISH_CONTROL"), "stop"))
+    control = environment("GOLDFISH_CONTROL")
+    _listen(control)
+    return os.path.exists(os.path.join(control, "stop"))
+
+
+def _listen(control: str) -> None:
+    """Says once that this stage watches `stop`. Where it cannot be said, SIGTERM comes at once, as for the others."""
+    global _listens
+    if _listens == control:
+        return
+    try:
+        os.close(os.open(os.path.join(control, "listens"), os.O_CREAT | os.O_WRONLY, 0o644))
+        _listens = control
+    except OSError:
+        pass
 
 
 def touch_now_and_then() -> None:

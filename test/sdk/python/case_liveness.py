@@ -123,3 +123,14 @@ class Liveness(StageCase):
         self.assertIs(goldfish.should_stop(), False)
         (self.control / "stop").write_text("")
         self.assertIs(goldfish.should_stop(), True)
+
+    def test_should_stop_listens(self):
+        """a stage that asks should_stop() says that it watches, and so has the grace period before SIGTERM"""
+        self.assertFalse((self.control / "listens").exists())
+        goldfish.should_stop()
+        self.assertTrue((self.control / "listens").exists())
+
+    def test_should_stop_anywhere(self):
+        """should_stop() answers also where it cannot say that it watches"""
+        (self.control / "listens").mkdir()
+        self.assertIs(goldfish.should_stop(), False)
