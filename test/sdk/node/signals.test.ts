@@ -254,8 +254,8 @@ describe('files and folders of a Node stage', () => {
     refuses(() => saveOutput('p', Buffer.from('x')), 'Output p (parquet): these bytes are not the content…');
     refuses(() => saveOutput('p', [{ a: 1 }]), 'Output p (parquet) cannot hold…');
     refuses(() => saveOutput('n', 'no file'), 'Output n (npy): there is no file "no file".');
-    // @ts-expect-error: options are an object
     refuses(
+      // @ts-expect-error: options are an object
       () => saveOutput('f', 'x', true),
       'saveOutput takes options as an object, such as { move: … }, not true.',
     );

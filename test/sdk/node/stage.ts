@@ -14,7 +14,7 @@ export const LIBRARY = join(ROOT, 'sdk/node');
 const PYTHON_LIBRARY = join(ROOT, 'sdk/python');
 
 /** As a program gets it: not through the test runner's own way of loading modules. */
-export const goldfish: typeof Library = createRequire(import.meta.url)(LIBRARY);
+export const goldfish: Omit<typeof Library, 'default'> = createRequire(import.meta.url)(LIBRARY);
 /** A module of the library's inside, for what cannot be reached from outside in reasonable time. */
 export function inner<Module>(name: string): Module {
   return createRequire(import.meta.url)(join(LIBRARY, 'lib', name));
