@@ -31,6 +31,7 @@ export type ObjectStorage = {
   ): Promise<{ objects: ObjectStat[]; nextCursor: string | null }>;
   /** Harmless where the key is not there. */
   delete(key: string, options?: WriteCondition & CallOptions): Promise<void>;
+  /** Onto itself it is a write too: the content stays, generation and time are new. */
   copy(from: string, to: string, options?: WriteCondition & CallOptions): Promise<ObjectStat>;
   /** The object's path on this machine, where it has one. Read only. */
   localPath(key: string): string | undefined;

@@ -75,6 +75,7 @@ export async function copyObject(
 ): Promise<ObjectStat> {
   const file = objectPath(store.dir, request.from);
   if (!(await statObject(file, request.from))) throw missingObject(request.from);
+  if (request.from === request.to) return renewObject(store, request.from, request.call);
   try {
     // Never a link: two keys of one file would share their generation.
     const body = { file, mayLink: false } as const;
@@ -82,6 +83,22 @@ export async function copyObject(
   } catch (error) {
     throw errnoOf(error) === 'ENOENT' ? missingObject(request.from) : error;
   }
+}
+
+/** A copy of an object onto itself: the same content, written anew. */
+async function renewObject(store: Store, key: string, call: Call): Promise<ObjectStat> {
+  const path = objectPath(store.dir, key);
+  return locked(store, { key, call }, async () => {
+    await requireGeneration(store, key, expectedGeneration(call));
+    const before = await statObject(path, key);
+    if (!before) throw missingObject(key);
+    for (;;) {
+      await utimes(path, ...freshTimes(store.clock));
+      const after = await describe(path, key);
+      // Another process may have written at this very microsecond.
+      if (after.generation !== before.generation) return after;
+    }
+  });
 }
 
 /** Undefined where there is no object at the path. */

@@ -40,7 +40,20 @@ async function writeBytes(temporary: string, bytes: Uint8Array): Promise<void> {
 
 async function writeStream(temporary: string, body: Readable, signal?: AbortSignal): Promise<void> {
   const handle = await open(temporary, 'wx', 0o600);
-  await pipeline(body, handle.createWriteStream(), signal ? { signal } : {});
+  const written = pipeline(body, handle.createWriteStream(), signal ? { signal } : {});
+  if (signal === undefined) return written;
+  // A source that has come to a halt is not waited for: what becomes of it is its maker's business.
+  const aborted = new AbortController();
+  const halted = new Promise<never>((_, reject) => {
+    const options = { once: true, signal: aborted.signal };
+    signal.addEventListener('abort', () => reject(signal.reason), options);
+  });
+  written.catch(() => undefined);
+  try {
+    await Promise.race([written, halted]);
+  } finally {
+    aborted.abort();
+  }
 }
 
 /**
