@@ -39,7 +39,7 @@ let time: ReturnType<typeof createTestClock>;
 
 beforeAll(async () => {
   prepared = await prepareRunsProject({ files: FILES });
-});
+}, 60_000);
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

@@ -22,7 +22,7 @@ let lone: string;
 
 beforeAll(async () => {
   prepared = await prepareRunsProject({ config: 'process: { max_parallel: 3 }\n', files: THREE_STAGES });
-});
+}, 60_000);
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

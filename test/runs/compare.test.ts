@@ -3,9 +3,15 @@ import type { MetricPoint } from '../../src/core/rows.ts';
 import { compareRuns } from '../../src/runs/compare.ts';
 import { recordAttempt } from '../../src/store/attempts.ts';
 import { appendMetrics } from '../../src/store/metrics.ts';
-import { createRunsProject, type RunsProject, THREE_STAGES } from '../support/runs-project.ts';
+import {
+  type PreparedProject,
+  prepareRunsProject,
+  type RunsProject,
+  THREE_STAGES,
+} from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
 
+let prepared: PreparedProject;
 let project: RunsProject;
 let first: string;
 let second: string;
@@ -13,8 +19,9 @@ let reused: string;
 
 /** One project for all: comparing only reads. */
 beforeAll(async () => {
-  project = await createRunsProject({ clock: createTestClock().clock, files: THREE_STAGES });
-  first = (await project.submit()).pipelineRun.id;
+  prepared = await prepareRunsProject({ files: THREE_STAGES });
+  first = prepared.first;
+  project = await prepared.open({ clock: createTestClock().clock });
   logged(first, { loss: 0.30000000000000004, acc: 0.5, same: 1, odd: Number.NaN, 'only first': 1 });
   await project.tick();
   await project.complete(project.runOf(first, 'lone').id);
@@ -22,8 +29,11 @@ beforeAll(async () => {
   second = (await project.submit()).pipelineRun.id;
   logged(second, { loss: 0.1, acc: 0.75, same: 1, odd: Number.POSITIVE_INFINITY });
   reused = project.runOf(second, 'lone').id;
+}, 60_000);
+afterAll(async () => {
+  await project.dispose();
+  await prepared.dispose();
 });
-afterAll(() => project.dispose());
 
 function logged(pipelineRunId: string, values: Record<string, number>): void {
   const runId = project.runOf(pipelineRunId, 'one').id;

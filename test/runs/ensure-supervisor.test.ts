@@ -22,7 +22,7 @@ const FILES = { 'pipeline.yaml': 'stages:\n  - name: one\n', 'modules/one.py': '
 
 beforeAll(async () => {
   prepared = await prepareRunsProject({ files: FILES });
-});
+}, 60_000);
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

@@ -27,7 +27,7 @@ beforeAll(async () => {
       'modules/one.py': 'pass\n',
     },
   });
-});
+}, 60_000);
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

@@ -22,7 +22,7 @@ let two: string;
 
 beforeAll(async () => {
   prepared = await prepareRunsProject({ files: THREE_STAGES });
-});
+}, 60_000);
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

@@ -25,7 +25,7 @@ beforeAll(async () => {
       'modules/two.py': 'pass\n',
     },
   });
-});
+}, 60_000);
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

@@ -35,7 +35,7 @@ let project: RunsProject;
 
 beforeAll(async () => {
   prepared = await prepareRunsProject({ config: 'process: { max_parallel: 8 }\n', files: DIAMOND });
-});
+}, 60_000);
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

@@ -18,7 +18,7 @@ let project: RunsProject;
 
 beforeAll(async () => {
   prepared = await prepareRunsProject({ config: 'process: { max_parallel: 4 }\n', files: THREE_STAGES });
-});
+}, 60_000);
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {
@@ -54,6 +54,17 @@ describe('an equal call', () => {
     });
     expect(again.runs.map((run) => run.id)).toEqual(['one', 'two', 'lone'].map((stage) => of(stage).id));
     expect(stored()).toEqual(before);
+  });
+
+  it('makes no version of a slot that has not changed', async () => {
+    await project.dispose();
+    project = await prepared.open({ live: true });
+    const before = stored();
+    const again = await project.submit({ reason: 'The very same once more' });
+    expect(again).toMatchObject({ deduplicated: true, versionCreated: false, version: { version: 1 } });
+    expect(stored()).toEqual(before);
+    const other = await project.submit({ stages: ['lone'] });
+    expect(other).toMatchObject({ deduplicated: false, versionCreated: false, version: { version: 1 } });
   });
 
   it('gets the pipeline run that has completed, with its results', async () => {

@@ -23,7 +23,7 @@ let meanwhile: (pause: number) => unknown;
 
 beforeAll(async () => {
   prepared = await prepareRunsProject({ config: 'process: { max_parallel: 4 }\n', files: THREE_STAGES });
-});
+}, 60_000);
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

@@ -24,7 +24,7 @@ beforeAll(async () => {
       'modules/one.py': 'pass\n',
     },
   });
-});
+}, 60_000);
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

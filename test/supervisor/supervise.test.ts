@@ -23,7 +23,7 @@ beforeAll(async () => {
   prepared = await prepareRunsProject({
     files: { 'pipeline.yaml': 'stages:\n  - name: one\n', 'modules/one.py': 'pass\n' },
   });
-});
+}, 60_000);
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

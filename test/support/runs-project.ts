@@ -7,9 +7,10 @@ import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { systemIds } from '../../src/core/ids.ts';
 import { projectLayout } from '../../src/core/layout.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import type { StageRun } from '../../src/core/rows.ts';
+import type { StageRun, WorkspaceVersion } from '../../src/core/rows.ts';
 import { signalFileName } from '../../src/core/signals.ts';
 import { createSources } from '../../src/data/sources.ts';
+import type { FileReader } from '../../src/pipeline/file-reader.ts';
 import type { RunsDeps } from '../../src/runs/deps.ts';
 import type { RunRequest } from '../../src/runs/plan-call.ts';
 import { type Submission, submitRun } from '../../src/runs/submit.ts';
@@ -18,6 +19,7 @@ import { type Db, openDatabase } from '../../src/store/database.ts';
 import { getStageRun, runsOfPipelineRun } from '../../src/store/stage-runs.ts';
 import { createLoop } from '../../src/supervisor/loop.ts';
 import { removeTree } from '../../src/workspaces/moves.ts';
+import type { SlotPreview } from '../../src/workspaces/slot-preview.ts';
 import { createWorkspaces } from '../../src/workspaces/workspaces.ts';
 import { createFakeBackend, type FakeBackend } from './fake-backend.ts';
 import { createTestClock } from './test-clock.ts';
@@ -53,33 +55,74 @@ export type RunsProject = {
 type Loop = ReturnType<typeof createLoop>;
 type Options = { config?: string; clock?: Clock; files?: Record<string, string> };
 
-/** Made once per file and copied for every test: git takes half a second to make one. */
+/**
+ * Made once per file and copied for every test, for git takes its time. What it said of the slot and of its version
+ * is not asked again until the test writes to the slot, or says `live`.
+ */
 export type PreparedProject = {
   /** A pipeline run of all stages, stored and pending in every copy. */
   first: string;
-  open(options?: { clock?: Clock }): Promise<RunsProject>;
+  open(options?: { clock?: Clock; live?: boolean }): Promise<RunsProject>;
   dispose(): Promise<void>;
 };
 
 export async function prepareRunsProject(options: Options = {}): Promise<PreparedProject> {
   const original = await createRunsProject({ clock: createTestClock().clock, ...options });
   const { pipelineRun, version } = await original.submit();
-  const code = await original.deps.workspaces.checkout(version);
+  const said = await whatGitSays(original, version);
   original.db.close();
   return {
     first: pipelineRun.id,
-    open: async ({ clock } = {}) => {
+    open: async ({ clock, live } = {}) => {
       const root = mkdtempSync(join(tmpdir(), 'goldfish-runs-'));
-      const { checkouts } = original.deps.layout;
-      cpSync(original.root, root, { recursive: true, filter: (path) => path !== checkouts });
+      const { checkouts, versionStore } = original.deps.layout;
+      const left = [checkouts, ...(live ? [] : [versionStore])];
+      cpSync(original.root, root, { recursive: true, filter: (path) => !left.includes(path) });
       const project = await openRunsProject(root, clock ?? systemClock);
-      const { checkout } = project.deps.workspaces;
-      // As between the runs of one project, content that is checked out is not checked out again.
-      project.deps.workspaces.checkout = async (wanted) =>
-        wanted.treeSha === version.treeSha ? code : checkout(wanted);
-      return project;
+      if (live) return project;
+      return believing(project, said, () => {
+        cpSync(versionStore, project.deps.layout.versionStore, { recursive: true });
+      });
     },
     dispose: () => removeTree(original.root),
+  };
+}
+
+type Said = { version: WorkspaceVersion; preview: SlotPreview; files: Map<string, string>; code: string };
+
+async function whatGitSays(project: RunsProject, version: WorkspaceVersion): Promise<Said> {
+  const { workspaces } = project.deps;
+  const preview = await workspaces.preview('exp');
+  const files = new Map<string, string>();
+  for (const path of await preview.files.list()) files.set(path, (await preview.files.read(path)) ?? '');
+  return { version, preview, files, code: await workspaces.checkout(version) };
+}
+
+function believing(project: RunsProject, said: Said, beforeWriting: () => void): RunsProject {
+  const { version, preview, files, code } = said;
+  const { workspaces } = project.deps;
+  const known: FileReader = {
+    list: async () => [...files.keys()],
+    read: async (path) => files.get(path) ?? null,
+  };
+  const isKnown = ({ treeSha }: { treeSha: string }): boolean => treeSha === version.treeSha;
+  let written = false;
+  project.deps.workspaces = {
+    ...workspaces,
+    preview: async (of) => (written || of !== 'exp' ? workspaces.preview(of) : { ...preview, files: known }),
+    snapshot: async (request) => (written ? workspaces.snapshot(request) : { version, created: false }),
+    files: (of) => ({ ...workspaces.files(of), ...(isKnown(of) ? known : {}) }),
+    codeHash: async (of) => (isKnown(of) ? preview.codeHash : workspaces.codeHash(of)),
+    checkout: async (of) => (isKnown(of) ? code : workspaces.checkout(of)),
+  };
+  const { write } = project;
+  return {
+    ...project,
+    write: (path, content) => {
+      if (!written) beforeWriting();
+      written = true;
+      write(path, content);
+    },
   };
 }
 
