@@ -24,6 +24,8 @@ const PACKAGE_OWNERS = {
   'better-sqlite3': '^src/store/',
   'simple-git': '^src/workspaces/',
   commander: '^src/cli/',
+  dockerode: '^src/backends/docker/',
+  'tar-stream': '^src/backends/docker/',
 };
 
 /** The pure modules of Node that core may use: no files, no processes, no network. */

@@ -167,51 +167,94 @@ function searchPath(): { searchPath?: string } {
   return path ? { searchPath: path } : {};
 }
 
+/** An adapter with what the port has not: its plan-time key. */
+type Adapter = {
+  backend: RunBackend;
+  environmentKey: Backends['environmentKey'];
+};
+
 /** Adapters are imported when first asked for, so that a start pays only for what it uses. */
 function createBackends(parts: { config: Config; layout: Layout; clock: Clock }): Backends {
-  const { config, layout, clock } = parts;
-  const made = new Map<string, Promise<RunBackend>>();
-  const adapter = () => import('./backends/process/process-backend.ts');
-  const options = {
-    layout,
-    clock,
-    sandbox: config.process.sandbox,
-    python: config.process.python,
-    sdkDir: assetPath('sdk/python'),
-    hostEnvironment: hostEnvironment(),
+  const { config } = parts;
+  const adapters = makersOf(parts);
+  const names = Object.keys(adapters);
+  const made = new Map<string, Promise<Adapter>>();
+  const adapter = (name: string): Promise<Adapter> => {
+    const make = Object.hasOwn(adapters, name) ? adapters[name] : undefined;
+    if (make === undefined) throw unknownBackend(name, names);
+    const known = made.get(name) ?? make();
+    made.set(name, known);
+    return known;
   };
-  const get = (name: string): Promise<RunBackend> => {
-    if (!names.includes(name)) throw unknownBackend(name);
-    const known = made.get(name);
-    if (known !== undefined) return known;
-    const making = adapter().then((module) => module.createProcessBackend(options));
-    made.set(name, making);
-    return making;
-  };
-  const names = ['process'];
+  const get = async (name: string): Promise<RunBackend> => (await adapter(name)).backend;
   return {
     names,
     get,
     choose: async (requested) => {
-      const name = requested === 'auto' ? 'process' : requested;
-      const backend = await get(name);
-      const probe = await backend.probe();
-      if (!probe.available) throw unavailable(name, probe);
-      return { name, why: requested === 'auto' ? `auto: ${probe.why}` : probe.why };
+      if (requested === 'auto') return chooseBest(get);
+      const probe = await (await get(requested)).probe();
+      if (!probe.available) throw unavailable(requested, probe);
+      return { name: requested, why: probe.why };
     },
-    capacity: () => config.process.maxParallel,
+    capacity: (name) => (name === 'docker' ? config.docker.maxParallel : config.process.maxParallel),
     limits: (name, profile) => (name === 'docker' ? dockerLimits(config.docker, profile) : NO_LIMITS),
-    environmentKey: async (_name, { files }) => (await adapter()).environmentKey(options, files),
+    environmentKey: async (name, request) => (await adapter(name)).environmentKey(name, request),
   };
+}
 
-  function unknownBackend(name: string): GoldfishError {
-    const near = nearest(name, names);
-    return new GoldfishError('BACKEND_UNAVAILABLE', {
-      message: `There is no backend "${name}" here.`,
-      hint: near ? `Did you mean "${near}"?` : `Configured are: ${names.join(', ')}.`,
-      details: { allowed: names },
-    });
-  }
+function makersOf(parts: {
+  config: Config;
+  layout: Layout;
+  clock: Clock;
+}): Record<string, () => Promise<Adapter>> {
+  const { config, layout, clock } = parts;
+  const environment = hostEnvironment();
+  const host = {
+    layout,
+    clock,
+    python: config.process.python,
+    sdkDir: assetPath('sdk/python'),
+    hostEnvironment: environment,
+  };
+  return {
+    docker: async () => {
+      const { createDockerAdapter } = await import('./backends/docker/docker-backend.ts');
+      const { hostProblem, baseImage, user } = config.docker;
+      const address = config.docker.host ?? environment['DOCKER_HOST'] ?? null;
+      const nodeLibraryDir = assetPath('sdk/node');
+      const options = { ...host, host: address, hostProblem, baseImage, user, nodeLibraryDir };
+      const { backend, environmentKey } = createDockerAdapter(options);
+      return { backend, environmentKey: (_name, request) => environmentKey(request) };
+    },
+    process: async () => {
+      const adapter = await import('./backends/process/process-backend.ts');
+      const options = { ...host, sandbox: config.process.sandbox };
+      return {
+        backend: adapter.createProcessBackend(options),
+        environmentKey: (_name, { files }) => adapter.environmentKey(options, files),
+      };
+    },
+  };
+}
+
+/** Containers where they can be had at once, else processes; and why. */
+async function chooseBest(
+  get: (name: string) => Promise<RunBackend>,
+): Promise<{ name: string; why: string }> {
+  const docker = await (await get('docker')).probe();
+  if (docker.available && docker.ready !== false) return { name: 'docker', why: `auto: ${docker.why}` };
+  const process = await (await get('process')).probe();
+  if (!process.available) throw unavailable('process', process);
+  return { name: 'process', why: `auto: ${process.why}; not docker: ${docker.why}` };
+}
+
+function unknownBackend(name: string, names: readonly string[]): GoldfishError {
+  const near = nearest(name, names);
+  return new GoldfishError('BACKEND_UNAVAILABLE', {
+    message: `There is no backend "${name}" here.`,
+    hint: near ? `Did you mean "${near}"?` : `Configured are: ${names.join(', ')}.`,
+    details: { allowed: [...names] },
+  });
 }
 
 /** A stage on `process` is limited by what it asks for, and by the machine. */

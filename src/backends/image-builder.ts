@@ -2,11 +2,11 @@ import type { CallOptions } from './port.ts';
 
 /**
  * Makes images. An image is named by what it is made of, so it is built once: a name that is there is never built
- * again, and several that ask at once get one build. A registry to push to comes with the backends that need one.
+ * again, and several that ask at once get one build. Pushing to a registry comes with the backends that need one.
  */
 export type ImageBuilder = {
   /**
-   * Finds the image of that name or builds it; nothing but the finished image remains. Lines go to `onLine`.
+   * Finds the image of that name or builds it; no container of the build remains. Lines go to `onLine`.
    * Errors: INVALID_CONFIG with file and line where the recipe is at fault; BACKEND_UNAVAILABLE, STORAGE_UNAVAILABLE.
    */
   build(recipe: ImageRecipe, options: CallOptions & { onLine: (text: string) => void }): Promise<BuiltImage>;
@@ -22,6 +22,8 @@ export type ImageRecipe = {
   /** Values a recipe may take that say how to build, not what: proxies. They do not remain in the image. */
   settings: Record<string, string>;
   labels: Record<string, string>;
+  /** Says what a failing step means in the user's own files, where the recipe is not one of them. */
+  explain?: (failure: { message: string; output: string }) => Error;
 };
 
 export type ContextEntry =

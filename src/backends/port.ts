@@ -40,13 +40,16 @@ export type BackendCapabilities = {
   ackTimeoutSeconds: number;
 };
 
-export type BackendProbe = { available: boolean; why: string; hint?: string };
+/** `ready`: false where work can start only after something was fetched, which `auto` does not choose. */
+export type BackendProbe = { available: boolean; ready?: boolean; why: string; hint?: string };
 
 /** Identity and making of what a stage runs in. `key` equals `StagePlan.environmentKey`. */
 export type BuildRequest = {
   key: string;
   /** The read-only checkout of the version. */
   codeDir: string;
+  /** Hash of the version's files without configs and pipelines: of all that a Dockerfile may copy. */
+  codeHash: string;
   /** What the stage or its profile names; null: the backend's own base. */
   image: string | null;
 };

@@ -28,6 +28,8 @@ export function projectLayout(root: string, stateDir: string = join(root, '.gold
     checkout: (tree: string): string => join(stateDir, 'code', tree),
     /** Virtual environments by key. */
     environments: join(stateDir, 'environments'),
+    /** What is known of images by their ids, and locks of builds. */
+    images: join(stateDir, 'images'),
     /** The stage library for Node, where Node looks for it from code and scratch folders: above both. */
     nodeLibrary: join(stateDir, 'node_modules', 'goldfish'),
     objects: join(stateDir, 'objects'),

@@ -18,7 +18,7 @@ const key = (): Promise<string> => environmentKey(h.options, codeFiles(h.codeDir
 async function build(lines: string[] = [], signal?: AbortSignal): Promise<Runtime> {
   const onLine = (text: string): void => void lines.push(text);
   return h.backend.build(
-    { key: await key(), codeDir: h.codeDir, image: null },
+    { key: await key(), codeDir: h.codeDir, codeHash: '', image: null },
     { onLine, ...(signal ? { signal } : {}) },
   );
 }
@@ -161,7 +161,7 @@ it('says that the index cannot be reached, which is no fault of the file', { tim
     const wanted = await environmentKey(offline.options, codeFiles(offline.codeDir));
     await expect(
       offline.backend.build(
-        { key: wanted, codeDir: offline.codeDir, image: null },
+        { key: wanted, codeDir: offline.codeDir, codeHash: '', image: null },
         { onLine: () => undefined },
       ),
     ).rejects.toMatchObject({ code: 'BACKEND_UNAVAILABLE', retryable: true });
@@ -175,7 +175,7 @@ it('leaves nothing that counts when a build is aborted', { timeout: 60_000 }, as
   await h.write('requirements.txt', `--no-index\n./${wheel}\n`);
   const abort = new AbortController();
   const building = h.backend.build(
-    { key: await key(), codeDir: h.codeDir, image: null },
+    { key: await key(), codeDir: h.codeDir, codeHash: '', image: null },
     { signal: abort.signal, onLine: () => abort.abort() },
   );
   await expect(building).rejects.toMatchObject({ name: 'AbortError' });
@@ -186,7 +186,7 @@ it('leaves nothing that counts when a build is aborted', { timeout: 60_000 }, as
 
 it('refuses a build for another interpreter than was planned with', async () => {
   const planned = h.backend.build(
-    { key: `sha256:${'0'.repeat(64)}`, codeDir: h.codeDir, image: null },
+    { key: `sha256:${'0'.repeat(64)}`, codeDir: h.codeDir, codeHash: '', image: null },
     { onLine: () => undefined },
   );
   await expect(planned).rejects.toMatchObject({ code: 'CONFLICT' });

@@ -1,0 +1,79 @@
+/** What the engine says while it builds or pulls: one JSON object a line. */
+type Message = {
+  stream?: string;
+  status?: string;
+  id?: string;
+  progress?: string;
+  error?: string;
+};
+
+/** The engine's own words on why it gave up. */
+export type BuildFailure = {
+  message: string;
+  /** The step that failed, counted from 1; null where none had begun. */
+  step: number | null;
+  /** The last lines before it, for whoever must find out why. */
+  output: string;
+};
+
+const KEPT_OUTPUT = 64 * 1024;
+/** The engine paints what a command writes to its error stream. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it is the escape character that is looked for
+const COLOURS = /\u001b\[[0-9;]*m/g;
+const STEP = /^Step (\d+)\/\d+ : /;
+
+/**
+ * Reads to the end; each whole line goes to `onLine`. Answers the failure, or undefined. The client's own helper
+ * reports no error for a failing step, which is why it is not used.
+ */
+export async function followBuild(
+  stream: NodeJS.ReadableStream,
+  onLine: (text: string) => void,
+): Promise<BuildFailure | undefined> {
+  let failure: BuildFailure | undefined;
+  let step: number | null = null;
+  let output = '';
+  let rest = '';
+  const say = (line: string): void => {
+    const number = STEP.exec(line)?.[1];
+    if (number !== undefined) step = Number(number);
+    output = `${output}${line}\n`.slice(-KEPT_OUTPUT);
+    onLine(line);
+  };
+  for await (const message of messages(stream)) {
+    if (message.error !== undefined) failure ??= { message: message.error, step, output };
+    const text = rest + textOf(message);
+    const lines = text.split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line.trim() !== '') say(line.trimEnd());
+  }
+  if (rest.trim() !== '') say(rest.trimEnd());
+  return failure && { ...failure, output };
+}
+
+/** Of a download's progress only its milestones. */
+function textOf(message: Message): string {
+  if (message.stream !== undefined) return message.stream.replaceAll('\r', '\n').replaceAll(COLOURS, '');
+  if (message.status === undefined || message.progress !== undefined) return '';
+  return `${message.id === undefined ? '' : `${message.id}: `}${message.status}\n`;
+}
+
+async function* messages(stream: NodeJS.ReadableStream): AsyncGenerator<Message> {
+  let rest = '';
+  stream.setEncoding('utf8');
+  for await (const chunk of stream) {
+    const lines = (rest + String(chunk)).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) yield* parse(line);
+  }
+  yield* parse(rest);
+}
+
+function* parse(line: string): Generator<Message> {
+  if (line.trim() === '') return;
+  try {
+    yield JSON.parse(line) as Message;
+  } catch {
+    yield { stream: `${line}\n` };
+  }
+}

@@ -1,0 +1,165 @@
+import { request } from 'node:http';
+import { errnoOf } from '../../core/errors.ts';
+
+/** Where an engine listens. */
+export type EngineAddress =
+  | { kind: 'socket'; path: string }
+  | { kind: 'http'; host: string; port: number }
+  | { kind: 'unusable'; why: string };
+
+const USUAL_SOCKET = '/var/run/docker.sock';
+const USUAL_PORT = 2375;
+
+/** `unix:///…`, `tcp://…` or `http://…`; empty: the usual socket. */
+export function parseAddress(address: string | null | undefined): EngineAddress {
+  const unix = /^unix:\/\/(\/.*)?$/.exec(address ?? 'unix://');
+  if (unix || address === '') return { kind: 'socket', path: unix?.[1] ?? USUAL_SOCKET };
+  const http = /^(?:tcp|http):\/\/(\[[^\]]+\]|[^/:]+)(?::(\d+))?\/?$/.exec(address ?? '');
+  if (http?.[1] !== undefined) return { kind: 'http', host: http[1], port: Number(http[2] ?? USUAL_PORT) };
+  return {
+    kind: 'unusable',
+    why: 'docker.host must be a unix socket or plain http of this machine; encrypted and remote connections are not built',
+  };
+}
+
+/** As the run wrapper is told. */
+export function wrapperAddress(address: EngineAddress): string {
+  if (address.kind === 'http') return `http://${address.host}:${address.port}`;
+  return `unix://${address.kind === 'socket' ? address.path : USUAL_SOCKET}`;
+}
+
+/** Null where an engine answers, else why not, as an errno or a word. Imports no client: a dead socket costs nothing. */
+export function pingEngine(address: EngineAddress, limitMs: number): Promise<string | null> {
+  if (address.kind === 'unusable') return Promise.resolve(address.why);
+  const where =
+    address.kind === 'socket' ? { socketPath: address.path } : { host: address.host, port: address.port };
+  return new Promise((resolve) => {
+    const ping = request({ ...where, path: '/_ping', signal: AbortSignal.timeout(limitMs) }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200 ? null : `HTTP ${response.statusCode}`);
+    });
+    ping.once('error', (error) => {
+      resolve(error.name === 'TimeoutError' || error.name === 'AbortError' ? 'ETIMEDOUT' : wordOf(error));
+    });
+    ping.end();
+  });
+}
+
+function wordOf(error: Error): string {
+  return errnoOf(error) ?? error.message;
+}
+
+export type EngineInfo = {
+  NCPU: number;
+  SecurityOptions?: string[];
+  Runtimes?: Record<string, unknown>;
+  InitCommit?: { ID: string };
+  ServerVersion?: string;
+};
+
+export type ImageFacts = {
+  Id: string;
+  Config?: { Env?: string[] | null } | null;
+};
+
+export type ContainerFacts = { Id: string; Names: string[]; Labels: Record<string, string>; State: string };
+
+export type EngineContainer = {
+  start(): Promise<unknown>;
+  wait(): Promise<{ StatusCode: number }>;
+  remove(options: { force: boolean; v: boolean }): Promise<unknown>;
+};
+
+/** The part of dockerode that is called here, so that a test can hold one in its hand. */
+export type Engine = {
+  info(): Promise<EngineInfo>;
+  getImage(name: string): { inspect(): Promise<ImageFacts> };
+  pull(reference: string, options: { abortSignal?: AbortSignal }): Promise<NodeJS.ReadableStream>;
+  buildImage(context: NodeJS.ReadableStream, options: BuildOptions): Promise<NodeJS.ReadableStream>;
+  createContainer(options: ContainerOptions): Promise<{ id: string }>;
+  getContainer(name: string): EngineContainer;
+  listContainers(options: {
+    all: boolean;
+    filters: { label?: string[]; name?: string[] };
+  }): Promise<ContainerFacts[]>;
+};
+
+export type BuildOptions = {
+  t: string;
+  dockerfile: string;
+  forcerm: boolean;
+  labels: Record<string, string>;
+  buildargs: Record<string, string>;
+  abortSignal?: AbortSignal;
+};
+
+export type Mount = { Type: 'bind'; Source: string; Target: string; ReadOnly: boolean };
+
+export type ContainerOptions = {
+  name: string;
+  Image: string;
+  User: string;
+  Entrypoint: string[];
+  Cmd: string[];
+  WorkingDir: string;
+  Env: string[];
+  Labels: Record<string, string>;
+  OpenStdin: boolean;
+  StdinOnce: boolean;
+  AttachStdin: boolean;
+  AttachStdout: boolean;
+  AttachStderr: boolean;
+  Tty: boolean;
+  NetworkDisabled: boolean;
+  HostConfig: {
+    Mounts: Mount[];
+    ReadonlyRootfs: boolean;
+    CapDrop: string[];
+    SecurityOpt: string[];
+    Privileged: boolean;
+    NetworkMode: string;
+    IpcMode: string;
+    ShmSize?: number;
+    Memory?: number;
+    MemorySwap?: number;
+    NanoCpus?: number;
+    PidsLimit?: number;
+    OomScoreAdj: number;
+    Init: boolean;
+    Ulimits: { Name: string; Soft: number; Hard: number }[];
+    LogConfig: { Type: string; Config: Record<string, string> };
+    RestartPolicy: { Name: string };
+    DeviceRequests: { Driver: string; Count: number; Capabilities: string[][] }[];
+  };
+};
+
+/** A request that gets no byte for so long is given up; a build may be silent for as long as its commands are. */
+const IDLE_MS = 60_000;
+
+/** Clients made when first asked for: importing the library takes 300 ms. `patient` for pulls and builds. */
+export function createEngine(address: EngineAddress): (kind?: 'patient') => Promise<Engine> {
+  const made = new Map<string, Promise<Engine>>();
+  return (kind) => {
+    const key = kind ?? 'quick';
+    const known = made.get(key) ?? connect(address, kind === 'patient' ? undefined : IDLE_MS);
+    made.set(key, known);
+    return known;
+  };
+}
+
+async function connect(address: EngineAddress, timeout: number | undefined): Promise<Engine> {
+  const { default: Docker } = await import('dockerode');
+  // Everything is named, undefined too: what is missing the library would take from the environment.
+  const none = {
+    socketPath: undefined,
+    host: undefined,
+    port: undefined,
+    protocol: 'http',
+    timeout,
+  } as const;
+  const docker =
+    address.kind === 'http'
+      ? new Docker({ ...none, host: address.host, port: address.port })
+      : new Docker({ ...none, socketPath: address.kind === 'socket' ? address.path : USUAL_SOCKET });
+  return docker;
+}

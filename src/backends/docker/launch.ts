@@ -1,0 +1,251 @@
+import { chown, lchown, lstat, mkdir, readdir, realpath } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { z } from 'zod';
+import { GoldfishError } from '../../core/errors.ts';
+import { type AttemptLayout, projectLayout } from '../../core/layout.ts';
+import { checkSpec } from '../check-spec.ts';
+import { searchPath } from '../host-options.ts';
+import { resolveInterpreter } from '../interpreter.ts';
+import { requireInputs } from '../materialise-inputs.ts';
+import type { CallOptions, RunHandle, RunSpec } from '../port.ts';
+import {
+  configDocument,
+  goldfishEnvironment,
+  type RankFolders,
+  type StagePlaces,
+} from '../stage-document.ts';
+import { replaceFile, startAttempt, startError, WRAPPER } from '../start-wrapper.ts';
+import { type RankSpec, rankEnvironment } from '../wrapper-spec.ts';
+import { runtimeDataSchema } from './build-runtime.ts';
+import { bind, containerName, containerOptions, type Init, LABELS, PLACES } from './container.ts';
+import { containerUser, folderOwner } from './container-user.ts';
+import type { Engine, EngineInfo, Mount } from './engine.ts';
+import { wrapperAddress } from './engine.ts';
+import { engineError, isMissing } from './engine-error.ts';
+import { countGpus } from './gpus.ts';
+import { inputPlaceholders } from './input-places.ts';
+import type { DockerDeps } from './options.ts';
+
+/** More would not be faster on one machine; the limit is there so that a slip of the pen is refused. */
+export const MAX_RANKS = 64;
+/** Ranks share one network of their own, so the port is free. */
+const MASTER = { masterAddress: '127.0.0.1', masterPort: 29500 };
+
+type Runtime = z.infer<typeof runtimeDataSchema>;
+
+export function handleOf(run: { runId: string; attempt: number }): RunHandle {
+  const { runId, attempt } = run;
+  return { backend: 'docker', runId, attempt, externalId: containerName(run, 0), data: {} };
+}
+
+/**
+ * Prepares the attempt's folder, creates a container for each rank and starts the run wrapper, which starts them;
+ * resolves when the wrapper has taken the job. An attempt that was ever taken is never started again.
+ * Errors: NOT_SUPPORTED, INVALID_CONFIG, INPUT_UNAVAILABLE, BACKEND_UNAVAILABLE, STORAGE_UNAVAILABLE.
+ */
+export async function launchAttempt(
+  deps: DockerDeps,
+  spec: RunSpec,
+  call: CallOptions = {},
+): Promise<RunHandle> {
+  checkSpec(spec, { name: 'docker', maxNodes: MAX_RANKS });
+  const runtime = runtimeDataSchema.parse(spec.runtime.data);
+  refuseImpossible(spec, runtime);
+  const handle = handleOf(spec);
+  const interpreter = await resolveInterpreter(deps);
+  const place = await realPlace(deps, spec).catch((error: unknown) => {
+    throw startError(error);
+  });
+  await startAttempt({
+    clock: deps.clock,
+    spec,
+    handle,
+    folders: place.folders,
+    python: interpreter.path,
+    path: searchPath(deps),
+    prepare: () => prepare(deps, { ...place, runtime }),
+    signal: call.signal,
+  });
+  return handle;
+}
+
+function refuseImpossible(spec: RunSpec, runtime: Runtime): void {
+  const secrets = Object.keys(spec.secrets);
+  if (secrets.length > 0 && !runtime.python) {
+    throw new GoldfishError('NOT_SUPPORTED', {
+      message: `The ${spec.runtime.description} has no python3, without which a stage cannot be handed secrets (${secrets.join(', ')}).`,
+      hint: 'Take an image with Python 3.8 or newer, or take the secret names out of the stage’s environment.',
+      details: { secrets },
+    });
+  }
+  if (spec.resources.gpus > 0 && countGpus() === 0) {
+    throw new GoldfishError('NOT_SUPPORTED', {
+      message: `The stage asks for ${spec.resources.gpus} GPUs; this machine has no NVIDIA driver that containers can use.`,
+      hint: 'Set compute.gpus to 0, or run it on a machine with GPUs and the NVIDIA container toolkit.',
+    });
+  }
+}
+
+type Place = { spec: RunSpec; folders: AttemptLayout };
+
+/** The same attempt with every link in its paths resolved, as the engine will look for them. */
+async function realPlace({ layout }: DockerDeps, spec: RunSpec): Promise<Place> {
+  const real = projectLayout(await realpath(layout.root), await realpath(layout.stateDir));
+  await requireInputs(spec.inputs);
+  const inputs = await Promise.all(
+    spec.inputs.map(async (input) => ({ ...input, localPath: await realpath(input.localPath) })),
+  );
+  const codeDir = await realpath(spec.codeDir);
+  const checkpointsDir = await realpath(spec.checkpointsDir);
+  return {
+    spec: { ...spec, inputs, codeDir, checkpointsDir },
+    folders: real.attempt(spec.runId, spec.attempt),
+  };
+}
+
+type Attempt = Place & { runtime: Runtime };
+
+/** Folders, documents and containers of the attempt. All may be there already from a launch that was cut short. */
+async function prepare(deps: DockerDeps, attempt: Attempt): Promise<RankSpec[]> {
+  const { spec, folders } = attempt;
+  const owner = folderOwner(deps.user);
+  await mkdir(folders.log, { recursive: true, mode: 0o700 });
+  await inputPlaceholders(folders.inputs, spec.inputs);
+  if (owner) await giveTree(spec.checkpointsDir, owner);
+  try {
+    const engine = await deps.engine();
+    const info = await engine.info();
+    const ranks: RankSpec[] = [];
+    for (let rank = 0; rank < spec.resources.nodes; rank += 1) {
+      const own = folders.rank(rank);
+      await prepareFolders(spec, own, owner);
+      ranks.push(await createRank({ ...attempt, deps, engine, info, rank, own }));
+    }
+    return ranks;
+  } catch (error) {
+    throw engineError(error, 'make the container');
+  }
+}
+
+const INSIDE: StagePlaces = {
+  inputs: PLACES.inputs,
+  outputs: PLACES.outputs,
+  control: PLACES.control,
+  checkpoints: PLACES.checkpoints,
+  config: PLACES.config,
+};
+
+type Owner = { uid: number; gid: number } | undefined;
+
+async function prepareFolders(spec: RunSpec, own: RankFolders, owner: Owner): Promise<void> {
+  const directories = spec.outputs.flatMap(({ type, fileName }) => {
+    return type === 'directory' ? [join(own.outputs, fileName)] : [];
+  });
+  for (const folder of [own.outputs, own.control, own.temp, ...directories]) {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    if (owner) await chown(folder, owner.uid, owner.gid);
+  }
+  await replaceFile(own.config, JSON.stringify(configDocument(spec, INSIDE)), 0o400);
+  if (owner) await chown(own.config, owner.uid, owner.gid);
+}
+
+/** Training state of an earlier attempt may have been saved by another user. Links are given, never followed. */
+async function giveTree(path: string, owner: { uid: number; gid: number }): Promise<void> {
+  await lchown(path, owner.uid, owner.gid);
+  if (!(await lstat(path)).isDirectory()) return;
+  for (const name of await readdir(path)) await giveTree(join(path, name), owner);
+}
+
+type Rank = Attempt & {
+  deps: DockerDeps;
+  engine: Engine;
+  info: EngineInfo;
+  rank: number;
+  own: RankFolders;
+};
+
+async function createRank(place: Rank): Promise<RankSpec> {
+  const { deps, engine, spec, runtime, info, rank, own } = place;
+  const name = containerName(spec, rank);
+  const init = initOf(runtime, info);
+  const [first = '', ...rest] = spec.command;
+  const options = containerOptions({
+    name,
+    image: runtime.image,
+    command: [first === 'python' ? 'python3' : first, ...rest],
+    environment: environmentOf(place),
+    labels: {
+      [LABELS.project]: deps.project,
+      [LABELS.run]: spec.runId,
+      [LABELS.attempt]: `${spec.attempt}`,
+      [LABELS.rank]: `${rank}`,
+    },
+    user: containerUser(deps.user),
+    mounts: await mountsOf(place),
+    resources: spec.resources,
+    machineCpus: info.NCPU,
+    network: rank > 0 ? `container:${containerName(spec, 0)}` : spec.resources.network ? 'bridge' : 'none',
+    init,
+  });
+  // One of that name was never started: no wrapper has taken the attempt.
+  await removeContainer(engine, name);
+  await engine.createContainer(options);
+  return {
+    rank,
+    control: own.control,
+    program: {
+      kind: 'container',
+      engine: wrapperAddress(deps.address),
+      container: name,
+      init: init === 'python',
+    },
+  };
+}
+
+function initOf(runtime: Runtime, info: EngineInfo): Init {
+  if (runtime.python) return 'python';
+  return info.InitCommit?.ID === 'N/A' ? 'none' : 'engine';
+}
+
+/** Literal values only: the engine keeps what it is given on its disk, in the clear. */
+function environmentOf({ spec, runtime, rank }: Rank): Record<string, string> {
+  const own = spec.environment['PYTHONPATH'] ?? runtime.pythonPath;
+  return {
+    HOME: PLACES.temp,
+    TMPDIR: PLACES.temp,
+    LANG: 'C.UTF-8',
+    // The code folder is shared and read-only; output appears in the log as it is printed.
+    PYTHONDONTWRITEBYTECODE: '1',
+    PYTHONUNBUFFERED: '1',
+    PYTHONNOUSERSITE: '1',
+    ...spec.environment,
+    PYTHONPATH: [PLACES.code, PLACES.pythonLibrary, ...(own ? [own] : [])].join(':'),
+    ...goldfishEnvironment(spec, INSIDE),
+    ...rankEnvironment({ rank, nodes: spec.resources.nodes, ...MASTER }),
+  };
+}
+
+async function mountsOf({ deps, spec, folders, own }: Rank): Promise<Mount[]> {
+  return [
+    bind(spec.codeDir, PLACES.code, 'read'),
+    bind(await realpath(dirname(WRAPPER)), PLACES.runtime, 'read'),
+    bind(await realpath(deps.sdkDir), PLACES.pythonLibrary, 'read'),
+    bind(await realpath(deps.nodeLibraryDir), PLACES.nodeLibrary, 'read'),
+    bind(own.config, PLACES.config, 'read'),
+    bind(folders.inputs, PLACES.inputs, 'read'),
+    ...spec.inputs.map(({ localPath, fileName }) => bind(localPath, `${PLACES.inputs}/${fileName}`, 'read')),
+    bind(own.outputs, PLACES.outputs, 'write'),
+    bind(own.control, PLACES.control, 'write'),
+    bind(spec.checkpointsDir, PLACES.checkpoints, 'write'),
+    bind(own.temp, PLACES.temp, 'write'),
+  ];
+}
+
+/** With whatever runs in it. One that is not there is no error. */
+export async function removeContainer(engine: Engine, name: string): Promise<void> {
+  try {
+    await engine.getContainer(name).remove({ force: true, v: true });
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}

@@ -1,0 +1,42 @@
+import { killMarked } from '../marked-processes.ts';
+import { removeTree } from '../materialise-inputs.ts';
+import type { RunHandle, StopRequest } from '../port.ts';
+import { endWrapper, stopAttempt } from '../stop-attempt.ts';
+import { LABELS } from './container.ts';
+import { engineError, statusOf } from './engine-error.ts';
+import { removeContainer } from './launch.ts';
+import type { DockerDeps } from './options.ts';
+
+/** Asks the run wrapper; where it cannot do it, the attempt's containers are removed with all that runs in them. */
+export function terminateAttempt(deps: DockerDeps, handle: RunHandle, request: StopRequest): Promise<void> {
+  return stopAttempt({ ...deps, endAll: () => removeContainers(deps, handle) }, handle, request);
+}
+
+/** Ends what is left and removes what only the program needed. Repeating it is harmless. */
+export async function cleanUpAttempt(deps: DockerDeps, handle: RunHandle): Promise<void> {
+  const folders = deps.layout.attempt(handle.runId, handle.attempt);
+  const { wrapper } = await endWrapper(deps, handle);
+  await removeContainers(deps, handle);
+  const scratch = (wrapper?.ranks ?? []).map(({ rank }) => folders.rank(rank).temp);
+  for (const path of [folders.inputs, folders.temp, ...scratch]) await removeTree(path);
+}
+
+/**
+ * Every container of the attempt, found by its labels, so also one that a crash left before anybody wrote of it.
+ * Where the engine is dead its containers may live on until it is started again: then their processes are killed.
+ */
+async function removeContainers(deps: DockerDeps, handle: RunHandle): Promise<void> {
+  const label = [
+    `${LABELS.project}=${deps.project}`,
+    `${LABELS.run}=${handle.runId}`,
+    `${LABELS.attempt}=${handle.attempt}`,
+  ];
+  try {
+    const engine = await deps.engine();
+    const found = await engine.listContainers({ all: true, filters: { label } });
+    await Promise.all(found.map(({ Id }) => removeContainer(engine, Id)));
+  } catch (error) {
+    if (statusOf(error) !== undefined) throw engineError(error, 'remove the run’s containers');
+    await killMarked(deps.clock, handle, { thorough: true });
+  }
+}
