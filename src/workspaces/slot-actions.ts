@@ -96,17 +96,26 @@ export async function mountWorkspace(
   const { name } = deps.lookup.workspace(request.workspace);
   if (request.slot !== undefined) deps.lookup.slot(request.slot);
   const current = findSlotOf(deps.db, name)?.name;
-  const target = current ?? request.slot ?? (await freeSlot(deps));
-  const done = await onSlot(deps, target, () => mountHere(deps, target, name));
+  const asked = current ?? request.slot;
+  const target = asked ?? (await freeSlot(deps));
+  const done = await onSlot(deps, target, () =>
+    mountHere(deps, { slot: target, workspace: name, isChosenHere: asked === undefined }),
+  );
   if (done) return done;
-  // Another process mounted it somewhere else just now.
+  // Another process mounted it somewhere else just now, or took the slot that was free.
   return mountWorkspace(deps, request);
 }
 
-async function mountHere(deps: ActionDeps, slot: string, workspace: string): Promise<Mounted | undefined> {
+type MountRequest = { slot: string; workspace: string; isChosenHere: boolean };
+
+async function mountHere(deps: ActionDeps, request: MountRequest): Promise<Mounted | undefined> {
+  const { slot, workspace } = request;
   const { layout, db } = deps;
   const { row, restored } = await settle(deps, slot);
-  if (row.workspace !== null && row.workspace !== workspace) throw takenBy(row);
+  if (row.workspace !== null && row.workspace !== workspace) {
+    if (request.isChosenHere) return undefined;
+    throw takenBy(row);
+  }
   if (row.workspace === workspace && (await slotCondition(layout, row)) === 'mounted') {
     return mounted(deps, row, restored);
   }

@@ -47,6 +47,20 @@ describe('mounting', () => {
     });
   });
 
+  it('gives each of several workspaces mounted at the same time a free slot of its own', async () => {
+    project = await makeProject();
+    const { workspaces } = project;
+    for (const name of ['a', 'b', 'c']) await workspaces.create({ name, goal: 'g' });
+    const answers = await Promise.allSettled(
+      ['a', 'b', 'c'].map((workspace) => workspaces.mount({ workspace })),
+    );
+    const slots = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value.slot] : []));
+    expect(slots.sort()).toEqual(['w1', 'w2']);
+    expect(answers.filter((answer) => answer.status === 'rejected')).toMatchObject([
+      { reason: { code: 'SLOT_OCCUPIED' } },
+    ]);
+  });
+
   it('never writes over files it does not know, and passes such a slot by', async () => {
     project = makeProject();
     await project.workspaces.create({ name: 'a', goal: 'g' });
