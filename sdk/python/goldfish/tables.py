@@ -41,7 +41,7 @@ def save_csv(handle: TextIO, value: Any, what: str) -> None:
         value.to_csv(handle, index=any(name is not None for name in value.index.names))
         return
     rows = value
-    writer = csv.writer(handle, lineterminator="\n")
+    writer = csv.writer(_LineEnds(handle), lineterminator="\r\n")
     if all(isinstance(row, Mapping) for row in rows):
         columns = list(dict.fromkeys(key for row in rows for key in row))
         if columns:
@@ -59,6 +59,17 @@ def save_csv(handle: TextIO, value: Any, what: str) -> None:
         writer.writerow(
             [_cell(item, what, number, columns[at] if columns else at) for at, item in enumerate(row)]
         )
+
+
+class _LineEnds:
+    """Between a csv writer and its file: rows end in `\\n` there, while the writer, which takes its own line ends for
+    the only ones, quotes `\\r` as well (it does so by itself from Python 3.13 on only)."""
+
+    def __init__(self, handle: TextIO) -> None:
+        self._handle = handle
+
+    def write(self, row: str) -> int:
+        return self._handle.write(row[:-2] + "\n" if row.endswith("\r\n") else row)
 
 
 def load_csv(path: Path, what: str, plain: bool) -> Any:

@@ -52,6 +52,13 @@ class Tables(StageCase):
         self.assertTrue(math.isnan(back[0]["x"]))
         self.assertEqual(back[1]["x"], -math.inf)
 
+    def test_line_breaks(self):
+        """every kind of line break inside a cell is quoted and comes back as it was"""
+        rows = [{"a": "x\ry"}, {"a": "\r"}, {"a": "x\r\ny"}, {"a": "\r\n"}, {"a": "x\ny\n"}]
+        self.assertEqual(self.saved(rows), 'a\n"x\ry"\n"\r"\n"x\r\ny"\n"\r\n"\n"x\ny\n"\n')
+        self.assertEqual(self.read(self.saved(rows)), rows)
+        self.assertEqual(self.saved([["h\r\n"], ["\r\n"]]), '"h\r\n"\n"\r\n"\n')
+
     def test_types_by_column(self):
         """a column has one type: int, float or bool where all its cells are, else text; empty cells are None"""
         text = "\ufeffi,f,b,s,e,z,w\r\n1,1,True,1,,01,1_0\r\n-2,2.5e3,False,x,,2.5,2\r\n\r\n,,,,,,\r\n"
