@@ -92,9 +92,15 @@ class Attempt:
     def make_rank(self, spec, secrets):
         number, program = int(spec["rank"]), spec["program"]
         name = "goldfish-%s-%d%s" % (self.run_id, self.number, "-r%d" % number if number else "")
-        if program["kind"] != "process":
+        if program["kind"] == "process":
+            made = ProcessProgram(program, name, secrets, self.children)
+        elif program["kind"] == "container":
+            from container_program import ContainerProgram  # its imports are half of our start-up time
+
+            made = ContainerProgram(program, secrets, self.wake)
+        else:
             raise Refused("there is no kind of program called %s" % program["kind"])
-        return Rank(number, ControlFolder(spec["control"]), ProcessProgram(program, name, secrets, self.children))
+        return Rank(number, ControlFolder(spec["control"]), made)
 
     def make_stream(self, rank, letter):
         label = "[rank %d] " % rank.number if len(self.ranks) > 1 else ""
@@ -115,14 +121,21 @@ class Attempt:
 
     def watch_signals(self):
         """Signals only wake the loop; everything is decided there."""
-        self.wake_reader, writer = os.pipe()
+        self.wake_reader, self.wake_writer = os.pipe()
         os.set_blocking(self.wake_reader, False)
-        os.set_blocking(writer, False)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        os.set_blocking(self.wake_writer, False)
+        signal.set_wakeup_fd(self.wake_writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self.on_term)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def wake(self):
+        """From any thread."""
+        try:
+            os.write(self.wake_writer, b"\0")
+        except BlockingIOError:
+            pass  # it is full of wake-ups already
 
     def on_term(self, *_):
         self.asked_to_stop = True
@@ -320,4 +333,6 @@ def empty(descriptor):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    code = main(sys.argv[1])
+    sys.stderr.flush()
+    os._exit(code)  # threads that still wait for an engine are not waited for

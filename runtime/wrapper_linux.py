@@ -90,13 +90,15 @@ def _become(parent, argv, environment, options):
     try:
         os.execvpe(argv[0], argv, environment)
     except OSError as error:
-        raise StartError(start_sentence(argv[0], error)) from error
+        there = b"/" in argv[0] and os.path.exists(argv[0])
+        raise StartError(start_sentence(argv[0].decode("utf-8", "replace"), error, there)) from error
 
 
-def start_sentence(program, error):
-    name = '"%s"' % program.decode("utf-8", "replace")[:200]
+def start_sentence(program, error, there):
+    """`there`: whether a file of this path exists, although it cannot be found."""
+    name = '"%s"' % program[:200]
     if error.errno == errno.ENOENT:
-        if b"/" in program and os.path.exists(program):
+        if there:
             return "%s cannot run: the interpreter in its first line is not there." % name
         return "The program %s was not found." % name
     if error.errno == errno.EACCES:

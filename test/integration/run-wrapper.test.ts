@@ -1,15 +1,11 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { WrapperSpec } from '../../src/backends/wrapper-spec.ts';
-import { assetPath } from '../../src/core/assets.ts';
-import { systemIds } from '../../src/core/ids.ts';
 import { readIfThere, until } from '../backends/process-harness.ts';
-
-const WRAPPER = assetPath('runtime/run_wrapper.py');
+import { attemptFolder as makeAttempt, startWrapper, wrapperResult } from '../support/run-wrapper.ts';
 
 let home: string;
 beforeEach(async () => {
@@ -17,68 +13,40 @@ beforeEach(async () => {
 });
 afterEach(() => rm(home, { recursive: true, force: true }));
 
-async function attemptFolder(argv: string[], change: Partial<WrapperSpec> = {}): Promise<string> {
-  const dir = await mkdtemp(join(home, 'attempt-'));
-  await mkdir(join(dir, 'control'));
-  const runId = systemIds.run();
-  const program = {
-    kind: 'process',
-    argv,
-    cwd: dir,
-    environment: { PATH: '/usr/bin:/bin' },
-    goldfishEnvironment: {
-      GOLDFISH_RUN_ID: runId,
-      GOLDFISH_ATTEMPT: '1',
-      GOLDFISH_CONTROL: join(dir, 'control'),
-    },
-    memoryBytes: null,
-    pidsLimit: null,
-    cpus: null,
-    sandbox: null,
-  } as const;
-  const spec: WrapperSpec = {
-    schema: 2,
-    runId,
-    attempt: 1,
-    timeoutSeconds: 30,
-    stopGraceSeconds: 1,
-    wakeSocket: null,
-    ranks: [{ rank: 0, control: join(dir, 'control'), program: { ...program, argv } }],
-    ...change,
-  };
-  await writeFile(join(dir, 'spec.json'), JSON.stringify(spec));
-  return dir;
+function attemptFolder(argv: string[], change: Partial<WrapperSpec> = {}): Promise<string> {
+  return makeAttempt(
+    home,
+    [
+      (control, { dir, runId }) => ({
+        kind: 'process',
+        argv,
+        cwd: dir,
+        environment: { PATH: '/usr/bin:/bin' },
+        goldfishEnvironment: {
+          GOLDFISH_RUN_ID: runId,
+          GOLDFISH_ATTEMPT: '1',
+          GOLDFISH_CONTROL: control,
+        },
+        memoryBytes: null,
+        pidsLimit: null,
+        cpus: null,
+        sandbox: null,
+      }),
+    ],
+    change,
+  );
 }
-
-type Ended = { code: number | null; answer: string; pid: number };
-
-function startWrapper(dir: string, input: string): { pid: number; ended: Promise<Ended> } {
-  const child = spawn('python3', ['-I', '-S', '-B', WRAPPER, dir], { stdio: ['pipe', 'pipe', 'inherit'] });
-  child.stdin.on('error', () => undefined);
-  child.stdin.end(input);
-  const code = new Promise<number | null>((resolve) => child.once('close', resolve));
-  const ended = Promise.all([text(child.stdout), code]).then(([answer, exit]) => ({
-    answer,
-    code: exit,
-    pid: child.pid!,
-  }));
-  return { pid: child.pid!, ended };
-}
-
-const NO_SECRETS = '{"secrets": {}}';
-const result = async (dir: string): Promise<Record<string, unknown>> =>
-  JSON.parse(await readFile(join(dir, 'exit.json'), 'utf8'));
 
 it('is started many times at once for one attempt and executes it once', async () => {
   const count = join(home, 'count');
   const dir = await attemptFolder(['/bin/sh', '-c', `echo ran >> '${count}'; sleep 0.2`]);
-  const ended = await Promise.all(Array.from({ length: 10 }, () => startWrapper(dir, NO_SECRETS).ended));
+  const ended = await Promise.all(Array.from({ length: 10 }, () => startWrapper(dir).ended));
   expect(ended.filter(({ answer }) => answer === '{"took": true}\n')).toHaveLength(1);
   const refused = ended.filter(({ code }) => code === 3);
   expect(refused.map(({ answer }) => JSON.parse(answer))).toEqual(
     Array(9).fill({ took: false, why: 'already taken' }),
   );
-  await startWrapper(dir, NO_SECRETS).ended;
+  await startWrapper(dir).ended;
   expect(await readFile(count, 'utf8')).toBe('ran\n');
 });
 
@@ -92,8 +60,8 @@ it('takes nothing from a caller that died while it was asking', async () => {
     });
   }
   expect(await readdir(dir)).not.toContain('started');
-  expect((await startWrapper(dir, NO_SECRETS).ended).code).toBe(0);
-  expect(await result(dir)).toMatchObject({ started: true, exitCode: 0 });
+  expect((await startWrapper(dir).ended).code).toBe(0);
+  expect(await wrapperResult(dir)).toMatchObject({ started: true, exitCode: 0 });
 });
 
 it('takes nothing without a readable spec, and can be asked again', async () => {
@@ -103,17 +71,17 @@ it('takes nothing without a readable spec, and can be asked again', async () => 
   const none = JSON.stringify({ ...JSON.parse(spec), ranks: [] });
   for (const broken of [spec.slice(0, 40), '{}', '[]', other, none]) {
     await writeFile(join(dir, 'spec.json'), broken);
-    expect((await startWrapper(dir, NO_SECRETS).ended).code).toBe(3);
+    expect((await startWrapper(dir).ended).code).toBe(3);
   }
   expect(await readdir(dir)).not.toContain('started');
   await writeFile(join(dir, 'spec.json'), spec);
-  expect((await startWrapper(dir, NO_SECRETS).ended).code).toBe(0);
+  expect((await startWrapper(dir).ended).code).toBe(0);
 });
 
 it('ends with the program when the program closes its output early, not before', async () => {
   const dir = await attemptFolder(['/bin/sh', '-c', 'exec >&- 2>&-; sleep 0.4; exit 5']);
-  await startWrapper(dir, NO_SECRETS).ended;
-  expect(await result(dir)).toMatchObject({ exitCode: 5 });
+  await startWrapper(dir).ended;
+  expect(await wrapperResult(dir)).toMatchObject({ exitCode: 5 });
 });
 
 it('does not follow a link that the program put where the stop file goes', async () => {
@@ -121,20 +89,20 @@ it('does not follow a link that the program put where the stop file goes', async
   await writeFile(target, 'precious');
   const dir = await attemptFolder(['sleep', '30'], { timeoutSeconds: 0.2 });
   await symlink(target, join(dir, 'control', 'stop'));
-  await startWrapper(dir, NO_SECRETS).ended;
-  expect(await result(dir)).toMatchObject({ stoppedBy: 'timeout', signal: 'SIGTERM' });
+  await startWrapper(dir).ended;
+  expect(await wrapperResult(dir)).toMatchObject({ stoppedBy: 'timeout', signal: 'SIGTERM' });
   expect(await readFile(target, 'utf8')).toBe('precious');
 });
 
 it('is not ended by the signals of a terminal, and takes a plain TERM as a cancel', async () => {
   const dir = await attemptFolder(['/bin/sh', '-c', 'echo > "$GOLDFISH_CONTROL/go"; sleep 30']);
-  const wrapper = startWrapper(dir, NO_SECRETS);
+  const wrapper = startWrapper(dir);
   await until(() => readIfThere(join(dir, 'control', 'go')), 'the program ran');
   process.kill(wrapper.pid, 'SIGINT');
   process.kill(wrapper.pid, 'SIGHUP');
   process.kill(wrapper.pid, 'SIGTERM');
   expect((await wrapper.ended).code).toBe(0);
-  expect(await result(dir)).toMatchObject({ stoppedBy: 'cancel', signal: 'SIGTERM' });
+  expect(await wrapperResult(dir)).toMatchObject({ stoppedBy: 'cancel', signal: 'SIGTERM' });
 });
 
 it('continues a log that has build lines in it, without a record that was cut off', async () => {
@@ -142,10 +110,10 @@ it('continues a log that has build lines in it, without a record that was cut of
   const build = '2026-11-21T22:00:00.123Z b  Collecting\n';
   await mkdir(join(dir, 'log'));
   await writeFile(join(dir, 'log', '000000000000.log'), `${build}2026-11-21T22:00:00.123Z b  cut o`);
-  await startWrapper(dir, NO_SECRETS).ended;
+  await startWrapper(dir).ended;
   const log = await readFile(join(dir, 'log', '000000000000.log'), 'utf8');
   expect(log.replaceAll(/\d{4}-\S+Z/g, 'T')).toBe('T b  Collecting\nT o  out\n');
-  expect(await result(dir)).toMatchObject({ logBytes: Buffer.byteLength(log) });
+  expect(await wrapperResult(dir)).toMatchObject({ logBytes: Buffer.byteLength(log) });
 });
 
 /** A file system of 256 KiB that is really full; needs the right to mount. */
@@ -167,8 +135,8 @@ it.skipIf(!canMount)(
       await mkdir(join(dir, 'control'), { recursive: true });
       const spec = (await readFile(join(made, 'spec.json'), 'utf8')).replaceAll(made, dir);
       await writeFile(join(dir, 'spec.json'), spec);
-      await startWrapper(dir, NO_SECRETS).ended;
-      const ended = await result(dir);
+      await startWrapper(dir).ended;
+      const ended = await wrapperResult(dir);
       expect(ended).toMatchObject({
         started: true,
         exitCode: 6,
