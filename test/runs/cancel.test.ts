@@ -239,13 +239,14 @@ describe('a cancel of a pipeline run', () => {
     });
   });
 
-  it('that is pending ends it whole', () => {
+  it('that is pending ends it whole, each run as canceled by the caller', () => {
     expect(cancel(prepared.first).runs.map((run) => run.outcome)).toEqual([
       'canceled',
       'canceled',
       'canceled',
     ]);
     expect(getPipelineRun(project.db, prepared.first)).toMatchObject({ state: 'canceled' });
+    expect([id, two, lone].map((run) => project.run(run).cause)).toEqual(['user', 'user', 'user']);
   });
 
   it('is refused where there is no such run', () => {

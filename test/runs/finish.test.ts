@@ -350,8 +350,26 @@ describe('an end', () => {
   });
 
   it('of an attempt that is not the current one changes nothing', async () => {
-    await endWithCause(project.deps, { ...run(), attempt: 2 }, { cause: 'oom', source: 'backend' });
+    const output = {
+      runId: id,
+      name: 'table',
+      type: 'json',
+      kind: 'file',
+      hash: 'sha256:0',
+      size: 1,
+    } as const;
+    await endWithCause(
+      project.deps,
+      { ...run(), attempt: 2 },
+      {
+        cause: 'success',
+        source: 'backend',
+        outputs: [{ ...output, storageLocation: 'objects/0', createdAt: AT }],
+      },
+    );
     expect(run().state).toBe('launching');
+    expect(outputsOfRun(project.db, id)).toEqual([]);
+    expect(attempt()?.cause).toBeNull();
   });
 
   it('takes the outputs and the success with it when its transaction fails', async () => {
