@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
@@ -8,12 +8,13 @@ import { type SignalType, signalFileName } from '../../src/core/signals.ts';
 
 const run = promisify(execFile);
 
-const LIBRARY = join(import.meta.dirname, '../../sdk/python');
+const LIBRARIES = join(import.meta.dirname, '../../sdk');
 
 type Stage = {
   name: string;
+  command?: string[];
   inputs?: Record<string, { from_stage: string; signal: string }>;
-  outputs: Record<string, SignalType>;
+  outputs: Record<string, SignalType | { type: SignalType }>;
 };
 
 export type Executed = {
@@ -38,7 +39,11 @@ export async function runByHand(request: {
   const { stages } = parse(await readFile(join(request.workspace, 'pipeline.yaml'), 'utf8')) as {
     stages: Stage[];
   };
-  const outputs = new Map(stages.map((stage) => [stage.name, stage.outputs]));
+  const outputs = new Map(stages.map((stage) => [stage.name, typesOf(stage)]));
+  const code = join(request.folder, 'code');
+  await cp(request.workspace, code, { recursive: true });
+  await mkdir(join(request.folder, 'node_modules'));
+  await symlink(join(LIBRARIES, 'node'), join(request.folder, 'node_modules', 'goldfish'));
   const executed: Executed = {
     hashes: {},
     metrics: {},
@@ -61,7 +66,7 @@ export async function runByHand(request: {
       config: { ...(await stageConfig(request.workspace, stage.name)), ...request.overrides?.[stage.name] },
       inputs,
       outputs: Object.fromEntries(
-        Object.entries(stage.outputs).map(([name, type]) => [
+        Object.entries(typesOf(stage)).map(([name, type]) => [
           name,
           { type, path: place('outputs', signalFileName(name, type)) },
         ]),
@@ -75,14 +80,15 @@ export async function runByHand(request: {
       },
     };
     await writeFile(place('config.json'), JSON.stringify(document));
-    await run('python3', ['-m', `modules.${stage.name}`], {
-      cwd: request.workspace,
+    const [program = '', ...args] = stage.command ?? ['python3', '-m', `modules.${stage.name}`];
+    await run(program, args, {
+      cwd: code,
       env: {
         PATH: process.env['PATH'] ?? '',
         HOME: process.env['HOME'] ?? '/',
         LANG: 'C.UTF-8',
         TMPDIR: place('tmp'),
-        PYTHONPATH: LIBRARY,
+        PYTHONPATH: join(LIBRARIES, 'python'),
         PYTHONDONTWRITEBYTECODE: '1',
         GOLDFISH_CONFIG: place('config.json'),
         GOLDFISH_INPUTS: place('inputs'),
@@ -101,16 +107,21 @@ export async function runByHand(request: {
   return executed;
 }
 
+function typesOf(stage: Stage): Record<string, SignalType> {
+  const types = Object.entries(stage.outputs).map(([name, signal]) => {
+    return [name, typeof signal === 'string' ? signal : signal.type] as const;
+  });
+  return Object.fromEntries(types);
+}
+
 function outputPath(path: string): string[] {
   const [stage = '', ...rest] = path.split('/');
   return [stage, 'outputs', ...rest];
 }
 
 async function stageConfig(workspace: string, stage: string): Promise<Record<string, unknown>> {
-  return parse(await readFile(join(workspace, 'configs', `${stage}.yaml`), 'utf8')) as Record<
-    string,
-    unknown
-  >;
+  const text = await readFile(join(workspace, 'configs', `${stage}.yaml`), 'utf8').catch(() => '{}');
+  return parse(text) as Record<string, unknown>;
 }
 
 async function lastMetrics(file: string, stage: string): Promise<Record<string, number>> {

@@ -10,6 +10,7 @@ import { type Executed, runByHand } from './by-hand.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const PENGUINS = join(ROOT, 'examples/penguins');
+const LANGUAGES = join(ROOT, 'examples/three-languages');
 const MINIMAL = join(ROOT, 'templates/minimal');
 /** Eight stages of Python one after the other, on a machine that may be busy. */
 const PATIENCE = 60_000;
@@ -95,6 +96,51 @@ describe('the penguins example', () => {
   it('holds nothing that a machine leaves behind', () => expect(strayFiles(PENGUINS)).resolves.toEqual([]));
 });
 
+describe('the example in three languages', () => {
+  it(
+    'goes from a shell script through Node to Python, and gives the same bytes again',
+    async () => {
+      const first = await runByHand({ workspace: LANGUAGES, folder: join(folder, 'languages-1') });
+      const second = await runByHand({ workspace: LANGUAGES, folder: join(folder, 'languages-2') });
+      expect(first.hashes).toEqual(second.hashes);
+      expect(Object.keys(first.hashes)).toEqual([
+        'collect/readings.csv',
+        'average/hours.npy',
+        'average/sensors.json',
+        'judge/report.json',
+      ]);
+      expect(JSON.parse(await first.output('judge/report.json'))).toEqual({
+        change: { 'bed-a': 7.9, 'bed-b': 15.05, cellar: 1.55 },
+        needs_shade: ['bed-b'],
+      });
+      expect(first.metrics).toEqual({
+        'collect/silent': 4,
+        'average/bed-a/warmest': 20.9,
+        'average/bed-b/warmest': 27,
+        'average/cellar/warmest': 11.8,
+        'judge/needs_shade': 1,
+      });
+    },
+    PATIENCE,
+  );
+
+  it(
+    'shades another bed where less change is too much',
+    async () => {
+      const overrides = { judge: { most_change: 7 } };
+      const strict = await runByHand({
+        workspace: LANGUAGES,
+        folder: join(folder, 'languages-3'),
+        overrides,
+      });
+      expect(strict.metrics['judge/needs_shade']).toBe(2);
+    },
+    PATIENCE,
+  );
+
+  it('holds nothing that a machine leaves behind', () => expect(strayFiles(LANGUAGES)).resolves.toEqual([]));
+});
+
 describe('the template of a new workspace', () => {
   it(
     'runs as it is and gives the same bytes again',
@@ -123,6 +169,7 @@ describe('the template of a new workspace', () => {
 
 describe.each([
   ['the penguins example', PENGUINS],
+  ['the example in three languages', LANGUAGES],
   ['the template of a new workspace', MINIMAL],
 ])('%s', (_, workspace) => {
   it('has no problem that validate would find', async () => {

@@ -1,0 +1,1 @@
+"""The stages of the greenhouse pipeline that are Python modules."""
