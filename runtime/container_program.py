@@ -260,7 +260,7 @@ class ContainerProgram:
                 return lost(True, KILLED_OUTSIDE)._replace(exit_code=code, signal=name)
             return Ending(True, code, name, state.oom and code != 0, False, None)
         if not self._handed:
-            return not_started(NEVER_HANDED)
+            return lost(False, NEVER_HANDED)
         if self._wanted == "SIGKILL" or state.oom:
             return Ending(True, None, "SIGKILL", state.oom, False, None)
         if self._unseen:

@@ -141,7 +141,7 @@ class Attempt:
         self.asked_to_stop = True
 
     def describe(self):
-        ranks = [dict(rank.program.describe(), rank=rank.number) for rank in self.ranks]
+        ranks = [dict(rank.program.describe(), rank=rank.number, ended=not rank.living) for rank in self.ranks]
         about = {"runId": self.run_id, "attempt": self.number, "startedAt": self.started_at, "ranks": ranks}
         self.folder.describe(about)
 
@@ -177,9 +177,7 @@ class Attempt:
         while True:
             self.children.reap()
             self.note_start()
-            for rank in self.begun:
-                if rank.note_end() and not ended_well(rank.ending) and self.failed is None:
-                    self.fail(rank)
+            self.note_ends()
             living = [rank for rank in self.begun if rank.living]
             if not living:
                 return
@@ -199,6 +197,16 @@ class Attempt:
             self.started_at = self.began_at
             self.describe()
             self.poke()
+
+    def note_ends(self):
+        for rank in self.begun:
+            if not rank.note_end():
+                continue
+            if not ended_well(rank.ending):
+                if self.failed is None:
+                    self.fail(rank)
+            elif len(self.ranks) > 1:
+                self.describe()  # the others are waited for; nobody need wait for a sign of life of this one
 
     def wait(self, now):
         poller = select.poll()
@@ -306,6 +314,8 @@ class Attempt:
             said = "Rank %d: %s" % (rank.number, ending.error)
             return said + (" The others were stopped." if self.stopped_others else "")
         how = "died by %s" % ending.signal if ending.signal else "ended with exit code %d" % ending.exit_code
+        if ending.oom:
+            how = "used more memory than its limit and was killed"
         others = "; the others were stopped" if self.stopped_others else ""
         return "Rank %d %s%s." % (rank.number, how, others)
 

@@ -30,13 +30,18 @@ const resultSchema: z.ZodType<RunResult> = z
     return !started || lost || (exitCode === null) !== (signal === null);
   });
 
-/** `groups`: control groups that the wrapper made around a rank, and removes unless it is killed. */
+/**
+ * `groups`: control groups that the wrapper made around a rank, and removes unless it is killed. `ended`: whether the
+ * rank has ended while others run.
+ */
 const wrapperSchema = z.object({
   pid: z.number().int().positive(),
   start: z.string(),
   bootId: z.string(),
   startedAt: z.string().nullable(),
-  ranks: z.array(z.object({ rank: z.number().int(), groups: z.array(z.string()) })).default([]),
+  ranks: z
+    .array(z.object({ rank: z.number().int(), groups: z.array(z.string()), ended: z.boolean() }))
+    .default([]),
 });
 export type WrapperFile = z.infer<typeof wrapperSchema>;
 

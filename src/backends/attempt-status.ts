@@ -21,7 +21,9 @@ async function look(layout: Layout, handle: RunHandle): Promise<BackendStatus> {
   if (isWrapperAlive(wrapper)) {
     const running = startedAt !== null;
     const phase = running ? 'running' : 'starting';
-    return { phase, raw: running ? 'running' : 'taken', startedAt, result: null, error: null };
+    const raw = running ? 'running' : 'taken';
+    const endedRanks = wrapper.ranks.filter(({ ended }) => ended).map(({ rank }) => rank);
+    return { phase, raw, startedAt, result: null, error: null, endedRanks };
   }
   // It may have written its result and ended between the two looks.
   const after = await exited(layout, handle);

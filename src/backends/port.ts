@@ -144,6 +144,8 @@ export type BackendStatus = {
   startedAt: string | null;
   result: ResultReading | null;
   error: string | null;
+  /** Of a running attempt with several ranks those that have ended well; the others are waited for. */
+  endedRanks?: readonly number[];
 };
 
 /** Missing is not unreadable is not garbled: three facts, three sentences. */

@@ -1,4 +1,4 @@
-import type { BackendStatus, RunHandle, RunResult } from '../backends/port.ts';
+import type { BackendStatus, RunHandle, RunResult, StopReason } from '../backends/port.ts';
 import { isoTime } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { StageRun } from '../core/rows.ts';
@@ -77,46 +77,58 @@ function noteResult(deps: RunsDeps, run: StageRun, result: RunResult | null): vo
 type Judged = { run: StageRun; result: RunResult; signal: AbortSignal };
 
 async function judge(deps: RunsDeps, judged: Judged): Promise<RunEnd> {
-  const { result } = judged;
+  const { result, run } = judged;
   const facts = {
     source: 'backend',
     exitCode: result.exitCode,
     signal: result.signal,
     at: result.endedAt,
   } as const;
-  const bad = badEnd(result);
+  const bad = badEnd(result, run.plan.compute.nodes);
   if (bad) return { ...facts, ...bad };
   return { ...facts, ...(await judgeOutputs(deps, judged)) };
 }
 
-/** What the program's own end means; undefined when it ended well. */
-function badEnd(result: RunResult): Pick<RunEnd, 'cause' | 'message' | 'failureClass'> | undefined {
-  if (!result.started) {
+type BadEnd = Pick<RunEnd, 'cause' | 'message' | 'failureClass'>;
+
+/** What the program's own end means; undefined when it ended well. With several ranks the result names one. */
+function badEnd(result: RunResult, nodes: number): BadEnd | undefined {
+  if (!result.started && !result.lost) {
     return {
       cause: 'launch_failed',
       failureClass: 'config',
       message: `The program could not be started: ${result.error ?? 'unknown'}`,
     };
   }
-  if (result.stoppedBy === 'timeout') {
-    return { cause: 'timeout', message: 'The run reached its time limit and was stopped.' };
-  }
-  if (result.stoppedBy === 'cancel') return { cause: 'user', message: 'The run was stopped.' };
-  if (result.stoppedBy === 'heartbeat') return { cause: 'heartbeat_lost', message: 'The heartbeat stopped.' };
-  if (result.stoppedBy === 'monitor')
-    return { cause: 'stopped_by_monitor', message: 'A monitor stopped it.' };
-  if (result.oom) return { cause: 'oom', message: 'The kernel killed the program for its use of memory.' };
-  if (result.signal !== null) {
-    return { cause: 'exit_nonzero', message: `The program died by ${result.signal}.` };
-  }
-  if (result.exitCode !== 0) {
+  if (result.stoppedBy !== null) return STOPPED[result.stoppedBy](result.error);
+  if (result.lost) {
     return {
-      cause: 'exit_nonzero',
-      message: `The program ended with exit code ${result.exitCode ?? 'unknown'}.`,
+      cause: 'worker_lost',
+      message:
+        result.error ?? 'What executed the program died under it: how it would have ended is not known.',
     };
   }
-  return undefined;
+  const rank = nodes > 1 ? result.error : null;
+  if (result.oom) {
+    return { cause: 'oom', message: rank ?? 'The kernel killed the program for its use of memory.' };
+  }
+  if (result.signal !== null) {
+    return { cause: 'exit_nonzero', message: rank ?? `The program died by ${result.signal}.` };
+  }
+  if (result.exitCode === 0) return undefined;
+  return {
+    cause: 'exit_nonzero',
+    message: rank ?? `The program ended with exit code ${result.exitCode ?? 'unknown'}.`,
+  };
 }
+
+/** Where we ended it. What a monitor found stands in the result's `error`. */
+const STOPPED: Record<StopReason, (error: string | null) => BadEnd> = {
+  timeout: () => ({ cause: 'timeout', message: 'The run reached its time limit and was stopped.' }),
+  cancel: () => ({ cause: 'user', message: 'The run was stopped.' }),
+  heartbeat: (error) => ({ cause: 'heartbeat_lost', message: error ?? 'The heartbeat stopped.' }),
+  monitor: (error) => ({ cause: 'stopped_by_monitor', message: error ?? 'A monitor stopped it.' }),
+};
 
 async function judgeOutputs(
   deps: RunsDeps,

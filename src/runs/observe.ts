@@ -1,4 +1,4 @@
-import type { BackendStatus, RunBackend, RunHandle } from '../backends/port.ts';
+import type { BackendStatus, RunBackend, RunHandle, StopRequest } from '../backends/port.ts';
 import { isoTime } from '../core/clock.ts';
 import type { RunAttempt, StageRun } from '../core/rows.ts';
 import { getAttempt, noteObservation, noteStopRequested } from '../store/attempts.ts';
@@ -9,6 +9,7 @@ import type { RunsDeps } from './deps.ts';
 import { endWithCause } from './end.ts';
 import { ingestMetrics } from './ingest-metrics.ts';
 import { toHandle } from './run-handle.ts';
+import type { AttemptWatch } from './watch-attempts.ts';
 
 /** Absence is death only when seen this often, over at least this long. */
 const ABSENCES = 3;
@@ -23,7 +24,7 @@ const DEADLINE_SLACK_MS = 15_000;
 export async function observeRuns(
   deps: RunsDeps,
   runs: readonly StageRun[],
-  signal: AbortSignal,
+  { signal, watch }: { signal: AbortSignal; watch: AttemptWatch },
 ): Promise<{ run: StageRun; handle: RunHandle; status: BackendStatus }[]> {
   const launched = runs.flatMap((run) => {
     const attempt = getAttempt(deps.db, { runId: run.id, attempt: run.attempt });
@@ -41,9 +42,10 @@ export async function observeRuns(
       const status = statuses[index];
       if (!status) continue;
       if (status.phase === 'exited') ended.push({ run: item.run, handle: item.handle, status });
-      else await observeAlone(deps, { ...item, status, backend });
+      else await observeAlone(deps, { ...item, status, backend, watch });
     }
   }
+  watch.keepOnly(runs);
   return ended;
 }
 
@@ -53,6 +55,7 @@ type Seen = {
   handle: RunHandle;
   status: BackendStatus;
   backend: RunBackend;
+  watch: AttemptWatch;
 };
 
 /** What goes wrong with one run must not keep the others from being looked at. */
@@ -114,16 +117,21 @@ async function considerLost(deps: RunsDeps, seen: Seen): Promise<void> {
   });
 }
 
-/** Carries out a cancel, or a deadline that was not kept. Judged on a fresh row. */
+/** Carries out a cancel, what a monitor found, or a deadline that was not kept. Judged on a fresh row. */
 async function stopIfDue(deps: RunsDeps, seen: Seen): Promise<void> {
+  const found = seen.status.phase === 'running' ? await seen.watch.look(seen.run, seen.status) : undefined;
   const run = getStageRun(deps.db, seen.run.id);
   const attempt = getAttempt(deps.db, { runId: seen.run.id, attempt: seen.run.attempt });
   if (!run || !attempt || run.endedAt !== null) return;
-  const reason =
-    run.cancelCause !== null ? 'cancel' : pastDeadline(deps, run, attempt) ? 'timeout' : undefined;
-  if (!reason || attempt.stopRequestedAt !== null) return;
+  const due: Omit<StopRequest, 'graceSeconds'> | undefined =
+    run.cancelCause !== null
+      ? { reason: 'cancel' }
+      : pastDeadline(deps, run, attempt)
+        ? { reason: 'timeout' }
+        : found;
+  if (!due || attempt.stopRequestedAt !== null) return;
   const key = { runId: run.id, attempt: run.attempt };
-  await seen.backend.terminate(seen.handle, { graceSeconds: run.plan.compute.stopGraceSeconds, reason });
+  await seen.backend.terminate(seen.handle, { graceSeconds: run.plan.compute.stopGraceSeconds, ...due });
   const at = isoTime(deps.clock.now());
   deps.db.write(() => noteStopRequested(deps.db, key, at));
 }

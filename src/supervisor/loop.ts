@@ -6,6 +6,7 @@ import { finishRun } from '../runs/finish.ts';
 import { launchRun } from '../runs/launch.ts';
 import { observeRuns } from '../runs/observe.ts';
 import { releaseEnded } from '../runs/release.ts';
+import { createAttemptWatch } from '../runs/watch-attempts.ts';
 import { getAttempt } from '../store/attempts.ts';
 import { isLeaseLost } from '../store/lease.ts';
 import { openStageRuns } from '../store/stage-runs.ts';
@@ -19,6 +20,7 @@ type LoopOptions = { wakeSocket: string | null; signal: AbortSignal; wake: () =>
  */
 export function createLoop(deps: RunsDeps, options: LoopOptions) {
   const work = new Map<string, Promise<void>>();
+  const watch = createAttemptWatch(deps);
   /** Launches under way; a cancel interrupts them, for building alone may take half an hour. */
   const launches = new Map<string, AbortController>();
 
@@ -58,7 +60,7 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
       else if (run.cancelCause !== null) start(run, () => cancelUnlaunched(deps, run));
       else launch(run);
     }
-    for (const ended of await observeRuns(deps, observed, options.signal)) {
+    for (const ended of await observeRuns(deps, observed, { signal: options.signal, watch })) {
       start(ended.run, () => finishRun(deps, ended, options.signal));
     }
     await releaseEnded(deps, (runId) => work.has(runId));

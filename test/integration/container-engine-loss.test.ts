@@ -132,6 +132,7 @@ print('last'); sys.exit(6)
       const handed = await box.run({ argv: once });
       expect(handed.result).toMatchObject({
         started: false,
+        lost: true,
         error:
           'The container engine went away while the container was being started; its program did not start.',
       });

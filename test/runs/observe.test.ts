@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync } from 'node:fs';
+import { appendFileSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { isoTime } from '../../src/core/clock.ts';
@@ -239,5 +239,70 @@ describe('trouble with one run', () => {
     project.fake.backend.terminate = terminate;
     await project.tick();
     expect(project.fake.stops.map((stop) => stop.runId)).toEqual([other, id]);
+  });
+});
+
+describe('a heartbeat', () => {
+  const heartbeat = (runId: string): string => project.deps.layout.attempt(runId, 1).heartbeat;
+  const beat = (runId: string, at: number): void => {
+    mkdirSync(dirname(heartbeat(runId)), { recursive: true });
+    writeFileSync(heartbeat(runId), '');
+    utimesSync(heartbeat(runId), at, at);
+  };
+
+  beforeEach(async () => {
+    // Both plans expect one every ten seconds.
+    project.db.write(() =>
+      project.db
+        .prepare(
+          "UPDATE stage_runs SET plan_json = json_set(plan_json, '$.compute.heartbeatTimeoutSeconds', 10)",
+        )
+        .run(),
+    );
+    project.fake.set(id, 'running');
+    project.fake.set(other, 'starting');
+    await look(1);
+  });
+
+  it('that does not come stops its run, once, and no other', async () => {
+    for (let second = 1; second <= 10; second += 1) {
+      beat(id, second);
+      await look(1);
+    }
+    expect(project.fake.stops).toEqual([]);
+    await look(10);
+    expect(project.fake.stops).toEqual([]);
+    await look(5);
+    const message = 'The heartbeat of rank 0 stopped: no new one came for 10 s.';
+    expect(project.fake.stops).toEqual([
+      { runId: id, graceSeconds: 5, reason: 'heartbeat', because: { rank: 0, message } },
+    ]);
+    project.fake.end(id, { exitCode: null, signal: 'SIGTERM', stoppedBy: 'heartbeat', error: message });
+    await project.tick();
+    expect(project.run(id)).toMatchObject({
+      state: 'terminated',
+      cause: 'heartbeat_lost',
+      errorMessage: message,
+    });
+  });
+
+  it('is not expected of a run that does not run yet, nor judged by a supervisor that has just begun to look', async () => {
+    await look(30);
+    expect(project.fake.stops.map((stop) => stop.runId)).toEqual([id]);
+    project.fake.set(other, 'running');
+    const next = project.newLoop();
+    for (let second = 0; second < 10; second += 1) {
+      time.advance(1_000);
+      await next.tick();
+    }
+    expect(project.fake.stops).toHaveLength(1);
+  });
+
+  it('is no link and no folder that the stage put there', async () => {
+    mkdirSync(heartbeat(id), { recursive: true });
+    await look(12);
+    expect(project.fake.stops[0]).toMatchObject({
+      because: { rank: 0, message: 'The heartbeat of rank 0 could not be read for 10 s (it is no file).' },
+    });
   });
 });
