@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { countGpus } from './backends/docker/gpus.ts';
 import type { RunBackend } from './backends/port.ts';
 import type { Config } from './config/config.ts';
 import { hostEnvironment, runtimeDir } from './config/host.ts';
@@ -263,6 +264,7 @@ const NO_LIMITS: BackendLimits = {
   cpus: null,
   pidsLimit: null,
   network: true,
+  gpus: 0,
   images: false,
   image: null,
   keys: {},
@@ -275,6 +277,7 @@ function dockerLimits(docker: Config['docker'], profile: string): BackendLimits 
     cpus: docker.cpus,
     pidsLimit: docker.pidsLimit,
     network: docker.network !== 'none',
+    gpus: docker.gpus === 'auto' ? countGpus() : docker.gpus,
     images: true,
     image,
     keys: {

@@ -1,4 +1,4 @@
-import { isJsonObject, type Json } from '../core/json.ts';
+import { canonicalJson, isJsonObject, type Json } from '../core/json.ts';
 import type { Config } from './config.ts';
 import { CONFIG_FILE } from './find-project.ts';
 import type { Modern } from './legacy.ts';
@@ -29,6 +29,24 @@ export function settingsOf(
       const origin = stands ? `${CONFIG_FILE}:${written.locate(path, 'key').line}` : 'built-in';
       return { key, value: decided[key] ?? valueAt(values, path) ?? null, origin };
     });
+}
+
+export type SettingChange = { key: string; from: Json; to: Json; origin: string };
+
+/** Values that differ; what is no longer written at all goes to null. */
+export function changesBetween(before: readonly Setting[], after: readonly Setting[]): SettingChange[] {
+  const old = new Map(before.map((setting) => [setting.key, setting.value]));
+  const gone = before.filter((setting) => !after.some(({ key }) => key === setting.key));
+  const now = [...after, ...gone.map(({ key }) => ({ key, value: null, origin: 'removed' }))];
+  return now.flatMap(({ key, value, origin }) => {
+    const from = old.get(key) ?? null;
+    return canonicalJson(from) === canonicalJson(value) ? [] : [{ key, from, to: value, origin }];
+  });
+}
+
+/** Changes that say where things are kept: who reads them anew would look in an empty place. */
+export function movesState(changes: readonly SettingChange[]): SettingChange[] {
+  return changes.filter(({ key }) => key === 'state_dir' || key === 'storage.local.path');
 }
 
 /** The paths a key stands for: itself, or one for each name in place of its `*`. */

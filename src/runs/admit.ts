@@ -5,6 +5,7 @@ import { applyRunEvent } from '../store/run-events.ts';
 import {
   countHolding,
   getStageRun,
+  gpusInUse,
   needsOf,
   newestCompletedRun,
   readyStageRuns,
@@ -71,6 +72,8 @@ export function waitsFor(deps: WaitDeps, run: StageRun): string | null {
   if (countHolding(db, { backend: run.backend }) >= capacity) {
     return `capacity of ${run.backend}: all ${capacity} slots are taken`;
   }
+  const gpus = gpusWanted(deps, run);
+  if (gpus !== null) return gpus;
   const limit = getPipelineRun(db, run.pipelineRunId)?.maxParallel ?? null;
   if (limit !== null && countHolding(db, { pipelineRunId: run.pipelineRunId }) >= limit) {
     return `max_parallel: ${limit} runs of this pipeline run are active`;
@@ -82,4 +85,12 @@ export function waitsFor(deps: WaitDeps, run: StageRun): string | null {
 export function missingSecrets(deps: Pick<RunsDeps, 'secrets'>, run: Pick<StageRun, 'plan'>): string | null {
   const names = deps.secrets.missing(Object.values(run.plan.secrets));
   return names.length === 0 ? null : `environment ${names.join(', ')}`;
+}
+
+function gpusWanted({ db, backends }: Pick<RunsDeps, 'db' | 'backends'>, run: StageRun): string | null {
+  const { gpus, nodes } = run.plan.compute;
+  if (gpus === 0) return null;
+  const all = backends.limits(run.backend, run.profile).gpus;
+  const taken = gpusInUse(db, run.backend);
+  return taken + gpus * nodes <= all ? null : `gpus of ${run.backend}: ${taken} of ${all} are in use`;
 }

@@ -1,7 +1,7 @@
 import type { Path } from '../config/problem.ts';
 import { GoldfishError } from '../core/errors.ts';
 import type { AskedCompute } from '../pipeline/resolve-compute.ts';
-import type { SettledCompute } from './settle-compute.ts';
+import type { GivenCompute } from './settle-compute.ts';
 
 /** Something a stage asks for and its backend cannot give. */
 export type Misfit = {
@@ -13,7 +13,7 @@ export type Misfit = {
 };
 
 /** Judged by what the backend says of itself, never by its name. */
-export function misfitsOf(stage: string, asked: AskedCompute, settled: SettledCompute): Misfit[] {
+export function misfitsOf(stage: string, asked: AskedCompute, settled: GivenCompute): Misfit[] {
   const { compute, capabilities, limits } = settled;
   const backend = `the backend "${compute.backend}"`;
   const found: Misfit[] = [];
@@ -26,12 +26,14 @@ export function misfitsOf(stage: string, asked: AskedCompute, settled: SettledCo
       hint: `Set compute.nodes to ${capabilities.maxNodes} or less, or compute.backend to one that runs more.`,
     });
   }
-  if (compute.gpus > 0 && !capabilities.gpu) {
+  const gpus = compute.gpus * compute.nodes;
+  const most = capabilities.gpu ? limits.gpus : 0;
+  if (gpus > most) {
     found.push({
       at: { file: 'config', path: ['compute', 'gpus'] },
       key: 'gpus',
-      message: `${stage} asks for ${compute.gpus} GPU${compute.gpus === 1 ? '' : 's'}; ${backend} has none here.`,
-      hint: 'Set compute.gpus to 0, or compute.profile or compute.backend to one with GPUs.',
+      message: `${stage} asks for ${gpus} GPU${gpus === 1 ? '' : 's'}; ${backend} has ${most === 0 ? 'none' : most} here.`,
+      hint: `Set compute.gpus to ${most === 0 ? '0' : `${Math.floor(most / compute.nodes)} or less`}, or compute.profile or compute.backend to one with more.`,
     });
   }
   if (asked.image !== undefined && !limits.images) {
@@ -47,7 +49,7 @@ export function misfitsOf(stage: string, asked: AskedCompute, settled: SettledCo
 }
 
 /** Errors: NOT_SUPPORTED, naming what to set. */
-export function requireFit(stage: string, asked: AskedCompute, settled: SettledCompute): void {
+export function requireFit(stage: string, asked: AskedCompute, settled: GivenCompute): void {
   const [misfit] = misfitsOf(stage, asked, settled);
   if (misfit === undefined) return;
   const { message, hint, key } = misfit;

@@ -18,6 +18,8 @@ export type BackendLimits = {
   cpus: number | null;
   pidsLimit: number | null;
   network: boolean;
+  /** How many GPUs its runs may use at once. */
+  gpus: number;
   /** Whether a stage may name the image it runs in. */
   images: boolean;
   /** The image of stages of the asked profile that name none; null: the backend's own. */

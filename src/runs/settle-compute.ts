@@ -8,43 +8,48 @@ import type { BackendLimits, RunsDeps } from './deps.ts';
 export type Choice = { name: string; why: string };
 
 /** Compute with nothing left open: what the backend gives stands where the stage asked for nothing. */
-export type SettledCompute = {
+export type GivenCompute = {
   compute: ComputeSettings;
   /** What the stage, its profile or the backend's settings name; null: the backend's own. */
   image: string | null;
   /** By the key a person would write. */
   origins: Record<string, string>;
-  environmentKey: string;
   choice: Choice;
   capabilities: BackendCapabilities;
   limits: BackendLimits;
 };
 
+export type SettledCompute = GivenCompute & { environmentKey: string };
+
 export type Settle = (asked: AskedCompute) => Promise<SettledCompute>;
 
-/**
- * Settles stages of one set of files. Each backend and environment is asked once, so that every stage of a call gets
- * the same answer. Errors: BACKEND_UNAVAILABLE.
- */
-export function settler(
-  deps: { backends: RunsDeps['backends']; settings: readonly Setting[] },
-  source: { files: FileReader; codeHash: string },
-): Settle {
-  const { backends } = deps;
+type Deps = { backends: RunsDeps['backends']; settings: readonly Setting[] };
+
+/** Each backend is asked once, so that every stage of a call gets the same answer. Errors: BACKEND_UNAVAILABLE. */
+export function giver(deps: Deps): (asked: AskedCompute) => Promise<GivenCompute> {
+  const { backends, settings } = deps;
   const choices = new Map<string, Promise<Choice>>();
-  const keys = new Map<string, Promise<string>>();
   return async (asked) => {
     const requested = asked.backend.value;
     const choice = await once(choices, requested, () => backends.choose(requested));
     const limits = backends.limits(choice.name, asked.profile.value);
+    const { capabilities } = await backends.get(choice.name);
     const image = asked.image?.value ?? limits.image;
-    const key = JSON.stringify([choice.name, image]);
-    const [environmentKey, { capabilities }] = await Promise.all([
-      once(keys, key, () => backends.environmentKey(choice.name, { files: source.files, codeHash: source.codeHash, image })),
-      backends.get(choice.name),
-    ]);
-    const settled = withLimits(asked, { choice, limits, settings: deps.settings });
-    return { ...settled, image, environmentKey, choice, capabilities, limits };
+    return { ...withLimits(asked, { choice, limits, settings }), image, choice, capabilities, limits };
+  };
+}
+
+/** As `giver`, with the identity of what each stage of these files runs in. */
+export function settler(deps: Deps, source: { files: FileReader; codeHash: string }): Settle {
+  const give = giver(deps);
+  const keys = new Map<string, Promise<string>>();
+  return async (asked) => {
+    const given = await give(asked);
+    const { choice, image } = given;
+    const environmentKey = await once(keys, JSON.stringify([choice.name, image]), () =>
+      deps.backends.environmentKey(choice.name, { files: source.files, codeHash: source.codeHash, image }),
+    );
+    return { ...given, environmentKey };
   };
 }
 
@@ -59,7 +64,7 @@ function once<T>(known: Map<string, Promise<T>>, key: string, ask: () => Promise
 function withLimits(
   asked: AskedCompute,
   given: { choice: Choice; limits: BackendLimits; settings: readonly Setting[] },
-): Pick<SettledCompute, 'compute' | 'origins'> {
+): Pick<GivenCompute, 'compute' | 'origins'> {
   const { choice, limits, settings } = given;
   const limit = <T>(key: keyof BackendLimits['keys'], value: T): Decided<T> => {
     const from = settings.find((setting) => setting.key === limits.keys[key]);

@@ -152,20 +152,30 @@ export function countOpenStageRuns(db: Db): number {
   return row?.n ?? 0;
 }
 
+const HOLDING = `state IN ('preparing', 'building', 'launching', 'running', 'finishing')`;
+
+/** GPUs that runs of a backend hold, over all their ranks. */
+export function gpusInUse(db: Db, backend: string): number {
+  return db
+    .prepare<{ plan_json: string }>(`SELECT plan_json FROM stage_runs WHERE backend_type = ? AND ${HOLDING}`)
+    .all(backend)
+    .map((row) => readPlan(row.plan_json).compute)
+    .reduce((sum, { gpus, nodes }) => sum + gpus * nodes, 0);
+}
+
 /** How many runs hold a slot of a backend's capacity. */
 export function countHolding(db: Db, scope: { backend: string } | { pipelineRunId: string }): number {
-  const holding = `state IN ('preparing', 'building', 'launching', 'running', 'finishing')`;
   const row =
     'backend' in scope
       ? db
           .prepare<{ n: number }>(
-            `SELECT count(*) AS n FROM stage_runs WHERE backend_type = ? AND ${holding}
+            `SELECT count(*) AS n FROM stage_runs WHERE backend_type = ? AND ${HOLDING}
              AND state NOT IN ('completed', 'failed', 'terminated', 'canceled')`,
           )
           .get(scope.backend)
       : db
           .prepare<{ n: number }>(
-            `SELECT count(*) AS n FROM stage_runs WHERE pipeline_run_id = ? AND ${holding}`,
+            `SELECT count(*) AS n FROM stage_runs WHERE pipeline_run_id = ? AND ${HOLDING}`,
           )
           .get(scope.pipelineRunId);
   return row?.n ?? 0;
@@ -223,6 +233,8 @@ export type StageRunFilter = {
   stage?: string;
   state?: RunState;
   pipelineRunId?: string;
+  /** Of the call that made them. */
+  group?: string;
   /** ISO time: created at or after. */
   since?: string;
   limit: number;
@@ -242,6 +254,9 @@ export function listStageRuns(db: Db, filter: StageRunFilter): StageRun[] {
   if (filter.stage !== undefined) add('stage_name = ?', filter.stage);
   if (filter.state !== undefined) add('state = ?', filter.state);
   if (filter.pipelineRunId !== undefined) add('pipeline_run_id = ?', filter.pipelineRunId);
+  if (filter.group !== undefined) {
+    add('pipeline_run_id IN (SELECT id FROM pipeline_runs WHERE group_name = ?)', filter.group);
+  }
   if (filter.since !== undefined) add('created_at >= ?', filter.since);
   if (filter.after) add('rowid < (SELECT rowid FROM stage_runs WHERE id = ?)', filter.after.id);
   const clause = where.length > 0 ? `WHERE ${where.join(' AND ')}` : '';

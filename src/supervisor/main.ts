@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { openContext } from '../context.ts';
-import { supervise } from './supervise.ts';
+import { superviseProject } from './supervise-project.ts';
 
 /** The process behind the lease: `main.ts --project DIR`. Started by whoever finds work and no supervisor. */
 const { values } = parseArgs({ options: { project: { type: 'string' } } });
@@ -8,7 +8,6 @@ const stop = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
 process.on('SIGHUP', () => undefined);
 
-const context = await openContext({ root: values.project ?? process.cwd(), role: 'supervisor' });
-await supervise(context, { signal: stop.signal });
-await context.close();
+const root = values.project ?? process.cwd();
+await superviseProject(() => openContext({ root, role: 'supervisor' }), { signal: stop.signal });
 process.exit(0);

@@ -5,6 +5,7 @@ import { listenForWakes, wakeSocketPath } from '../os/wake-socket.ts';
 import { isLeaseHeld, LEASE_RENEW_MS, seemsStuck } from '../runs/supervisor-lease.ts';
 import { fencedBy, isLeaseLost, readLease, releaseLease, renewLease, takeLease } from '../store/lease.ts';
 import { countOpenStageRuns } from '../store/stage-runs.ts';
+import { configWatch } from './config-watch.ts';
 import { createLoop } from './loop.ts';
 
 /** How often running work is looked at when nobody pokes. */
@@ -17,7 +18,11 @@ type Context = Pick<
   'clock' | 'db' | 'goldfishVersion' | 'layout' | 'log' | 'runsDeps' | 'runtimeDir'
 >;
 
-export type SuperviseEnd = 'lease_held' | 'lease_lost' | 'idle' | 'stopped';
+/** A changed config is taken up at a quiet moment, or after so long. */
+const QUIET_MS = 30_000;
+
+/** `config_changed`: goldfish.yaml asks for other settings; whoever called opens the project anew and comes again. */
+export type SuperviseEnd = 'lease_held' | 'lease_lost' | 'idle' | 'stopped' | 'config_changed';
 
 /**
  * Holds the project's lease and advances all work until nothing is left to do, or `signal` stops it.
@@ -51,6 +56,8 @@ export async function supervise(
   options.signal.addEventListener('abort', bell.ring, { once: true });
   log.info({ token, pid: process.pid }, 'supervisor started');
 
+  const configChanged = configWatch(context.runsDeps);
+  let changedSince: number | undefined;
   let idleSince: number | undefined;
   while (!signal.aborted) {
     try {
@@ -60,6 +67,11 @@ export async function supervise(
       else if (!signal.aborted) log.error({ err: error }, 'a look at the runs failed');
     }
     if (signal.aborted) break;
+    if (changedSince === undefined && configChanged()) changedSince = clock.monotonic();
+    if (changedSince !== undefined && isQuiet(loop.busy(), clock.monotonic() - changedSince)) {
+      end = 'config_changed';
+      break;
+    }
     const idle = loop.busy() === 0 && countOpenStageRuns(db) === 0;
     idleSince = idle ? (idleSince ?? clock.monotonic()) : undefined;
     const linger = options.lingerMs ?? LINGER_MS;
@@ -84,12 +96,17 @@ export async function supervise(
   stop.abort();
   clearInterval(renewal);
   await loop.settled();
-  if (end === 'stopped') {
+  if (end === 'stopped' || end === 'config_changed') {
     await wakes.close();
     releaseLease(context.db, { token, isIdle: () => true });
   }
   log.info({ token, end }, 'supervisor ended');
   return end;
+}
+
+/** What is under way is interrupted and begun anew by the next supervisor, so it is given some time. */
+function isQuiet(busy: number, waitedMs: number): boolean {
+  return busy === 0 || waitedMs >= QUIET_MS;
 }
 
 /** Pokes make it quick; without a folder for the socket the runs are looked at once a second all the same. */

@@ -30,15 +30,14 @@ export type ToolHostOptions = {
 
 export function createToolHost(options: ToolHostOptions): ToolHost {
   const { startFolder, named } = options;
-  const watches: NodeJS.Timeout[] = [];
   const session: Session = createSession({
     startFolder,
     clock: systemClock,
     ids: systemIds,
     log: sessionLog(() => session.opened()),
     findProject: (start) => findProject({ start, ...(named ? { project: start } : {}) }),
-    openContext: (root) => openForServing(root, watches),
-    ...(options.onToolsChanged ? { onProjectCreated: options.onToolsChanged } : {}),
+    openContext: openForServing,
+    ...(options.onToolsChanged ? { onToolsChanged: options.onToolsChanged } : {}),
   });
   return {
     list: async () => {
@@ -50,18 +49,15 @@ export function createToolHost(options: ToolHostOptions): ToolHost {
     },
     // Toolsets keep listings short; they are no lock. What an agent knows by name it may call.
     call: (request, call) => callTool(session, ALL_TOOLS, request, call),
-    close: () => {
-      for (const watch of watches) clearInterval(watch);
-      return session.close();
-    },
+    close: () => session.close(),
   };
 }
 
 /** How often a running server looks whether work is left and nobody advances it. */
 const WATCH_MS = 10_000;
 
-/** Opens the project and keeps an eye on its supervisor for as long as this process serves. */
-async function openForServing(root: string, watches: NodeJS.Timeout[]): Promise<ServerContext> {
+/** Opens the project and keeps an eye on its supervisor for as long as it is open. */
+async function openForServing(root: string): Promise<ServerContext> {
   const context = await openContext({ root, role: 'server' });
   const look = (): void => {
     context.ensureSupervisor().catch((error: unknown) => {
@@ -72,8 +68,13 @@ async function openForServing(root: string, watches: NodeJS.Timeout[]): Promise<
   const watch = setInterval(look, WATCH_MS);
   // The watch must not keep a process alive whose client has gone.
   watch.unref();
-  watches.push(watch);
-  return context;
+  return {
+    ...context,
+    close: () => {
+      clearInterval(watch);
+      return context.close();
+    },
+  };
 }
 
 /** A project that cannot be opened must not hide the tools that tell why. */

@@ -13,13 +13,14 @@ export const listRuns = defineTool({
   name: 'list_runs',
   title: 'List runs',
   description:
-    'Runs of stages, newest first, in short rows. Filter by workspace, stage, state, pipeline run or time.',
+    'Runs of stages, newest first, in short rows. Filter by workspace, stage, state, group, pipeline run or time.',
   toolset: 'core',
   annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.strictObject({
     workspace: workspace.optional(),
     stage: text(64).min(1).optional().describe('Name of a stage'),
     state: z.enum(RUN_STATES).optional().describe('Only in this state'),
+    group: text(64).min(1).optional().describe('The group its call named'),
     pipeline_run_id: reference.optional().describe('prun-…: its runs'),
     since: text(40).min(1).optional().describe('Created at or after this time'),
     limit,
@@ -31,6 +32,7 @@ export const listRuns = defineTool({
       ...(input.workspace === undefined ? {} : { workspace: ctx.workspaces.get(input.workspace).name }),
       ...(input.stage === undefined ? {} : { stage: input.stage }),
       ...(input.state === undefined ? {} : { state: input.state }),
+      ...(input.group === undefined ? {} : { group: input.group }),
       ...(input.pipeline_run_id === undefined
         ? {}
         : { pipelineRunId: pipelineRunId(ctx.runs.find(input.pipeline_run_id)) }),

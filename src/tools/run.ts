@@ -4,15 +4,22 @@ import type { JsonObject } from '../core/json.ts';
 import { formatVersion } from '../core/names.ts';
 import type { StageRun } from '../core/rows.ts';
 import { isTerminal } from '../core/run-lifecycle.ts';
-import type { InputOrigin } from '../core/stage-plan.ts';
+import type { InputOverride } from '../runs/override-input.ts';
 import type { RunRequest } from '../runs/plan-call.ts';
 import type { PlannedStage } from '../runs/plan-preview.ts';
+import type { InputsOverride } from '../runs/resolve-inputs.ts';
 import { type CallContext, defineTool } from './define-tool.ts';
-import { answer, nextCall, reason, text, workspace } from './fields.ts';
+import { answer, newName, nextCall, reason, text, workspace } from './fields.ts';
+import { computeText, planRow, toPlanRow } from './run-plan.ts';
 import { stateText } from './run-rows.ts';
 import { callText, count, lines, type TextKit } from './text.ts';
 
 const stageName = text(64).min(1);
+
+const inputOverride = z.union([
+  text(1_000).min(1),
+  z.strictObject({ run_id: text(64).min(1), signal: stageName }),
+]);
 
 const input = z.strictObject({
   workspace,
@@ -23,6 +30,15 @@ const input = z.strictObject({
     .record(stageName, z.record(text(200), z.unknown()))
     .optional()
     .describe('{stage: {key: value}}, merged into configs/<stage>.yaml'),
+  inputs_override: z
+    .record(stageName, z.record(stageName, inputOverride))
+    .optional()
+    .describe(
+      '{stage: {input: run id, {run_id, signal}, source, source@v2, or path in the project or data_roots}}',
+    ),
+  profile: stageName.optional().describe('Amount of compute for all stages: see list_profiles'),
+  backend: stageName.optional().describe('What runs all stages; default: as they say'),
+  group: newName.optional().describe('Label; list_runs filters by it'),
   dry_run: z.boolean().optional().describe('Only say what would run and why'),
   wait_seconds: z.number().min(0).max(3_600).optional().describe('Wait this long for the end'),
   use_cache: z.boolean().optional().describe('false: reuse nothing'),
@@ -44,6 +60,7 @@ const output = answer({
   version_created: z.boolean().describe('false: the files are those of the newest version'),
   deduplicated: z.boolean().describe('true: the same call was made before; this is its pipeline run'),
   state: z.string(),
+  group: z.string().nullable(),
   runs: z.array(
     z.object({
       run_id: z.string(),
@@ -54,23 +71,7 @@ const output = answer({
       why: z.string().nullable().describe('Why it is reused, or why not'),
     }),
   ),
-  plan: z
-    .array(
-      z.object({
-        stage: z.string(),
-        action: z.enum(['run', 'reuse']),
-        why: z.string(),
-        reused_from: z.string().nullable(),
-        needs: z.array(z.string()),
-        command: z.array(z.string()),
-        inputs: z.array(z.object({ name: z.string(), type: z.string(), from: z.string() })),
-        outputs: z.array(z.string()),
-        backend: z.string(),
-        profile: z.string(),
-        timeout_seconds: z.number(),
-      }),
-    )
-    .describe('With dry_run'),
+  plan: z.array(planRow).describe('With dry_run'),
   earlier_inputs: z.array(inputFrom).describe('Inputs whose producer is not part of the call'),
   backends: z.array(z.object({ name: z.string(), why: z.string() })),
   timed_out: z.boolean(),
@@ -102,7 +103,22 @@ function toRequest(args: RunInput): RunRequest {
     ...(args.pipeline === undefined ? {} : { pipeline: args.pipeline }),
     // Arguments came as JSON, so what zod calls unknown is JSON.
     ...(args.config_override ? { configOverride: args.config_override as JsonObject } : {}),
+    ...(args.inputs_override ? { inputsOverride: toInputsOverride(args.inputs_override) } : {}),
+    ...(args.profile === undefined ? {} : { profile: args.profile }),
+    ...(args.backend === undefined ? {} : { backend: args.backend }),
+    ...(args.group === undefined ? {} : { group: args.group }),
   };
+}
+
+function toInputsOverride(given: NonNullable<RunInput['inputs_override']>): InputsOverride {
+  const stages = Object.entries(given).map(([stage, inputs]) => {
+    const values = Object.entries(inputs).map(([name, value]): [string, InputOverride] => [
+      name,
+      typeof value === 'string' ? value : { runId: value.run_id, signal: value.signal },
+    ]);
+    return [stage, Object.fromEntries(values)] as const;
+  });
+  return Object.fromEntries(stages);
 }
 
 async function preview(ctx: ServerContext, args: RunInput): Promise<RunOutput> {
@@ -117,32 +133,6 @@ async function preview(ctx: ServerContext, args: RunInput): Promise<RunOutput> {
     backends: plan.backends,
     next: { tool: 'run', arguments: rest },
   };
-}
-
-function toPlanRow({ plan, action, reason: why, reusedFrom }: PlannedStage) {
-  return {
-    stage: plan.stage,
-    action,
-    why,
-    reused_from: reusedFrom,
-    needs: plan.needs,
-    command: plan.command,
-    inputs: plan.inputs.map(({ name, type, origin }) => ({
-      name,
-      type,
-      from: originText(origin),
-    })),
-    outputs: plan.outputs.map(({ name }) => name),
-    backend: plan.compute.backend,
-    profile: plan.compute.profile,
-    timeout_seconds: plan.compute.timeoutSeconds,
-  };
-}
-
-function originText(origin: InputOrigin): string {
-  if (origin.kind === 'stage') return `${origin.stage}.${origin.signal}`;
-  if (origin.kind === 'run') return `${origin.runId}.${origin.signal}`;
-  return `${origin.name}@${formatVersion(origin.version)}`;
 }
 
 function earlierInputs(plan: PlannedStage['plan']): z.infer<typeof inputFrom>[] {
@@ -166,6 +156,7 @@ async function submit(ctx: ServerContext, args: RunInput, call: CallContext): Pr
     version_created: submitted.versionCreated,
     deduplicated: submitted.deduplicated,
     state,
+    group: submitted.pipelineRun.group,
     runs: members.map((member) => ({
       run_id: member.id,
       stage: member.stage,
@@ -225,8 +216,8 @@ function renderPlan(result: z.output<typeof output>, kit: TextKit): string {
     `Dry run on ${result.workspace}@${result.version}${result.version_created ? ' (would be made)' : ''}: ` +
       `${count(runs, 'stage')} would run, ${plan.length - runs} would be reused.`,
     kit.table(
-      plan.map((stage) => [stage.stage, stage.action, stage.backend, stage.why]),
-      ['stage', 'action', 'backend', 'why'],
+      plan.map((stage) => [stage.stage, stage.action, computeText(stage), stage.why]),
+      ['stage', 'action', 'compute', 'why'],
     ),
     ...staleLines(result),
     result.next && `next: ${callText(result.next)}`,

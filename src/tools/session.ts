@@ -15,6 +15,13 @@ export type Session = {
   findRoot(): Promise<string | undefined>;
   /** Errors: PROJECT_NOT_FOUND, INVALID_CONFIG and what opening may meet; a failure is not remembered. */
   context(): Promise<ServerContext>;
+  /**
+   * Opens the project anew, so that the calls that come from now on see its config as it is. What they replace is
+   * closed when the calls under way, which may still use it, are over. Errors: as `context`; then nothing changes.
+   */
+  reopen(): Promise<ServerContext>;
+  /** Wraps a call. */
+  during<T>(call: () => Promise<T>): Promise<T>;
   /** What is open already, without opening anything. */
   opened(): ServerContext | undefined;
   /** The root, if it was looked for and found already. */
@@ -31,15 +38,21 @@ export type SessionOptions = {
   log: Logger;
   findProject(start: string): Promise<string | undefined>;
   openContext(root: string): Promise<ServerContext>;
-  /** The set of tools changed: there is a project now. */
-  onProjectCreated?: () => void;
+  /** The set of tools may have changed: there is a project now, or its config was read again. */
+  onToolsChanged?: () => void;
 };
 
 export function createSession(options: SessionOptions): Session {
   let root: string | undefined;
   let opening: Promise<ServerContext> | undefined;
   let open: ServerContext | undefined;
+  const underWay = new Set<Promise<unknown>>();
+  /** Replaced by a newer one and perhaps still in use. */
+  const replaced = new Set<ServerContext>();
 
+  const retire = async (context: ServerContext): Promise<void> => {
+    if (replaced.delete(context)) await context.close();
+  };
   const findRoot = async (): Promise<string | undefined> => {
     root ??= await options.findProject(options.startFolder);
     return root;
@@ -64,14 +77,40 @@ export function createSession(options: SessionOptions): Session {
       });
       return opening;
     },
+    reopen: async () => {
+      const before = await opening?.catch(() => undefined);
+      const after = openOnce();
+      await after;
+      opening = after;
+      if (before) {
+        replaced.add(before);
+        Promise.allSettled(underWay)
+          .then(() => retire(before))
+          .catch((error: unknown) =>
+            options.log.error({ err: error }, 'a replaced project could not be closed'),
+          );
+      }
+      options.onToolsChanged?.();
+      return after;
+    },
+    during: async (call) => {
+      const work = call();
+      underWay.add(work);
+      try {
+        return await work;
+      } finally {
+        underWay.delete(work);
+      }
+    },
     opened: () => open,
     adopt: (created) => {
       root = created;
-      options.onProjectCreated?.();
+      options.onToolsChanged?.();
     },
     close: async () => {
       const context = await opening?.catch(() => undefined);
       await context?.close();
+      await Promise.all([...replaced].map(retire));
     },
   };
 }

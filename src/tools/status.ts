@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { formatPlace, type Problem } from '../config/problem.ts';
 import type { ServerContext } from '../context.ts';
 import { formatVersion } from '../core/names.ts';
 import { recentAudit } from '../store/audit.ts';
@@ -58,6 +59,9 @@ const output = answer({
   config: z
     .array(z.object({ key: z.string(), value: z.unknown(), origin: z.string() }))
     .describe('With include'),
+  config_notes: z
+    .array(z.string())
+    .describe('What goldfish.yaml calls by names of the earlier system, and the like'),
   next: nextCall(),
   errors: z.array(z.object({ component: z.string(), message: z.string() })),
 });
@@ -136,10 +140,14 @@ async function describe(
           },
         }
       : {}),
-    ...(options.withConfig ? { config: ctx.settings } : {}),
+    ...(options.withConfig ? { config: ctx.settings, config_notes: ctx.configNotes.map(noteText) } : {}),
     next: nextOf({ slots, active, workspaces: counts?.workspaces ?? 0, attention }),
     errors,
   };
+}
+
+function noteText(note: Problem): string {
+  return `${formatPlace(note)}: ${note.message}${note.hint === undefined ? '' : ` ${note.hint}`}`;
 }
 
 async function slotRows(ctx: ServerContext): Promise<NonNullable<Output['slots']>> {
@@ -218,6 +226,7 @@ function render(result: z.output<typeof output>, kit: TextKit): string {
         `${row.at} ${row.tool}${row.workspace ? ` ${row.workspace}` : ''}: ${row.outcome}${row.reason ? `, ${row.reason}` : ''}`,
     ),
     ...(result.config ?? []).map((row) => `${row.key}: ${JSON.stringify(row.value)} (${row.origin})`),
+    ...(result.config_notes ?? []).map((note) => `note: ${note}`),
     ...(result.errors ?? []).map((row) => `not read: ${row.component}: ${row.message}`),
     result.next && `next: ${callText(result.next)}`,
   );

@@ -177,6 +177,7 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
         cpus: null,
         pidsLimit: null,
         network: true,
+        gpus: 0,
         images: false,
         image: null,
         keys: {},

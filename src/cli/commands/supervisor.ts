@@ -1,6 +1,6 @@
 import type { ServerContext } from '../../context.ts';
 import type { Logger } from '../../core/logger.ts';
-import type { SuperviseEnd } from '../../supervisor/supervise.ts';
+import type { SuperviseProjectEnd } from '../../supervisor/supervise-project.ts';
 import type { Cli } from '../cli.ts';
 import type { Exit } from '../exit-codes.ts';
 import { formatAge } from '../render/durations.ts';
@@ -27,25 +27,26 @@ async function superviseHere(cli: Cli): Promise<Exit> {
       stop.abort();
     });
   }
-  const [{ openContext }, { supervise }] = await Promise.all([
+  const [{ openContext }, { superviseProject }] = await Promise.all([
     import('../../context.ts'),
-    import('../../supervisor/supervise.ts'),
+    import('../../supervisor/supervise-project.ts'),
   ]);
-  const context = await openContext({ root, role: 'supervisor', log: stderrLogger(cli) });
-  const end = await supervise(context, { signal: stop.signal });
-  await context.close();
+  const log = stderrLogger(cli);
+  const end = await superviseProject(() => openContext({ root, role: 'supervisor', log }), {
+    signal: stop.signal,
+  });
   if (cli.options.json) cli.show({ end }, () => undefined);
   return signalled === 'SIGINT' ? 'interrupted' : reportEnd(cli, end);
 }
 
-const ENDS: Record<SuperviseEnd, { word: string; exit: Exit }> = {
+const ENDS: Record<SuperviseProjectEnd, { word: string; exit: Exit }> = {
   idle: { word: 'Nothing is left to do.', exit: 'ok' },
   stopped: { word: 'Stopped; what runs goes on and is taken up by the next supervisor.', exit: 'ok' },
   lease_held: { word: 'Another supervisor is at work: goldfish supervisor --status', exit: 'refused' },
   lease_lost: { word: 'Another supervisor has taken over.', exit: 'refused' },
 };
 
-function reportEnd(cli: Cli, end: SuperviseEnd): Exit {
+function reportEnd(cli: Cli, end: SuperviseProjectEnd): Exit {
   cli.note(ENDS[end].word);
   return ENDS[end].exit;
 }

@@ -1,0 +1,27 @@
+import type { ServerContext } from '../context.ts';
+import { type SuperviseEnd, supervise } from './supervise.ts';
+
+export type SuperviseProjectEnd = Exclude<SuperviseEnd, 'config_changed'>;
+
+/** Supervises a project, and opens it anew whenever goldfish.yaml asks for other settings. Closes what it opened. */
+export async function superviseProject(
+  open: () => Promise<ServerContext>,
+  options: { signal: AbortSignal },
+): Promise<SuperviseProjectEnd> {
+  let context = await open();
+  for (;;) {
+    const end = await supervise(context, options);
+    if (end !== 'config_changed') {
+      await context.close();
+      return end;
+    }
+    try {
+      const next = await open();
+      await context.close();
+      context = next;
+    } catch (error) {
+      // It was broken again in between; work goes on with what was read before.
+      context.log.error({ err: error }, 'goldfish.yaml has changed and cannot be used');
+    }
+  }
+}
