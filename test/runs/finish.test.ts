@@ -205,46 +205,11 @@ describe('a program that ends badly', () => {
         errorMessage: 'The program could not be started: there is no program "nvcc"',
       },
     ],
-    [
-      'the death of what executed it, whatever the program had done',
-      { lost: true, exitCode: null, signal: null, error: 'The engine went away.' },
-      { state: 'terminated', cause: 'worker_lost', exitCode: null, errorMessage: 'The engine went away.' },
-    ],
-    [
-      'that death before anybody knew that the program ran',
-      { started: false, lost: true, exitCode: null, startedAt: null },
-      {
-        cause: 'worker_lost',
-        errorMessage: 'What executed the program died under it: how it would have ended is not known.',
-      },
-    ],
-    [
-      'our own stop although nobody knows how it ended',
-      { lost: true, exitCode: null, signal: null, stoppedBy: 'timeout', error: 'No answer.' },
-      { cause: 'timeout', errorMessage: 'The run reached its time limit and was stopped.' },
-    ],
-    [
-      'an incomplete log, which says nothing of the program',
-      { exitCode: 3, error: 'The log is incomplete: No space left on device.' },
-      { errorMessage: 'The program ended with exit code 3.' },
-    ],
   ])('names %s', async (_, result, expected) => {
     write(GOOD);
     await end(result);
     expect(run()).toMatchObject(expected);
     expect(outputsOfRun(project.db, id)).toEqual([]);
-  });
-
-  it.each<[string, Partial<RunResult>, object]>([
-    ['its exit code', { exitCode: 3 }, { cause: 'exit_nonzero', exitCode: 3 }],
-    ['its signal', { exitCode: null, signal: 'SIGSEGV' }, { cause: 'exit_nonzero', signal: 'SIGSEGV' }],
-    ['its memory', { exitCode: null, signal: 'SIGKILL', oom: true }, { cause: 'oom' }],
-  ])('names the rank of several that failed first, by %s', async (_, result, expected) => {
-    project.db.write(() =>
-      project.db.prepare("UPDATE stage_runs SET plan_json = json_set(plan_json, '$.compute.nodes', 3)").run(),
-    );
-    await end({ ...result, rank: 2, error: 'Rank 2 failed; the others were stopped.' });
-    expect(run()).toMatchObject({ ...expected, errorMessage: 'Rank 2 failed; the others were stopped.' });
   });
 
   it('carries the line that states its error, where it stands, and the tail of the log', async () => {
