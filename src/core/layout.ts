@@ -34,6 +34,7 @@ export function projectLayout(root: string, stateDir: string = join(root, '.gold
     nodeLibrary: join(stateDir, 'node_modules', 'goldfish'),
     objects: join(stateDir, 'objects'),
     /** Stored folders as plain folders, by content; read only, made when first needed. */
+    folders: join(stateDir, 'folders'),
     folder: (hash: string): string => join(stateDir, 'folders', hash.replace('sha256:', '')),
     logs: join(stateDir, 'log'),
     supervisorLog: join(stateDir, 'log', 'supervisor.log'),
@@ -41,6 +42,9 @@ export function projectLayout(root: string, stateDir: string = join(root, '.gold
     /** What must not outlive an operation; emptied by the supervisor when nothing runs. */
     scratch: join(stateDir, 'scratch'),
 
+    /** Held while unneeded things are removed. */
+    gcLock: join(stateDir, 'gc.lock'),
+    runs: join(stateDir, 'runs'),
     run,
     attempt: (runId: string, attempt: number): AttemptLayout => attemptLayout(run(runId), attempt),
     /** A path as results show it: relative to the root, with forward slashes. */

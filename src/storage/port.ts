@@ -35,4 +35,13 @@ export type ObjectStorage = {
   copy(from: string, to: string, options?: WriteCondition & CallOptions): Promise<ObjectStat>;
   /** The object's path on this machine, where it has one. Read only. */
   localPath(key: string): string | undefined;
+  /** Where writes that never ended leave something that the storage does not remove by itself. */
+  readonly unfinished?: UnfinishedWrites;
+};
+
+export type UnfinishedWrites = {
+  /** Those that nothing was written to since a time, in milliseconds since the epoch. */
+  list(before: number): Promise<{ name: string; size: number; since: number }[]>;
+  /** Harmless where it is gone. */
+  remove(name: string): Promise<void>;
 };

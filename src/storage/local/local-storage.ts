@@ -7,8 +7,9 @@ import { errnoOf } from '../../core/errors.ts';
 import type { CallOptions, ObjectStat, ObjectStorage } from '../port.ts';
 import { copyObject, deleteObject, putObject, type Store, statObject } from './change-object.ts';
 import { listKeys } from './list-objects.ts';
-import { objectPath } from './object-path.ts';
+import { objectPath, TEMPORARY_FOLDER } from './object-path.ts';
 import { missingObject, storageError } from './storage-error.ts';
+import { unfinishedWrites } from './unfinished-writes.ts';
 
 export type LocalStorageOptions = {
   /** Made when it is first written to. */
@@ -39,6 +40,7 @@ export function createLocalStorage(options: LocalStorageOptions): ObjectStorage 
     delete: (key, call = {}) => translated(() => deleteObject(store, key, call)),
     copy: (from, to, call = {}) => translated(() => copyObject(store, { from, to, call })),
     localPath: (key) => objectPath(dir, key),
+    unfinished: unfinishedWrites(join(dir, TEMPORARY_FOLDER)),
   };
 }
 
