@@ -22,6 +22,7 @@ import { type FoundRun, findRun, findStageRun } from './find.ts';
 import type { RunRequest } from './plan-call.ts';
 import { type Preview, previewRun } from './plan-preview.ts';
 import { type LogsPage, type LogsRequest, readRunLogs } from './read-logs.ts';
+import { type Retry, type RetryRequest, retryRun } from './retry.ts';
 import { type Submission, submitRun } from './submit.ts';
 import { type WaitOutcome, type WaitRequest, waitForRuns } from './wait.ts';
 
@@ -48,6 +49,7 @@ export type RunMetrics = {
 export type Runs = {
   plan(request: RunRequest): Promise<Preview>;
   submit(request: RunRequest): Promise<Submission>;
+  retry(request: RetryRequest): Promise<Retry>;
   list(filter: StageRunFilter): StageRun[];
   listPipelineRuns(filter: { workspace?: string; limit: number }): PipelineRun[];
   /** The runs of one pipeline run, in the order of the pipeline. */
@@ -81,6 +83,11 @@ export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs 
       const submission = await submitRun(deps, request);
       await nudgeQuietly();
       return submission;
+    },
+    retry: async (request) => {
+      const retry = await retryRun(deps, request);
+      await nudgeQuietly();
+      return retry;
     },
     list: (filter) => listStageRuns(db, filter),
     listPipelineRuns: (filter) => listPipelineRuns(db, filter),

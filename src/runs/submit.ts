@@ -1,4 +1,5 @@
 import { isoTime } from '../core/clock.ts';
+import { GoldfishError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { PipelineRun, StageRun, WorkspaceVersion } from '../core/rows.ts';
 import type { PlannedInput, StagePlan } from '../core/stage-plan.ts';
@@ -6,6 +7,7 @@ import { findLivePipelineRun, getPipelineRun, insertPipelineRun } from '../store
 import { insertRecord } from '../store/records.ts';
 import { inputsOfRun, insertInput } from '../store/signals.ts';
 import { getStageRun, insertStageRun, runsOfPipelineRun } from '../store/stage-runs.ts';
+import { findVersion } from '../store/workspaces.ts';
 import { reuseIfPossible } from './cache.ts';
 import type { RunsDeps } from './deps.ts';
 import { type CallPlan, planCall, type RunRequest, submissionKey } from './plan-call.ts';
@@ -43,24 +45,35 @@ export async function submitRun(deps: RunsDeps, request: RunRequest): Promise<Su
     request,
     { store: true },
   );
-  const stored = deps.db.write(() => store(deps, { request, plan, version }));
+  const stored = deps.db.write(() => storeCall(deps, { request, plan, version }));
   return { ...stored, version, versionCreated: created, backends: plan.backends };
 }
 
-type Call = { request: RunRequest; plan: CallPlan; version: WorkspaceVersion };
+type Call = {
+  request: RunRequest;
+  plan: CallPlan;
+  version: WorkspaceVersion;
+  /** The run this call tries again. */
+  retryOf?: string;
+};
 
-function store(
+/** To be called in a transaction: an equal call is found, or everything is stored. Errors: CONFLICT. */
+export function storeCall(
   deps: RunsDeps,
-  { request, plan, version }: Call,
+  { request, plan, version, retryOf }: Call,
 ): Pick<Submission, 'pipelineRun' | 'runs' | 'deduplicated'> {
   const { db } = deps;
+  requireStill(db, version);
   const key = submissionKey({
     workspace: version.workspace,
     version: version.version,
     pipeline: plan.pipeline,
     stages: plan.stages,
   });
-  const equal = request.useCache ? findLivePipelineRun(db, key) : undefined;
+  const live = findLivePipelineRun(db, key);
+  // A retry that is asked for twice is one, also where nothing is to be reused.
+  const isSameRetry = retryOf !== undefined && live?.retryOf === retryOf;
+  const equal = request.useCache || isSameRetry ? live : undefined;
   if (equal) return { pipelineRun: equal, runs: runsOfPipelineRun(db, equal.id), deduplicated: true };
 
   const createdAt = isoTime(deps.clock.now());
@@ -78,7 +91,7 @@ function store(
     createdAt,
     endedAt: null,
     group: request.group ?? null,
-    retryOf: null,
+    retryOf: retryOf ?? null,
   };
   insertPipelineRun(db, pipelineRun);
   insertRecord(db, {
@@ -98,6 +111,16 @@ function store(
   reuseFromTheStart(deps, pipelineRun.id);
   const stored = getPipelineRun(db, pipelineRun.id) ?? pipelineRun;
   return { pipelineRun: stored, runs: runsOfPipelineRun(db, pipelineRun.id), deduplicated: false };
+}
+
+/** A workspace that is deleted meanwhile takes its versions along, and another may have got its name. */
+function requireStill(db: RunsDeps['db'], version: WorkspaceVersion): void {
+  if (findVersion(db, version.workspace, version.version)?.gitSha === version.gitSha) return;
+  throw new GoldfishError('CONFLICT', {
+    message: `${version.workspace} was deleted while this call was being planned.`,
+    hint: 'Nothing was started. list_workspaces shows what there is.',
+    fix: { tool: 'list_workspaces', arguments: {} },
+  });
 }
 
 function storeStage(
