@@ -1,6 +1,6 @@
 import type { JsonObject } from '../core/json.ts';
 import type { AuditRow } from '../core/rows.ts';
-import type { Db } from './database.ts';
+import type { Bindable, Db } from './database.ts';
 
 type Columns = {
   id: number;
@@ -42,6 +42,36 @@ export function insertAudit(db: Db, row: Omit<AuditRow, 'id'>): void {
       row.createdAt,
     );
   });
+}
+
+export type AuditFilter = {
+  workspace?: string;
+  operation?: string;
+  /** ISO time: at or after. */
+  since?: string;
+  /** Only rows before the one of this id. */
+  before?: number;
+  limit: number;
+};
+
+/** The newest rows first. */
+export function listAudit(db: Db, filter: AuditFilter): AuditRow[] {
+  const where: string[] = [];
+  const params: Bindable[] = [];
+  const add = (sql: string, value: Bindable | undefined): void => {
+    if (value === undefined) return;
+    where.push(sql);
+    params.push(value);
+  };
+  add('workspace = ?', filter.workspace);
+  add('operation = ?', filter.operation);
+  add('created_at >= ?', filter.since);
+  add('id < ?', filter.before);
+  const clause = where.length > 0 ? `WHERE ${where.join(' AND ')}` : '';
+  return db
+    .prepare<Columns>(`SELECT * FROM audit ${clause} ORDER BY id DESC LIMIT ?`)
+    .all(...params, filter.limit)
+    .map(toRow);
 }
 
 /** The newest rows first. */
