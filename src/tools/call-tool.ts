@@ -9,6 +9,7 @@ import { fitResult, resultBudget } from './budget.ts';
 import type { CallContext, PreparedCall, Tool } from './define-tool.ts';
 import { errorScrub, type ProjectPaths, projectScrub, scrubDeep } from './scrub.ts';
 import type { Session } from './session.ts';
+import { workspaceBehind } from './targets.ts';
 
 /** What every face hands on: MCP's shape, which the command line prints. */
 export type ToolResult = {
@@ -35,7 +36,7 @@ export async function callTool(
   try {
     const tool = findTool(tools, request);
     const prepared = acceptArguments(tool, request.arguments);
-    return await runPrepared(session, tool, prepared, request, call);
+    return await session.during(() => runPrepared(session, tool, prepared, request, call));
   } catch (error) {
     return errorResult(session, error);
   }
@@ -109,9 +110,9 @@ async function checkReason(session: Session, tool: Tool, prepared: PreparedCall)
 async function auditedWorkspace(session: Session, prepared: PreparedCall): Promise<string | null> {
   const typed = prepared.audit?.workspace ?? null;
   if (typed === null) return null;
-  const { runs, workspaces } = await session.context();
+  const context = await session.context();
   try {
-    return /^(stage|prun)-/.test(typed) ? runs.find(typed).run.workspace : workspaces.get(typed).name;
+    return workspaceBehind(context, typed);
   } catch {
     return isName(typed) ? typed : null;
   }

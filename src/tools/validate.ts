@@ -1,26 +1,29 @@
 import { z } from 'zod';
-import type { Problem } from '../config/problem.ts';
+import { checkConfig } from '../config/load-config.ts';
+import { type Problem, sortProblems } from '../config/problem.ts';
 import type { ServerContext } from '../context.ts';
 import { isGoldfishError } from '../core/errors.ts';
-import { validateProject, validateWorkspace } from '../pipeline/validate-project.ts';
+import { validateWorkspace } from '../pipeline/validate-project.ts';
 import { pipelineLookups } from '../runs/lookups.ts';
+import { validateStages } from '../runs/validate-stages.ts';
 import { defineOpenTool } from './define-tool.ts';
 import { answer, nextCall, text, workspace } from './fields.ts';
+import { workspaceFiles } from './inspect-workspace.ts';
 import { projectNotFound, type Session } from './session.ts';
 import { callText, count, lines } from './text.ts';
-import { workspaceFiles } from './workspaces.ts';
+
+const problemRow = z.object({
+  file: z.string(),
+  line: z.int().describe('From 1; 0 where there is no line'),
+  column: z.int(),
+  message: z.string(),
+  hint: z.string().nullable(),
+});
 
 const output = answer({
   valid: z.boolean(),
-  problems: z.array(
-    z.object({
-      file: z.string(),
-      line: z.int().describe('From 1; 0 where there is no line'),
-      column: z.int(),
-      message: z.string(),
-      hint: z.string().nullable(),
-    }),
-  ),
+  problems: z.array(problemRow),
+  notes: z.array(problemRow).describe('Worth knowing, though nothing is wrong'),
   checked: z.array(z.string()),
   next: nextCall(),
 });
@@ -40,24 +43,23 @@ export const validate = defineOpenTool({
   handler: async (session, input) => {
     const root = await session.findRoot();
     if (root === undefined) throw projectNotFound();
-    const problems = await validateProject({ root });
+    const config = await checkConfig({ root });
+    const problems = [...config.problems];
+    const notes = [...config.notes];
     const checked = ['goldfish.yaml'];
     const context = await openIfValid(session, problems);
     const names = context ? chosenWorkspaces(context, input.workspace) : [];
     for (const name of names) {
       if (context === undefined) break;
-      problems.push(...(await workspaceProblems(context, name, input.pipeline)));
+      const found = await checkWorkspace(context, name, input.pipeline);
+      problems.push(...found.problems);
+      notes.push(...found.notes);
       checked.push(name);
     }
     return {
       valid: problems.length === 0,
-      problems: problems.map((problem) => ({
-        file: problem.path === undefined ? problem.file : `${problem.file} ${problem.path}`,
-        line: problem.line,
-        column: problem.column,
-        message: problem.message,
-        hint: problem.hint ?? null,
-      })),
+      problems: problems.map(toRow),
+      notes: notes.map(toRow),
       checked,
       ...(problems.length === 0 && names[0] !== undefined ? { next: runCall(names[0]) } : {}),
     };
@@ -68,14 +70,22 @@ export const validate = defineOpenTool({
       problems.length === 0
         ? `No problems in ${result.checked?.join(', ')}.`
         : `${count(problems.length, 'problem')} in ${result.checked?.join(', ')}:`,
-      ...problems.map((problem) => {
-        const place = problem.line === 0 ? problem.file : `${problem.file}:${problem.line}:${problem.column}`;
-        return `${place}: ${problem.message}${problem.hint ? ` (${problem.hint})` : ''}`;
-      }),
+      ...problems.map(rowText),
+      ...(result.notes ?? []).map((note) => `note: ${rowText(note)}`),
       result.next && `next: ${callText(result.next)}`,
     );
   },
 });
+
+function toRow(problem: Problem): z.infer<typeof problemRow> {
+  const { file, path, line, column, message, hint } = problem;
+  return { file: path === undefined ? file : `${file} ${path}`, line, column, message, hint: hint ?? null };
+}
+
+function rowText(row: z.infer<typeof problemRow>): string {
+  const place = row.line === 0 ? row.file : `${row.file}:${row.line}:${row.column}`;
+  return `${place}: ${row.message}${row.hint ? ` (${row.hint})` : ''}`;
+}
 
 /** A project whose config has problems cannot be opened; its problems are the answer. */
 async function openIfValid(
@@ -96,19 +106,19 @@ function chosenWorkspaces(ctx: ServerContext, typed: string | undefined): string
   return ctx.workspaces.slots().flatMap((slot) => slot.workspace ?? []);
 }
 
-/** Problems with paths as seen from the project's root where the files lie in a slot. */
-async function workspaceProblems(
+/** With paths as seen from the project's root where the files lie in a slot. */
+async function checkWorkspace(
   ctx: ServerContext,
   name: string,
   pipeline: string | undefined,
-): Promise<Problem[]> {
+): Promise<{ problems: Problem[]; notes: Problem[] }> {
   const files = workspaceFiles(ctx, name);
   const { slot } = ctx.workspaces.get(name);
-  const lookups = pipelineLookups(ctx);
-  const found = await validateWorkspace({ files, lookups, pipeline });
-  if (slot === null) return found;
-  const folder = ctx.layout.shown(ctx.layout.slot(slot));
-  return found.map((problem) => ({ ...problem, file: `${folder}/${problem.file}` }));
+  const written = await validateWorkspace({ files, lookups: pipelineLookups(ctx), pipeline });
+  const fit = await validateStages(ctx, { files, pipeline });
+  const folder = slot === null ? '' : `${ctx.layout.shown(ctx.layout.slot(slot))}/`;
+  const placed = (problem: Problem): Problem => ({ ...problem, file: `${folder}${problem.file}` });
+  return { problems: sortProblems([...written, ...fit.problems]).map(placed), notes: fit.notes.map(placed) };
 }
 
 function runCall(name: string) {

@@ -8,6 +8,7 @@ import { defineTool } from './define-tool.ts';
 import { answer, cursor, limit, listFields, reference, SCHEMA_VERSION, text, workspace } from './fields.ts';
 import { badCursor } from './ids.ts';
 import { count, lines } from './text.ts';
+import { tagsByVersion, tagText } from './version-tags.ts';
 
 const versionRow = z.object({
   version: z.string(),
@@ -15,6 +16,7 @@ const versionRow = z.object({
   message: z.string(),
   created_at: z.string(),
   pruned: z.boolean(),
+  tags: z.array(z.string()),
   runs: z.int().describe('Pipeline runs'),
 });
 type ListPage = {
@@ -29,18 +31,19 @@ export const listVersions = defineTool({
   name: 'list_versions',
   title: 'List versions',
   description:
-    'Versions of a workspace, newest first: who made each, why, and how many pipeline runs used it.',
+    'Versions of a workspace, newest first: who made each, why, its tags, and how many pipeline runs used it.',
   toolset: 'default',
   annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.strictObject({
     workspace,
-    include_pruned: z.boolean().optional().describe('Also those whose files are gone'),
+    include_pruned: z.boolean().optional().describe('Also pruned ones'),
     limit,
     cursor,
   }),
   output: answer({ ...listFields, workspace: z.string(), versions: z.array(versionRow) }),
   handler: (ctx, input) => {
-    const { name } = ctx.workspaces.get(input.workspace);
+    const { name } = ctx.workspaces.known(input.workspace);
+    const tags = tagsByVersion(ctx, name);
     const runs = countRunsByVersion(ctx.db, name);
     return fitPage<ListPage>({
       limit: input.limit,
@@ -61,6 +64,7 @@ export const listVersions = defineTool({
             message: row.message.slice(0, 200),
             created_at: row.createdAt,
             pruned: row.prunedAt !== null,
+            tags: tags.get(row.version) ?? [],
             runs: runs.get(row.version) ?? 0,
           })),
           next_cursor: page.nextCursor,
@@ -77,9 +81,10 @@ export const listVersions = defineTool({
           row.created_by,
           row.created_at,
           row.runs,
+          tagText(row.tags),
           row.message,
         ]),
-        ['version', 'by', 'created', 'runs', 'message'],
+        ['version', 'by', 'created', 'runs', 'tags', 'message'],
       ),
       output.next_cursor && `more: cursor ${output.next_cursor}`,
     ),
@@ -115,7 +120,7 @@ export const diff = defineTool({
   toolset: 'core',
   annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.strictObject({
-    target: reference.describe('Slot, ws, ws@v3 or run'),
+    target: reference.describe('Slot, ws, ws@v3, @tag or run'),
     against: reference.optional().describe('Default: what came before'),
     paths: z.array(text(1_000).min(1)).min(1).max(100).optional().describe('Only these files or folders'),
     stat_only: z.boolean().optional().describe('Only files and counts'),

@@ -25,7 +25,7 @@ export const contextFields = {
 };
 
 export function workspaceContext(ctx: ServerContext, name: string) {
-  const { goal, newest, fromWorkspace, fromVersion } = ctx.workspaces.get(name);
+  const { goal, newest, fromWorkspace, fromVersion } = ctx.workspaces.known(name);
   return {
     goal,
     version: formatVersion(newest),
@@ -57,13 +57,25 @@ export function slotOf(ctx: ServerContext, typed: string): string {
   });
 }
 
-/** `v3` or `3`. Errors: INVALID_ARGUMENT. */
-export function readVersion(field: string, typed: string): number {
-  const version = parseVersion(typed.startsWith('v') ? typed : `v${typed}`);
+/** `3` is accepted for `v3`; everything else is left as it is. */
+export function versionText(typed: string): string {
+  return /^\d+$/.test(typed) ? `v${typed}` : typed;
+}
+
+/** `v3`, `3` or `@tag`, of one workspace. Errors: INVALID_ARGUMENT, VERSION_NOT_FOUND. */
+export function readVersion(
+  ctx: ServerContext,
+  of: { field: string; typed: string; workspace: string },
+): number {
+  const { field, typed } = of;
+  if (typed.startsWith('@')) {
+    return ctx.workspaces.version(`${ctx.workspaces.known(of.workspace).name}${typed}`).version;
+  }
+  const version = parseVersion(versionText(typed));
   if (version !== undefined) return version;
   throw new GoldfishError('INVALID_ARGUMENT', {
     message: `"${field}" is "${clip(typed)}", which is no version.`,
-    hint: 'Versions are written v1, v2, …; list_versions shows them.',
+    hint: 'Versions are written v1, v2, … or @tag; list_versions shows them.',
     details: { field },
   });
 }

@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import type { JsonObject } from '../core/json.ts';
+import { formatVersion } from '../core/names.ts';
+import { isTerminal } from '../core/run-lifecycle.ts';
+import { defineTool } from './define-tool.ts';
+import { answer, nextCall, reason, runId, text } from './fields.ts';
+import { stateText } from './run-rows.ts';
+import { callText, lines } from './text.ts';
+
+export const retry = defineTool({
+  name: 'retry',
+  title: 'Retry a run',
+  description:
+    'Runs a failed, terminated or canceled run again, from the same version, with those canceled because of it. Completed stages are reused: their outputs are the inputs. Mended code needs run instead.',
+  toolset: 'default',
+  annotations: { readOnly: false, destructive: false, idempotent: true, openWorld: true },
+  input: z.strictObject({
+    run_id: runId,
+    reason,
+    config_override: z
+      .record(text(64).min(1), z.record(text(200), z.unknown()))
+      .optional()
+      .describe('{stage: {key: value}}, such as {train: {compute: {memory: 8g}}}'),
+  }),
+  output: answer({
+    pipeline_run_id: z.string(),
+    retry_of: z.string(),
+    workspace: z.string(),
+    version: z.string(),
+    deduplicated: z.boolean().describe('true: an equal call was made before; this is its pipeline run'),
+    state: z.string(),
+    runs: z.array(
+      z.object({
+        run_id: z.string(),
+        stage: z.string(),
+        state: z.string(),
+        cause: z.string().nullable(),
+        cached: z.boolean(),
+        why: z.string().nullable().describe('Why it is reused, or why not'),
+      }),
+    ),
+    reused: z
+      .array(z.object({ stage: z.string(), run_id: z.string() }))
+      .describe('Completed before; their outputs are inputs'),
+    left_out: z
+      .array(z.object({ stage: z.string(), run_id: z.string(), needs: z.string() }))
+      .describe('Canceled because of it, but waiting for another run that did not complete'),
+    backends: z.array(z.object({ name: z.string(), why: z.string() })),
+    next: nextCall(),
+  }),
+  audit: (input) => ({ workspace: input.run_id, reason: input.reason, reasonField: 'reason' }),
+  handler: async (ctx, input) => {
+    const done = await ctx.runs.retry({
+      runId: input.run_id,
+      reason: input.reason,
+      // Arguments came as JSON, so what zod calls unknown is JSON.
+      ...(input.config_override ? { configOverride: input.config_override as JsonObject } : {}),
+    });
+    const { id, state } = done.pipelineRun;
+    return {
+      pipeline_run_id: id,
+      retry_of: done.retryOf,
+      workspace: done.version.workspace,
+      version: formatVersion(done.version.version),
+      deduplicated: done.deduplicated,
+      state,
+      runs: done.runs.map((run) => ({
+        run_id: run.id,
+        stage: run.stage,
+        state: run.state,
+        cause: run.cause,
+        cached: run.cause === 'cached',
+        why: run.cacheReason,
+      })),
+      reused: done.reused.map(({ stage, runId: run_id }) => ({ stage, run_id })),
+      left_out: done.leftOut.map(({ stage, runId: run_id, needs }) => ({ stage, run_id, needs })),
+      backends: done.backends,
+      next: done.runs.every((run) => isTerminal(run.state))
+        ? { tool: 'list_runs', arguments: { pipeline_run_id: id } }
+        : { tool: 'wait', arguments: { targets: [id] } },
+    };
+  },
+  render: (output, kit) =>
+    lines(
+      `${output.pipeline_run_id} of ${output.workspace}@${output.version} retries ${output.retry_of} and is ${output.state}.`,
+      output.deduplicated &&
+        'An equal call was made before: this is its pipeline run, nothing new was started.',
+      kit.table(
+        (output.runs ?? []).map((row) => [row.run_id, row.stage, stateText(row), row.why]),
+        ['run', 'stage', 'state', 'reused, or why not'],
+      ),
+      ...(output.reused ?? []).map(
+        (row) => `${row.stage} is not run again: its outputs are those of ${row.run_id}.`,
+      ),
+      ...(output.left_out ?? []).map((row) => `${row.stage} stays canceled: it also needs ${row.needs}.`),
+      output.next && `next: ${callText(output.next)}`,
+    ),
+});
