@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openStage, type Stage } from './stage.ts';
+import { goldfish, LIBRARY, openStage, type Stage } from './stage.ts';
 
 /** Every Node on the PATH that the library is for, newest version of each first: `v24.1.0` → its program. */
 function nodes(): Map<string, string> {
@@ -45,6 +45,19 @@ describe('the library for Node', { timeout: 60_000 }, () => {
     stage.input('c.csv', 'a,b\n1,2\n3,4\n');
   });
   afterEach(() => stage.dispose());
+
+  it('does what its README shows', async () => {
+    const readme = readFileSync(join(LIBRARY, 'README.md'), 'utf8');
+    const [, program = ''] = /```js\n([^`]*)```/.exec(readme) ?? [];
+    const shown = stage.next({ config: { steps: 3 }, inputs: { split: 'csv' }, outputs: { model: 'json' } });
+    shown.input('split.csv', 'a\n1\n2\n');
+    await shown.node(`${program}\nfunction train(rows, step) { return rows.length / (step + 1); }`);
+    expect(JSON.parse(readFileSync(shown.output('model.json'), 'utf8'))).toEqual({ loss: 2 / 3 });
+    expect(goldfish.listCheckpoints().map(({ step }) => step)).toEqual([0, 1, 2]);
+    const calls = [...readme.matchAll(/`(\w+)\([^`]*\)`/g)].map(([, name = '']) => name);
+    const promised = Object.keys(goldfish).filter((name) => !['GoldfishError', 'NdArray'].includes(name));
+    expect(promised.filter((name) => !calls.includes(name))).toEqual([]);
+  });
 
   it.each([...nodes()])('does the same on Node %s', async (_, node) => {
     expect(await stage.node(PROGRAM, { node })).toEqual({
