@@ -15,7 +15,7 @@ import type { RunsDeps } from './deps.ts';
 import { settlePipelineRun } from './settle.ts';
 
 type WaitDeps = Pick<RunsDeps, 'db' | 'backends' | 'secrets'>;
-type AdmitDeps = WaitDeps & Pick<RunsDeps, 'clock'>;
+type AdmitDeps = WaitDeps & Pick<RunsDeps, 'clock' | 'storage'>;
 
 /**
  * Claims every run that may start now: its needs are complete, nothing earlier can stand for it, its backend has

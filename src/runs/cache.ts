@@ -1,6 +1,7 @@
 import { isoTime } from '../core/clock.ts';
 import type { StageRun } from '../core/rows.ts';
 import type { StagePlan } from '../core/stage-plan.ts';
+import { isStored } from '../data/stored-content.ts';
 import type { Db } from '../store/database.ts';
 import { endRun } from '../store/run-events.ts';
 import { inputsOfRun, insertOutputs, outputsOfRun } from '../store/signals.ts';
@@ -14,15 +15,19 @@ export type CacheDecision = { key: string; hit: StageRun | null; reason: string 
 
 /** Whether an earlier run can stand for this one, and why or why not. Reads only. */
 export function decideCache(
-  db: Db,
+  deps: Pick<RunsDeps, 'db' | 'storage'>,
   request: { plan: StagePlan; inputs: InputHashes; workspace: string },
 ): CacheDecision {
+  const { db } = deps;
   const { plan, inputs } = request;
   const key = cacheKey(plan, inputs);
   if (!plan.cache) return { key, hit: null, reason: 'reuse is off for this stage or call' };
   const found = newestCompletedRun(db, { cacheKey: key });
   if (found) {
     const hit = originalOf(db, found);
+    if (!outputsOfRun(db, hit.id).every((output) => isStored(deps.storage, output))) {
+      return { key, hit: null, reason: `what ${hit.id} stored is no longer there` };
+    }
     return { key, hit, reason: `same command, config, inputs, code and environment as ${hit.id}` };
   }
   return { key, hit: null, reason: missReason(db, request) };
@@ -52,9 +57,9 @@ function inputHashes(db: Db, runId: string): InputHashes {
  * Decides about reuse for a stored, pending run whose inputs are known, and completes it where there is a hit.
  * To be called in the transaction that found it ready. Returns true when the run is done with.
  */
-export function reuseIfPossible(deps: Pick<RunsDeps, 'db' | 'clock'>, run: StageRun): boolean {
+export function reuseIfPossible(deps: Pick<RunsDeps, 'db' | 'clock' | 'storage'>, run: StageRun): boolean {
   const { db } = deps;
-  const decision = decideCache(db, {
+  const decision = decideCache(deps, {
     plan: run.plan,
     inputs: inputHashes(db, run.id),
     workspace: run.workspace,

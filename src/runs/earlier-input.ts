@@ -1,5 +1,6 @@
 import { GoldfishError } from '../core/errors.ts';
 import type { InputOrigin } from '../core/stage-plan.ts';
+import { isStored } from '../data/stored-content.ts';
 import { producerOf, type SignalSource } from '../pipeline/pipeline.ts';
 import type { ResolvedInput, ResolvedStage } from '../pipeline/resolve-pipeline.ts';
 import { outputsOfRun } from '../store/signals.ts';
@@ -11,7 +12,7 @@ import type { Settle } from './settle-compute.ts';
 import { toStagePlan } from './stage-plan-of.ts';
 
 export type Search = {
-  deps: Pick<RunsDeps, 'db'>;
+  deps: Pick<RunsDeps, 'db' | 'storage'>;
   workspace: string;
   /** As the call named it; absent: the default one. */
   pipeline?: string | undefined;
@@ -33,9 +34,13 @@ export async function earlierOrigin(
   const run = newestCompletedRun(search.deps.db, { workspace: search.workspace, stage: from.stage });
   const output =
     run && outputsOfRun(search.deps.db, run.id).find((candidate) => candidate.name === from.signal);
-  if (!run || !output) {
+  const gone = output !== undefined && !isStored(search.deps.storage, output);
+  if (!run || !output || gone) {
+    const why = gone
+      ? `what ${run?.id} stored is no longer there`
+      : `no completed run of ${from.stage} has made it`;
     throw new GoldfishError('INPUT_UNAVAILABLE', {
-      message: `Input "${want.input}" of ${want.stage} needs "${from.signal}" of ${from.stage}, and no completed run of ${from.stage} has made it.`,
+      message: `Input "${want.input}" of ${want.stage} needs "${from.signal}" of ${from.stage}, and ${why}.`,
       hint: `Run ${from.stage} first, or include it in stages.`,
       details: { stage: want.stage, input: want.input, producer: from.stage, signal: from.signal },
       fix: {

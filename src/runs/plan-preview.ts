@@ -40,7 +40,7 @@ export async function previewRun(deps: RunsDeps, request: RunRequest): Promise<P
         reusedFrom: null,
       };
     }
-    const decision = decideCache(deps.db, { plan: stage, inputs, workspace: source.workspace });
+    const decision = decideCache(deps, { plan: stage, inputs, workspace: source.workspace });
     if (decision.hit) reused.set(stage.stage, decision.hit.id);
     return {
       plan: stage,
