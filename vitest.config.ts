@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Two tiers. `unit` is pure or in-process (real SQLite, real git on small trees) and takes seconds;
- * `integration` starts processes: the run wrapper, the supervisor, a server over stdio.
+ * Three tiers. `unit` is pure or in-process (real SQLite, real git on small trees) and takes seconds;
+ * `integration` starts processes: the run wrapper, the supervisor, a server over stdio; `contracts` holds every
+ * adapter of a port to the same promises, against the real thing.
  */
 export default defineConfig({
   test: {
@@ -12,7 +13,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/integration/**', 'test/e2e/**', 'test/faults/**'],
+          exclude: ['test/integration/**', 'test/e2e/**', 'test/faults/**', 'test/contracts/**'],
           testTimeout: 10_000,
         },
       },
@@ -20,6 +21,15 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts', 'test/e2e/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          name: 'contracts',
+          include: ['test/contracts/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           maxWorkers: 2,

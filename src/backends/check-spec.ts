@@ -4,9 +4,9 @@ import type { RunSpec } from './port.ts';
 
 /**
  * What no backend on this machine can execute. Errors: INVALID_CONFIG for an environment name that is none, is
- * reserved, or a value no environment can hold, and for a broken command; NOT_SUPPORTED for too many ranks.
+ * reserved, or a value no environment can hold, and for a broken command; NOT_SUPPORTED for too many ranks or GPUs.
  */
-export function checkSpec(spec: RunSpec, backend: { name: string; maxNodes: number }): void {
+export function checkSpec(spec: RunSpec, backend: { name: string; maxNodes: number; gpus: number }): void {
   checkEnvironment(spec);
   if (spec.command.length === 0 || spec.command.some((word) => word.includes('\0') || !word.isWellFormed())) {
     throw new GoldfishError('INVALID_CONFIG', {
@@ -14,11 +14,17 @@ export function checkSpec(spec: RunSpec, backend: { name: string; maxNodes: numb
       hint: 'Correct `command` in the pipeline.',
     });
   }
-  const { nodes } = spec.resources;
+  const { nodes, gpus } = spec.resources;
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > backend.maxNodes) {
     throw new GoldfishError('NOT_SUPPORTED', {
       message: `The ${backend.name} backend runs 1 to ${backend.maxNodes} ranks, not ${nodes}.`,
       hint: `Set compute.nodes to at most ${backend.maxNodes}, or choose another backend.`,
+    });
+  }
+  if (gpus > backend.gpus) {
+    throw new GoldfishError('NOT_SUPPORTED', {
+      message: `The stage asks for GPUs (${gpus}); the ${backend.name} backend has ${backend.gpus} here.`,
+      hint: 'Lower compute.gpus, or choose a backend that has them.',
     });
   }
 }

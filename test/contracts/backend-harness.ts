@@ -29,6 +29,8 @@ export type BackendUnderTest = {
   loseExecutor(harness: BackendHarness, handle: RunHandle): Promise<void>;
   /** Whatever of the attempt still runs or is held, by the mark its processes carry in their environment. */
   remains(handle: RunHandle): Promise<string[]>;
+  /** Everything that what executes the attempt keeps of it outside its folder, while it runs. */
+  recorded(handle: RunHandle): Promise<string>;
 };
 
 export type BackendHarness = {
@@ -46,12 +48,15 @@ export type BackendHarness = {
   start(change: Partial<RunSpec>): Promise<{ handle: RunHandle; spec: RunSpec }>;
   /** Launches and waits for the end. */
   run(change: Partial<RunSpec>): Promise<{ handle: RunHandle; result: RunResult; spec: RunSpec }>;
+  ended(handle: RunHandle): Promise<{ status: BackendStatus; result: RunResult }>;
   /** Waits until the program has made a file `go` in its control folder. */
   ready(handle: RunHandle): Promise<void>;
   /** Writes a file of the version. */
   write(path: string, content: string): Promise<void>;
+  remove(path: string): Promise<void>;
   log(handle: RunHandle): Promise<string[]>;
   remains(handle: RunHandle): Promise<string[]>;
+  recorded(handle: RunHandle): Promise<string>;
   loseExecutor(handle: RunHandle): Promise<void>;
   close(): Promise<void>;
 };
@@ -129,6 +134,10 @@ export async function openHarness(under: BackendUnderTest): Promise<BackendHarne
       const started = await start(wanted);
       return { ...started, result: await endOf(backend, started.handle) };
     },
+    ended: async (handle) => {
+      const result = await endOf(backend, handle);
+      return { status: await statusOf(backend, handle), result };
+    },
     ready: async (handle) => {
       const { control } = layout.attempt(handle.runId, handle.attempt);
       await until(() => readIfThere(join(control, 'go')), 'the program ran');
@@ -137,11 +146,13 @@ export async function openHarness(under: BackendUnderTest): Promise<BackendHarne
       await mkdir(dirname(join(codeDir, path)), { recursive: true });
       await writeFile(join(codeDir, path), content);
     },
+    remove: (path) => rm(join(codeDir, path), { recursive: true }),
     log: async (handle) => {
       const page = await readLog({ dir: layout.attempt(handle.runId, handle.attempt).log, limitLines: 1e6 });
       return page.lines.map((line) => line.text);
     },
     remains: (handle) => under.remains(handle),
+    recorded: (handle) => under.recorded(handle),
     loseExecutor: (handle) => under.loseExecutor(harness, handle),
     close: async () => {
       for (const handle of launched) await backend.cleanup(handle);

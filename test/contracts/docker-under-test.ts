@@ -44,6 +44,7 @@ export const dockerUnderTest: BackendUnderTest = {
     ...(await findProcesses(handle.runId)).map(String),
     ...(await containersOf(handle)).map((container) => container.Names.join()),
   ],
+  recorded: async (handle) => JSON.stringify(await docker.getContainer(handle.externalId).inspect()),
 };
 
 export function containersOf(handle: Pick<RunHandle, 'runId'>): Promise<Docker.ContainerInfo[]> {

@@ -48,9 +48,9 @@ export async function launchAttempt(
   spec: RunSpec,
   call: CallOptions = {},
 ): Promise<RunHandle> {
-  checkSpec(spec, { name: 'docker', maxNodes: MAX_RANKS });
+  checkSpec(spec, { name: 'docker', maxNodes: MAX_RANKS, gpus: countGpus() });
   const runtime = runtimeDataSchema.parse(spec.runtime.data);
-  refuseImpossible(spec, runtime);
+  refuseSecrets(spec, runtime);
   const handle = handleOf(spec);
   const interpreter = await resolveInterpreter(deps);
   const place = await realPlace(deps, spec).catch((error: unknown) => {
@@ -69,19 +69,13 @@ export async function launchAttempt(
   return handle;
 }
 
-function refuseImpossible(spec: RunSpec, runtime: Runtime): void {
+function refuseSecrets(spec: RunSpec, runtime: Runtime): void {
   const secrets = Object.keys(spec.secrets);
   if (secrets.length > 0 && !runtime.python) {
     throw new GoldfishError('NOT_SUPPORTED', {
       message: `The ${spec.runtime.description} has no python3, without which a stage cannot be handed secrets (${secrets.join(', ')}).`,
       hint: 'Take an image with Python 3.8 or newer, or take the secret names out of the stage’s environment.',
       details: { secrets },
-    });
-  }
-  if (spec.resources.gpus > 0 && countGpus() === 0) {
-    throw new GoldfishError('NOT_SUPPORTED', {
-      message: `The stage asks for ${spec.resources.gpus} GPUs; this machine has no NVIDIA driver that containers can use.`,
-      hint: 'Set compute.gpus to 0, or run it on a machine with GPUs and the NVIDIA container toolkit.',
     });
   }
 }

@@ -39,7 +39,7 @@ export async function launchAttempt(
   spec: RunSpec,
   call: CallOptions = {},
 ): Promise<RunHandle> {
-  checkSpec(spec, { name: 'process', maxNodes: MAX_RANKS });
+  checkSpec(spec, { name: 'process', maxNodes: MAX_RANKS, gpus: 0 });
   const handle = handleOf(spec);
   const interpreter = await resolveInterpreter(options);
   const place = await realPlace(options, spec).catch((error: unknown) => {
