@@ -9,7 +9,7 @@ import { openDatabase } from '../../src/store/database.ts';
 import { getPipelineRun } from '../../src/store/pipeline-runs.ts';
 import { inputsOfRun, outputsOfRun } from '../../src/store/signals.ts';
 import { listStageRuns, openStageRuns, readyStageRuns } from '../../src/store/stage-runs.ts';
-import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
+import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
 
 /** Four that need nothing, and `one → two → three`. */
@@ -38,8 +38,8 @@ let project: RunsProject;
 let time: ReturnType<typeof createTestClock>;
 
 beforeAll(async () => {
-  prepared = await prepareRunsProject({ files: FILES });
-}, 60_000);
+  prepared = await prepareGivenVersion({ files: FILES });
+});
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

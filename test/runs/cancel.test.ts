@@ -8,7 +8,7 @@ import { outputsOfRun } from '../../src/store/signals.ts';
 import { until } from '../integration/until.ts';
 import {
   type PreparedProject,
-  prepareRunsProject,
+  prepareGivenVersion,
   type RunsProject,
   THREE_STAGES,
 } from '../support/runs-project.ts';
@@ -21,8 +21,8 @@ let two: string;
 let lone: string;
 
 beforeAll(async () => {
-  prepared = await prepareRunsProject({ config: 'process: { max_parallel: 3 }\n', files: THREE_STAGES });
-}, 60_000);
+  prepared = await prepareGivenVersion({ config: 'process: { max_parallel: 3 }\n', files: THREE_STAGES });
+});
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

@@ -8,7 +8,7 @@ import { cancelRuns } from '../../src/runs/cancel.ts';
 import { createEnsureSupervisor } from '../../src/runs/ensure-supervisor.ts';
 import { takeLease } from '../../src/store/lease.ts';
 import { until } from '../integration/until.ts';
-import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
+import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
 
 let prepared: PreparedProject;
@@ -21,8 +21,8 @@ let ensure: () => Promise<string>;
 const FILES = { 'pipeline.yaml': 'stages:\n  - name: one\n', 'modules/one.py': 'pass\n' };
 
 beforeAll(async () => {
-  prepared = await prepareRunsProject({ files: FILES });
-}, 60_000);
+  prepared = await prepareGivenVersion({ files: FILES });
+});
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

@@ -10,7 +10,7 @@ import { readRunLogs } from '../../src/runs/read-logs.ts';
 import { getAttempt } from '../../src/store/attempts.ts';
 import { eventsOfRun } from '../../src/store/run-events.ts';
 import { outputsOfRun } from '../../src/store/signals.ts';
-import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
+import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
 
 let prepared: PreparedProject;
@@ -20,14 +20,14 @@ let id: string;
 const AT = '2026-01-02T03:04:05.000Z';
 
 beforeAll(async () => {
-  prepared = await prepareRunsProject({
+  prepared = await prepareGivenVersion({
     files: {
       'pipeline.yaml':
         'stages:\n  - name: one\n    outputs: { table: json, points: npy, model: directory, notes: file }\n',
       'modules/one.py': 'pass\n',
     },
   });
-}, 60_000);
+});
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

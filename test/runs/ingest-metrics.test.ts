@@ -5,7 +5,7 @@ import { ingestMetrics } from '../../src/runs/ingest-metrics.ts';
 import { createRuns } from '../../src/runs/runs.ts';
 import { getAttempt, recordAttempt } from '../../src/store/attempts.ts';
 import { metricSeries, metricSummaries } from '../../src/store/metrics.ts';
-import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
+import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
 
 let prepared: PreparedProject;
 let project: RunsProject;
@@ -13,10 +13,10 @@ let runId: string;
 let file: string;
 
 beforeAll(async () => {
-  prepared = await prepareRunsProject({
+  prepared = await prepareGivenVersion({
     files: { 'pipeline.yaml': 'stages:\n  - name: one\n', 'modules/one.py': 'pass\n' },
   });
-}, 60_000);
+});
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

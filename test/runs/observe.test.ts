@@ -5,7 +5,7 @@ import { isoTime } from '../../src/core/clock.ts';
 import { getAttempt } from '../../src/store/attempts.ts';
 import { metricSummaries } from '../../src/store/metrics.ts';
 import { eventsOfRun } from '../../src/store/run-events.ts';
-import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
+import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
 
 let prepared: PreparedProject;
@@ -17,7 +17,7 @@ let other: string;
 const STOPS_AFTER = 60 + 5 + 15;
 
 beforeAll(async () => {
-  prepared = await prepareRunsProject({
+  prepared = await prepareGivenVersion({
     config: 'process: { max_parallel: 2 }\ndefaults: { timeout_seconds: 60, stop_grace_seconds: 5 }\n',
     files: {
       'pipeline.yaml': 'stages:\n  - name: one\n  - name: two\n',
@@ -25,7 +25,7 @@ beforeAll(async () => {
       'modules/two.py': 'pass\n',
     },
   });
-}, 60_000);
+});
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

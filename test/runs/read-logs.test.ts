@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { appendLog } from '../../src/backends/log-segments.ts';
 import { type LogsRequest, readRunLogs } from '../../src/runs/read-logs.ts';
 import { applyRunEvent } from '../../src/store/run-events.ts';
-import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
+import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
 
 let prepared: PreparedProject;
@@ -13,10 +13,10 @@ let id: string;
 const AT = '2026-01-01T00:00:00.000Z';
 
 beforeAll(async () => {
-  prepared = await prepareRunsProject({
+  prepared = await prepareGivenVersion({
     files: { 'pipeline.yaml': 'stages:\n  - name: one\n', 'modules/one.py': 'pass\n' },
   });
-}, 60_000);
+});
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

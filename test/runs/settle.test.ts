@@ -3,7 +3,7 @@ import { cancelRuns } from '../../src/runs/cancel.ts';
 import { settleRun } from '../../src/runs/settle.ts';
 import { getPipelineRun } from '../../src/store/pipeline-runs.ts';
 import { eventsOfRun } from '../../src/store/run-events.ts';
-import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
+import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
 
 /** `top → left, right → bottom → last`, and `lone` beside them. */
@@ -34,8 +34,8 @@ let prepared: PreparedProject;
 let project: RunsProject;
 
 beforeAll(async () => {
-  prepared = await prepareRunsProject({ config: 'process: { max_parallel: 8 }\n', files: DIAMOND });
-}, 60_000);
+  prepared = await prepareGivenVersion({ config: 'process: { max_parallel: 8 }\n', files: DIAMOND });
+});
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

@@ -5,7 +5,7 @@ import { type WaitRequest, waitForRuns } from '../../src/runs/wait.ts';
 import { newestEventSeq } from '../../src/store/run-events.ts';
 import {
   type PreparedProject,
-  prepareRunsProject,
+  prepareGivenVersion,
   type RunsProject,
   THREE_STAGES,
 } from '../support/runs-project.ts';
@@ -22,8 +22,8 @@ let nudges: number;
 let meanwhile: (pause: number) => unknown;
 
 beforeAll(async () => {
-  prepared = await prepareRunsProject({ config: 'process: { max_parallel: 4 }\n', files: THREE_STAGES });
-}, 60_000);
+  prepared = await prepareGivenVersion({ config: 'process: { max_parallel: 4 }\n', files: THREE_STAGES });
+});
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

@@ -10,7 +10,7 @@ import { eventsOfRun } from '../../src/store/run-events.ts';
 import { outputsOfRun } from '../../src/store/signals.ts';
 import { createLoop } from '../../src/supervisor/loop.ts';
 import { until } from '../integration/until.ts';
-import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
+import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
 
 let prepared: PreparedProject;
@@ -18,13 +18,13 @@ let project: RunsProject;
 let id: string;
 
 beforeAll(async () => {
-  prepared = await prepareRunsProject({
+  prepared = await prepareGivenVersion({
     files: {
       'pipeline.yaml': 'stages:\n  - name: one\n    outputs: { a: json }\n',
       'modules/one.py': 'pass\n',
     },
   });
-}, 60_000);
+});
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

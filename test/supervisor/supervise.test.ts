@@ -9,7 +9,7 @@ import { readLease, renewLease, takeLease } from '../../src/store/lease.ts';
 import { eventsOfRun } from '../../src/store/run-events.ts';
 import { type SuperviseEnd, supervise } from '../../src/supervisor/supervise.ts';
 import { until } from '../integration/until.ts';
-import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
+import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
 
 let prepared: PreparedProject;
@@ -20,10 +20,10 @@ let stop: AbortController;
 let going: Promise<unknown>[];
 
 beforeAll(async () => {
-  prepared = await prepareRunsProject({
+  prepared = await prepareGivenVersion({
     files: { 'pipeline.yaml': 'stages:\n  - name: one\n', 'modules/one.py': 'pass\n' },
   });
-}, 60_000);
+});
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { loadConfig } from '../../src/config/load-config.ts';
@@ -17,6 +17,7 @@ import { type Submission, submitRun } from '../../src/runs/submit.ts';
 import { createLocalStorage } from '../../src/storage/local/local-storage.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
 import { getStageRun, runsOfPipelineRun } from '../../src/store/stage-runs.ts';
+import { insertWorkspace } from '../../src/store/workspaces.ts';
 import { createLoop } from '../../src/supervisor/loop.ts';
 import { removeTree } from '../../src/workspaces/moves.ts';
 import type { SlotPreview } from '../../src/workspaces/slot-preview.ts';
@@ -70,17 +71,57 @@ export async function prepareRunsProject(options: Options = {}): Promise<Prepare
   const original = await createRunsProject({ clock: createTestClock().clock, ...options });
   const { pipelineRun, version } = await original.submit();
   const said = await whatGitSays(original, version);
+  return preparedFrom(original, { first: pipelineRun.id, said });
+}
+
+/** The same without git, for tests that are about neither slots nor versions: v1 is given, and nobody writes. */
+export async function prepareGivenVersion(options: Options = {}): Promise<PreparedProject> {
+  const root = newRoot(options);
+  const files = new Map(Object.entries(options.files ?? {}));
+  const at = '2026-01-01T00:00:00.000Z';
+  const version: WorkspaceVersion = {
+    workspace: 'exp',
+    version: 1,
+    gitSha: 'given',
+    treeSha: 'given',
+    createdBy: 'fork',
+    message: 'Given',
+    createdAt: at,
+    prunedAt: null,
+  };
+  const preview = { workspace: 'exp', version: 1, wouldCreate: false, codeHash: 'sha256:code' };
+  const said: Said = { version, preview, files, code: join(root, 'template') };
+  const opened = await openRunsProject(root, createTestClock().clock);
+  insertWorkspace(
+    opened.db,
+    { name: 'exp', goal: 'Given', fromWorkspace: null, fromVersion: null, createdAt: at },
+    version,
+  );
+  const original = believing(opened, said, notWritten);
+  const { pipelineRun } = await original.submit();
+  return preparedFrom(original, { first: pipelineRun.id, said });
+}
+
+function notWritten(): never {
+  throw new Error('there is no slot to write to: prepareRunsProject makes one');
+}
+
+function preparedFrom(
+  original: RunsProject,
+  { first, said }: { first: string; said: Said },
+): PreparedProject {
   original.db.close();
+  const { checkouts, versionStore } = original.deps.layout;
   return {
-    first: pipelineRun.id,
+    first,
     open: async ({ clock, live } = {}) => {
       const root = mkdtempSync(join(tmpdir(), 'goldfish-runs-'));
-      const { checkouts, versionStore } = original.deps.layout;
       const left = [checkouts, ...(live ? [] : [versionStore])];
       cpSync(original.root, root, { recursive: true, filter: (path) => !left.includes(path) });
       const project = await openRunsProject(root, clock ?? systemClock);
       if (live) return project;
       return believing(project, said, () => {
+        if (!existsSync(versionStore)) notWritten();
         cpSync(versionStore, project.deps.layout.versionStore, { recursive: true });
       });
     },
@@ -88,7 +129,13 @@ export async function prepareRunsProject(options: Options = {}): Promise<Prepare
   };
 }
 
-type Said = { version: WorkspaceVersion; preview: SlotPreview; files: Map<string, string>; code: string };
+type Said = {
+  version: WorkspaceVersion;
+  preview: Omit<SlotPreview, 'files'>;
+  files: Map<string, string>;
+  /** The folder of the checkout. */
+  code: string;
+};
 
 async function whatGitSays(project: RunsProject, version: WorkspaceVersion): Promise<Said> {
   const { workspaces } = project.deps;
@@ -127,13 +174,18 @@ function believing(project: RunsProject, said: Said, beforeWriting: () => void):
 }
 
 export async function createRunsProject(options: Options = {}): Promise<RunsProject> {
-  const root = mkdtempSync(join(tmpdir(), 'goldfish-runs-'));
-  writeFileSync(join(root, 'goldfish.yaml'), `project_name: test\n${options.config ?? ''}`);
-  for (const [path, text] of Object.entries(options.files ?? {})) writeAt(join(root, 'template', path), text);
+  const root = newRoot(options);
   const project = await openRunsProject(root, options.clock ?? systemClock);
   await project.deps.workspaces.create({ name: 'exp', goal: 'See that the promise holds' });
   await project.deps.workspaces.mount({ workspace: 'exp', slot: 'w1' });
   return project;
+}
+
+function newRoot(options: Options): string {
+  const root = mkdtempSync(join(tmpdir(), 'goldfish-runs-'));
+  writeFileSync(join(root, 'goldfish.yaml'), `project_name: test\n${options.config ?? ''}`);
+  for (const [path, text] of Object.entries(options.files ?? {})) writeAt(join(root, 'template', path), text);
+  return root;
 }
 
 async function openRunsProject(root: string, clock: Clock): Promise<RunsProject> {
