@@ -1,7 +1,8 @@
 import { isoTime } from '../core/clock.ts';
+import { redact } from '../core/redact.ts';
 import { getAttempt } from '../store/attempts.ts';
 import { appendMetrics } from '../store/metrics.ts';
-import { setProgress } from '../store/stage-runs.ts';
+import { getStageRun, setProgress } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
 import { readMetrics } from './metrics-file.ts';
 
@@ -10,20 +11,32 @@ const LIVE_BATCHES = 8;
 
 /** Takes in what the program has logged since the last time. `final`: everything, once the program has ended. */
 export async function ingestMetrics(
-  deps: Pick<RunsDeps, 'db' | 'clock' | 'layout'>,
+  deps: Pick<RunsDeps, 'db' | 'clock' | 'layout' | 'secrets'>,
   request: { runId: string; attempt: number; final: boolean },
 ): Promise<void> {
   const { db } = deps;
+  const secrets = valuesOf(deps, request.runId);
   const file = deps.layout.attempt(request.runId, request.attempt).metrics;
   for (let batches = 0; request.final || batches < LIVE_BATCHES; batches += 1) {
     const from = getAttempt(db, request)?.metricsOffset;
     if (from === undefined) return;
     const batch = await readMetrics(file, from, { now: isoTime(deps.clock.now()), final: request.final });
     if (batch.to === from) return;
+    const message = batch.message === null ? null : redact(batch.message, secrets);
+    const points =
+      secrets.length === 0
+        ? batch.points
+        : batch.points.map((point) => ({ ...point, name: redact(point.name, secrets) }));
     db.write(() => {
-      const added = appendMetrics(db, { ...request, points: batch.points, from, to: batch.to });
-      if (added) setProgress(db, { runId: request.runId, fraction: batch.progress, message: batch.message });
+      const added = appendMetrics(db, { ...request, points, from, to: batch.to });
+      if (added) setProgress(db, { runId: request.runId, fraction: batch.progress, message });
     });
     if (!batch.more) return;
   }
+}
+
+/** What a program says of itself is stored and shown, so it passes the rule of its log. */
+function valuesOf({ db, secrets }: Pick<RunsDeps, 'db' | 'secrets'>, runId: string): string[] {
+  const names = Object.values(getStageRun(db, runId)?.plan.secrets ?? {});
+  return names.flatMap((name) => secrets.value(name) ?? []);
 }

@@ -1,10 +1,11 @@
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { admitRuns, missingSecrets, waitsFor } from '../../src/runs/admit.ts';
 import { cacheKey } from '../../src/runs/cache-key.ts';
 import { previewRun } from '../../src/runs/plan-preview.ts';
 import { createRuns } from '../../src/runs/runs.ts';
+import { metricSummaries } from '../../src/store/metrics.ts';
 import { getStageRun } from '../../src/store/stage-runs.ts';
 import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
@@ -133,6 +134,22 @@ describe('a secret of a stage', () => {
       .map((entry) => join(entry.parentPath, entry.name));
     expect(found).toEqual([]);
     expect(project.logged.join('\n')).not.toContain(VALUE);
+  });
+
+  it('is taken out of what the program says of its progress', async () => {
+    project.environment['MY_KEY'] = VALUE;
+    await project.tick();
+    const { id } = one();
+    const { control, metrics } = project.deps.layout.attempt(id, 1);
+    mkdirSync(control, { recursive: true });
+    writeFileSync(
+      metrics,
+      `${JSON.stringify({ progress: 0.5, message: `login with ${VALUE}` })}\n${JSON.stringify({ name: `loss.${VALUE}`, value: 1 })}\n`,
+    );
+    project.fake.set(id, 'running');
+    await project.tick();
+    expect(one()).toMatchObject({ progress: 0.5, progressMessage: 'login with ***' });
+    expect(metricSummaries(project.db, id).map(({ name }) => name)).toEqual(['loss.***']);
   });
 
   it('is not asked of a plan that names none', () => {

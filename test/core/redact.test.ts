@@ -1,0 +1,16 @@
+import { describe, expect, it } from 'vitest';
+import { redact } from '../../src/core/redact.ts';
+
+describe('a secret in a text', () => {
+  it.each([
+    ['the key is abcd1234.', ['abcd1234'], 'the key is ***.'],
+    ['abcd1234abcd1234', ['abcd1234'], '******'],
+    ['long-and-longer and long', ['long', 'long-and-longer'], '*** and ***'],
+    [JSON.stringify({ pass: 'quo"te\\d' }), ['quo"te\\d'], '{"pass":"***"}'],
+    ['costs $& and $1', ['$& and'], 'costs *** $1'],
+    ['a yes is no secret', ['yes', ''], 'a yes is no secret'],
+    ['nothing', [], 'nothing'],
+  ])('goes, and nothing else: %s', (text, secrets, expected) => {
+    expect(redact(text, secrets)).toBe(expected);
+  });
+});
