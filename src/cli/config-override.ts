@@ -69,3 +69,19 @@ function refused(setting: string, why: string): GoldfishError {
     details: { field: '--set' },
   });
 }
+
+/** `stage.input=source` for each input, as `inputs_override` wants it. Errors: INVALID_ARGUMENT. */
+export function readInputs(typed: readonly string[]): Record<string, Record<string, string>> {
+  const inputs = new Map<string, [string, string][]>();
+  for (const text of typed) {
+    const [, stage, input, source] = /^([^.=]+)\.([^.=]+)=(.+)$/.exec(text) ?? [];
+    if (stage === undefined || input === undefined || source === undefined) {
+      throw new GoldfishError('INVALID_ARGUMENT', {
+        message: `"${clip(text)}" does not say which input reads what.`,
+        hint: 'Write --input stage.input=source.',
+      });
+    }
+    inputs.set(stage, [...(inputs.get(stage) ?? []), [input, source]]);
+  }
+  return Object.fromEntries([...inputs].map(([stage, entries]) => [stage, Object.fromEntries(entries)]));
+}

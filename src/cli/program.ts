@@ -8,6 +8,7 @@ import { addCancel } from './commands/cancel.ts';
 import type { AddCommand } from './commands/command.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addGc } from './commands/gc.ts';
 import { addGet } from './commands/get.ts';
 import { addInit } from './commands/init.ts';
 import { addLogs } from './commands/logs.ts';
@@ -57,6 +58,7 @@ const COMMANDS: readonly AddCommand[] = [
   addHistory,
   addSources,
   addGet,
+  addGc,
   addValidate,
   addDoctor,
   addCall,

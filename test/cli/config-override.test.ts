@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readOverride } from '../../src/cli/config-override.ts';
+import { readInputs, readOverride } from '../../src/cli/config-override.ts';
 
 describe('--set', () => {
   it('reads values as YAML, and so as JSON', async () => {
@@ -48,5 +48,18 @@ describe('--set', () => {
     const override = await readOverride(['a.__proto__.polluted=1']);
     expect(JSON.stringify(override)).toBe('{"a":{"__proto__":{"polluted":1}}}');
     expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false);
+  });
+});
+
+describe('--input', () => {
+  it('names stage and input before the first "=", and what it reads after it', () => {
+    expect(readInputs(['train.raw=digits@v2', 'train.split=data/a=b.csv', 'test.raw=stage-012345'])).toEqual({
+      train: { raw: 'digits@v2', split: 'data/a=b.csv' },
+      test: { raw: 'stage-012345' },
+    });
+  });
+
+  it.each(['train=x', 'train.raw', '.raw=x', 'train.raw='])('is refused as %j', (text) => {
+    expect(() => readInputs([text])).toThrow(`"${text}" does not say which input reads what.`);
   });
 });

@@ -1,5 +1,5 @@
 import type { Cli } from '../cli.ts';
-import { readOverride } from '../config-override.ts';
+import { readInputs, readOverride } from '../config-override.ts';
 import type { Exit } from '../exit-codes.ts';
 import { type Followed, followRuns, noteEnd, noteNext } from '../follow.ts';
 import { isTrue, type Row, rowsAt, stateAt, textAt } from '../render/fields.ts';
@@ -12,6 +12,10 @@ type Options = {
   stage?: string[];
   pipeline?: string;
   set?: string[];
+  input?: string[];
+  group?: string;
+  profile?: string;
+  backend?: string;
   dryRun?: true;
   /** False for `--no-cache`. */
   cache: boolean;
@@ -33,6 +37,14 @@ export const addRun: AddCommand = (program, perform) => {
       'override a config value (YAML or JSON); may be given several times',
       collect,
     )
+    .option(
+      '--input <stage.input=source>',
+      'read this instead: a run, a source (name@v2) or a path; may be given several times',
+      collect,
+    )
+    .option('--profile <name>', 'amount of compute for all stages')
+    .option('--backend <name>', 'what runs all stages')
+    .option('--group <name>', 'a label for runs that belong together')
     .option('--dry-run', 'only say what would run, and why')
     .option('--no-cache', 'reuse nothing')
     .option('--wait', 'until it is over; fails when it did not complete')
@@ -50,6 +62,10 @@ async function run(cli: Cli, workspace: string, options: Options): Promise<Exit>
       stages: options.stage,
       pipeline: options.pipeline,
       config_override: override,
+      inputs_override: options.input === undefined ? undefined : readInputs(options.input),
+      profile: options.profile,
+      backend: options.backend,
+      group: options.group,
       dry_run: options.dryRun,
       use_cache: options.cache ? undefined : false,
     }),

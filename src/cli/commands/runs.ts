@@ -11,6 +11,7 @@ type Options = {
   stage?: string;
   state?: string;
   pipelineRun?: string;
+  group?: string;
   since?: string;
   limit?: number;
   cursor?: string;
@@ -30,6 +31,7 @@ export const addRuns: AddCommand = (program, perform) => {
     .option('--stage <name>', 'of this stage')
     .option('--state <state>', 'in this state: pending, running, completed, failed, …')
     .option('--pipeline-run <id>', 'of this pipeline run')
+    .option('--group <name>', 'of this group')
     .option('--since <time>', 'created at or after this time (2026-01-31T12:00Z)')
     .option('--limit <n>', 'at most this many (default 20, at most 100)', parseNumber)
     .option('--cursor <cursor>', 'the next page, as the last one named it')
@@ -41,6 +43,7 @@ export const addRuns: AddCommand = (program, perform) => {
           stage: options.stage,
           state: options.state,
           pipeline_run_id: options.pipelineRun,
+          group: options.group,
           since: options.since,
           limit: options.limit,
           cursor: options.cursor,

@@ -19,6 +19,9 @@ const COMMANDS: Record<string, Mapping> = {
     flags: {
       stages: list('--stage'),
       pipeline: value('--pipeline'),
+      profile: value('--profile'),
+      backend: value('--backend'),
+      group: value('--group'),
       dry_run: { option: '--dry-run', kind: 'if-true' },
       use_cache: { option: '--no-cache', kind: 'if-false' },
       reason: value('--reason'),
@@ -31,6 +34,7 @@ const COMMANDS: Record<string, Mapping> = {
       stage: value('--stage'),
       state: value('--state'),
       pipeline_run_id: value('--pipeline-run'),
+      group: value('--group'),
       since: value('--since'),
       limit: value('--limit'),
       cursor: value('--cursor'),
