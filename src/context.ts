@@ -17,12 +17,13 @@ import { nearest } from './core/suggest.ts';
 import { GOLDFISH_VERSION } from './core/version.ts';
 import { createSources, type Sources } from './data/sources.ts';
 import { createLogger } from './os/file-logger.ts';
+import { stderrLogger } from './os/stderr-logger.ts';
 import type { BackendLimits, Backends, RunsDeps } from './runs/deps.ts';
 import { createRuns, type Runs } from './runs/runs.ts';
 import { secretsOfSupervisor } from './runs/supervisor-secrets.ts';
 import { createLocalStorage } from './storage/local/local-storage.ts';
 import type { ObjectStorage } from './storage/port.ts';
-import { type Db, openDatabase } from './store/database.ts';
+import { type Db, openDatabase, openDatabaseForReading } from './store/database.ts';
 import { ensureProject } from './store/project.ts';
 import { createWorkspaces, type Workspaces } from './workspaces/workspaces.ts';
 
@@ -46,6 +47,8 @@ export type ServerContext = {
   sources: Sources;
   runs: Runs;
   goldfishVersion: string;
+  /** Nothing is written through this context: no row, no file, no supervisor. */
+  readOnly: boolean;
   /** Where wake-up sockets are. */
   runtimeDir: string;
   /** What the services of the runs room are made of, for the supervisor, which puts its fenced store in. */
@@ -59,24 +62,32 @@ export type ContextOptions = {
   root: string;
   /** Decides the log file, and that a supervisor does not start supervisors. */
   role?: 'server' | 'command' | 'supervisor';
+  /** Default `never`; `as_configured` asks mcp.read_only. */
+  readOnly?: ReadOnly;
   clock?: Clock;
   ids?: Ids;
   log?: Logger;
 };
 
+export type ReadOnly = 'always' | 'never' | 'as_configured';
+
 /**
- * Opens a project: reads its config, makes its private state where it is missing, opens the store.
+ * Opens a project: reads its config, makes its private state where it is missing, opens the store; read-only, it makes
+ * nothing.
  * Errors: PROJECT_NOT_FOUND, INVALID_CONFIG, STORAGE_UNAVAILABLE, CONFLICT (a newer schema).
  */
 export async function openContext(options: ContextOptions): Promise<ServerContext> {
   const { root, role = 'command', clock = systemClock, ids = systemIds } = options;
   const { config, settings, notes: configNotes } = await loadConfig({ root });
   const layout = projectLayout(root, config.stateDir);
-  await mkdir(layout.stateDir, { recursive: true, mode: 0o700 });
-  const log =
-    options.log ?? (await createLogger(role === 'supervisor' ? layout.supervisorLog : layout.serverLog));
-  const db = openDatabase(layout.database, { create: true });
-  ensureProject(db, { name: config.projectName, now: clock.now() });
+  const readOnly = isReadOnly(options.readOnly, config);
+  if (!readOnly) await mkdir(layout.stateDir, { recursive: true, mode: 0o700 });
+  const logFile = role === 'supervisor' ? layout.supervisorLog : layout.serverLog;
+  const log = options.log ?? (readOnly ? stderrLogger : await createLogger(logFile));
+  const db = readOnly
+    ? openDatabaseForReading(layout.database)
+    : openDatabase(layout.database, { create: true });
+  if (!readOnly) ensureProject(db, { name: config.projectName, now: clock.now() });
 
   const storage = createLocalStorage({ dir: config.storage.local.path });
   const backends = createBackends({ config, layout, clock });
@@ -109,7 +120,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     sources,
     goldfishVersion,
   };
-  if (role === 'server') {
+  if (role === 'server' && !readOnly) {
     // What a death interrupted is finished beside the first calls, which do not depend on it.
     background
       .run(workspaces.recover())
@@ -118,7 +129,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
   const base = { root, db, clock, layout, log, runtimeDir: runtimeDir() };
   let ensure: (() => Promise<unknown>) | undefined;
   const ensureSupervisor = async (): Promise<void> => {
-    if (role === 'supervisor') return;
+    if (role === 'supervisor' || readOnly) return;
     const { createEnsureSupervisor } = await import('./runs/ensure-supervisor.ts');
     ensure ??= createEnsureSupervisor(base);
     await ensure();
@@ -135,6 +146,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     sources,
     runs: createRuns(runsDeps, ensureSupervisor),
     goldfishVersion,
+    readOnly,
     runsDeps,
     ensureSupervisor: () => background.run(ensureSupervisor()),
     close: async () => {
@@ -143,6 +155,10 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
       db.close();
     },
   };
+}
+
+function isReadOnly(asked: ReadOnly | undefined, config: Config): boolean {
+  return asked === 'as_configured' ? config.mcp.readOnly : asked === 'always';
 }
 
 /** Work that nobody waits for, until the database is closed under it. */

@@ -47,6 +47,8 @@ export type Cli = {
   /** The same with the text block, which is there for tools without a rendering of their own. */
   callForText(tool: string, args: Row): Promise<ToolReply>;
   host(): Promise<ToolHost>;
+  /** From now on tools that change something are refused; to be said before the first call. */
+  onlyRead(): void;
   /** The folder of the project. Errors: PROJECT_NOT_FOUND. */
   projectRoot(): Promise<string>;
   /** A line of the result, on stdout. */
@@ -109,6 +111,7 @@ export function createCli(parts: {
     call: async (tool, args, callOptions) => (await call(tool, args, callOptions)).structured,
     callForText: call,
     host: tools.host,
+    onlyRead: tools.onlyRead,
     projectRoot: tools.projectRoot,
     print,
     show: (answer, render) => (options.json ? printJson(streams, answer) : render()),
@@ -136,14 +139,23 @@ function lazyTools(parts: { options: GlobalOptions; environment: Environment; cw
   const named = options.project ?? (environment['GOLDFISH_PROJECT'] || undefined);
   const startFolder = resolve(cwd, named ?? '.');
   let opening: Promise<ToolHost> | undefined;
+  let readOnly: 'always' | 'never' = 'never';
   const host = (): Promise<ToolHost> => {
     opening ??= import('../tools/host.ts').then(({ createToolHost }) =>
-      createToolHost({ startFolder, named: named !== undefined, toolsets: ['all'] }),
+      createToolHost({
+        startFolder,
+        named: named !== undefined,
+        toolsets: ['all'],
+        readOnly,
+      }),
     );
     return opening;
   };
   return {
     host,
+    onlyRead: (): void => {
+      readOnly = 'always';
+    },
     projectRoot: async (): Promise<string> => {
       const root = await findProject({
         start: startFolder,

@@ -4,7 +4,7 @@ import { TOOLSETS, type Toolset } from '../tools/toolsets.ts';
 import type { StdioOptions } from './stdio.ts';
 import { takeStdout } from './take-stdout.ts';
 
-const USAGE = 'usage: goldfish serve [--project DIR] [--toolsets core|default|all[,…]]';
+const USAGE = 'usage: goldfish serve [--project DIR] [--toolsets core|default|all[,…]] [--read-only]';
 
 /**
  * `goldfish serve`, reached without the command line's own modules: whatever is imported here delays `initialize`.
@@ -30,15 +30,20 @@ function readOptions(
   return {
     startFolder: resolve(project ?? '.'),
     named: project !== undefined,
+    readOnly: values['read-only'] ? 'always' : 'as_configured',
     ...(values.toolsets === undefined ? {} : { toolsets: readToolsets(values.toolsets) }),
   };
 }
 
-function parse(argv: readonly string[]): { project?: string; toolsets?: string } {
+function parse(argv: readonly string[]): { project?: string; toolsets?: string; 'read-only'?: boolean } {
   try {
     return parseArgs({
       args: [...argv],
-      options: { project: { type: 'string' }, toolsets: { type: 'string' } },
+      options: {
+        project: { type: 'string' },
+        toolsets: { type: 'string' },
+        'read-only': { type: 'boolean' },
+      },
     }).values;
   } catch (error) {
     return refuse(error instanceof Error ? error.message : 'bad options');

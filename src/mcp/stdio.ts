@@ -15,6 +15,8 @@ export type StdioOptions = {
   named: boolean;
   /** Absent: what the project's config says. */
   toolsets?: Toolset[];
+  /** `as_configured` asks mcp.read_only. */
+  readOnly: 'always' | 'as_configured';
 };
 
 /** How long calls that are under way may go on after the client has gone, and after they were told to stop. */

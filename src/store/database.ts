@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
@@ -59,6 +59,23 @@ export function checkDatabase(db: Db): string | null {
   return db.prepare('PRAGMA foreign_key_check').get() === undefined
     ? null
     : 'rows refer to others that are not there';
+}
+
+/**
+ * Opens the file so that nothing can be written through it, nor its schema be brought up to date. Where there is none
+ * yet, everything reads as empty. Errors: STORAGE_UNAVAILABLE, CONFLICT where its schema is another than this program's.
+ */
+export function openDatabaseForReading(file: string): Db {
+  if (!existsSync(file)) return openDatabase(':memory:', { create: true });
+  let sqlite: Database.Database | undefined;
+  try {
+    sqlite = new Database(file, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+    requireCurrent(sqlite, file);
+    return handle(sqlite);
+  } catch (error) {
+    sqlite?.close();
+    throw translate(error) ?? unavailable(error);
+  }
 }
 
 const RETRY_MS = 10;
@@ -176,20 +193,38 @@ function migrations(): Migration[] {
 function migrate(sqlite: Database.Database, file: string): void {
   const all = migrations();
   const newest = all.at(-1)?.number ?? 0;
-  const current = (): number => Number(sqlite.pragma('user_version', { simple: true }));
-  if (current() === newest) return;
+  if (schemaOf(sqlite) === newest) return;
   sqlite
     .transaction(() => {
-      const from = current();
-      if (from > newest) {
-        throw new GoldfishError('CONFLICT', {
-          message: `This project was last used by a newer Goldfish (schema ${from}; this program knows ${newest}).`,
-          hint: 'Use the newer Goldfish for this project.',
-          details: { schema: from, known: newest, file: file.split('/').at(-1) ?? '' },
-        });
-      }
+      const from = schemaOf(sqlite);
+      if (from > newest) throw newerSchema({ file, from, newest });
       for (const migration of all) if (migration.number > from) sqlite.exec(migration.sql);
       sqlite.pragma(`user_version = ${newest}`);
     })
     .immediate();
+}
+
+function schemaOf(sqlite: Database.Database): number {
+  return Number(sqlite.pragma('user_version', { simple: true }));
+}
+
+function newerSchema(of: { file: string; from: number; newest: number }): GoldfishError {
+  const { file, from, newest } = of;
+  return new GoldfishError('CONFLICT', {
+    message: `This project was last used by a newer Goldfish (schema ${from}; this program knows ${newest}).`,
+    hint: 'Use the newer Goldfish for this project.',
+    details: { schema: from, known: newest, file: file.split('/').at(-1) ?? '' },
+  });
+}
+
+function requireCurrent(sqlite: Database.Database, file: string): void {
+  const from = schemaOf(sqlite);
+  const newest = migrations().at(-1)?.number ?? 0;
+  if (from > newest) throw newerSchema({ file, from, newest });
+  if (from === newest) return;
+  throw new GoldfishError('CONFLICT', {
+    message: `This project was last used by an older Goldfish (schema ${from}; this program needs ${newest}).`,
+    hint: 'Use it once without read-only, which brings its store up to date.',
+    details: { schema: from, known: newest },
+  });
 }

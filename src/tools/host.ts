@@ -1,12 +1,14 @@
 import { findProject } from '../config/find-project.ts';
-import { openContext, type ServerContext } from '../context.ts';
+import { openContext, type ReadOnly, type ServerContext } from '../context.ts';
 import { systemClock } from '../core/clock.ts';
 import { systemIds } from '../core/ids.ts';
 import type { Logger } from '../core/logger.ts';
+import { stderrLogger } from '../os/stderr-logger.ts';
 import { callTool, type ToolRequest, type ToolResult } from './call-tool.ts';
 import type { CallContext } from './define-tool.ts';
 import { type ListedTool, listTool } from './list-tools.ts';
 import { INITIALIZE_PROJECT } from './project.ts';
+import { readingTools, toolsForReading } from './read-only.ts';
 import { ALL_TOOLS } from './registry.ts';
 import { createSession, type Session } from './session.ts';
 import { isOffered, type Toolset } from './toolsets.ts';
@@ -25,30 +27,38 @@ export type ToolHostOptions = {
   named: boolean;
   /** Absent: what the project's config says, else `default`. */
   toolsets?: readonly Toolset[];
+  /** Whether only tools that change nothing are offered, and others refused; default `never`. */
+  readOnly?: ReadOnly;
   onToolsChanged?: () => void;
 };
 
 export function createToolHost(options: ToolHostOptions): ToolHost {
-  const { startFolder, named } = options;
+  const { startFolder, named, readOnly = 'never' } = options;
   const session: Session = createSession({
     startFolder,
     clock: systemClock,
     ids: systemIds,
     log: sessionLog(() => session.opened()),
     findProject: (start) => findProject({ start, ...(named ? { project: start } : {}) }),
-    openContext: openForServing,
+    openContext: (root) => openForServing(root, readOnly),
     ...(options.onToolsChanged ? { onToolsChanged: options.onToolsChanged } : {}),
   });
   return {
     list: async () => {
       const chosen = options.toolsets ?? (await configuredToolsets(session));
       const hasProject = (await session.findRoot()) !== undefined;
-      return ALL_TOOLS.filter((tool) => isOffered(tool.toolset, chosen))
+      const tools = (await isReadOnly(session, readOnly)) ? readingTools(ALL_TOOLS) : ALL_TOOLS;
+      return tools
+        .filter((tool) => isOffered(tool.toolset, chosen))
         .filter((tool) => !hasProject || tool.name !== INITIALIZE_PROJECT)
         .map(listTool);
     },
     // Toolsets keep listings short; they are no lock. What an agent knows by name it may call.
-    call: (request, call) => callTool(session, ALL_TOOLS, request, call),
+    call: async (request, call) => {
+      const isReading = await isReadOnly(session, readOnly);
+      const tools = isReading ? toolsForReading(ALL_TOOLS, request.name) : ALL_TOOLS;
+      return callTool(session, tools, request, call);
+    },
     close: () => session.close(),
   };
 }
@@ -57,8 +67,9 @@ export function createToolHost(options: ToolHostOptions): ToolHost {
 const WATCH_MS = 10_000;
 
 /** Opens the project and keeps an eye on its supervisor for as long as it is open. */
-async function openForServing(root: string): Promise<ServerContext> {
-  const context = await openContext({ root, role: 'server' });
+async function openForServing(root: string, readOnly: ReadOnly): Promise<ServerContext> {
+  const context = await openContext({ root, role: 'server', readOnly });
+  if (context.readOnly) return context;
   const look = (): void => {
     context.ensureSupervisor().catch((error: unknown) => {
       context.log.error({ err: error }, 'the supervisor could not be looked after');
@@ -77,6 +88,16 @@ async function openForServing(root: string): Promise<ServerContext> {
   };
 }
 
+/** A project that cannot be opened cannot be changed either: what is called says why. */
+async function isReadOnly(session: Session, asked: ReadOnly): Promise<boolean> {
+  if (asked !== 'as_configured') return asked === 'always';
+  if ((await session.findRoot()) === undefined) return false;
+  return session.context().then(
+    (context) => context.readOnly,
+    () => false,
+  );
+}
+
 /** A project that cannot be opened must not hide the tools that tell why. */
 async function configuredToolsets(session: Session): Promise<readonly Toolset[]> {
   if ((await session.findRoot()) === undefined) return ['default'];
@@ -92,16 +113,7 @@ function sessionLog(opened: () => ServerContext | undefined): Logger {
   const at =
     (level: 'debug' | 'info' | 'warn' | 'error') => (fields: Record<string, unknown>, message: string) => {
       const context = opened();
-      if (context) context.log[level](fields, message);
-      else if (level !== 'debug') process.stderr.write(`goldfish ${level}: ${message} ${describe(fields)}\n`);
+      (context?.log ?? stderrLogger)[level](fields, message);
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
-}
-
-function describe(fields: Record<string, unknown>): string {
-  const plain = Object.entries(fields).map(([key, value]) => [
-    key,
-    value instanceof Error ? { message: value.message, stack: value.stack } : value,
-  ]);
-  return JSON.stringify(Object.fromEntries(plain));
 }

@@ -29,7 +29,7 @@ export const listRuns = defineTool({
   output: answer({ ...listFields, runs: z.array(runRow) }),
   handler: async (ctx, input) => {
     const filter = {
-      ...(input.workspace === undefined ? {} : { workspace: ctx.workspaces.get(input.workspace).name }),
+      ...(input.workspace === undefined ? {} : { workspace: ctx.workspaces.known(input.workspace).name }),
       ...(input.stage === undefined ? {} : { stage: input.stage }),
       ...(input.state === undefined ? {} : { state: input.state }),
       ...(input.group === undefined ? {} : { group: input.group }),

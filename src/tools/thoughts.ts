@@ -66,7 +66,7 @@ export const logThought = defineTool({
 /** Errors: those of looking up either, INVALID_ARGUMENT where the run is of another workspace. */
 function subjectOf(
   ctx: ServerContext,
-  input: { workspace?: string | undefined; run_id?: string | undefined },
+  input: { thought: string; workspace?: string | undefined; run_id?: string | undefined },
 ): { workspace: string | null; runId: string | null } {
   const name = input.workspace === undefined ? null : ctx.workspaces.known(input.workspace).name;
   if (input.run_id === undefined) return { workspace: name, runId: null };
@@ -75,6 +75,7 @@ function subjectOf(
   throw new GoldfishError('INVALID_ARGUMENT', {
     message: `${run.id} is a run of ${run.workspace}, not of ${name}.`,
     hint: 'Leave out one of the two.',
+    fix: { tool: 'log_thought', arguments: { thought: input.thought, run_id: run.id } },
     details: { field: 'workspace', workspace: run.workspace },
   });
 }

@@ -32,7 +32,7 @@ export function masking(): (answer: Answer) => { text: string; structured: unkno
       // Columns are as wide as what stood in them.
       .replaceAll(/ {2,}/g, '  ');
   const mask = (value: unknown, key = ''): unknown => {
-    if (key === 'why' && typeof value === 'string' && value.startsWith('auto: ')) return 'WHY';
+    if (key === 'why' && typeof value === 'string' && /^(auto: |stages run )/.test(value)) return 'WHY';
     if (key === 'eta' && value !== null) return 'ETA';
     if (key === 'goldfish_version') return 'VERSION';
     if (key === 'cursor' && /^\d+$/.test(String(value))) return 'CURSOR';

@@ -14,8 +14,10 @@ export const addCall: AddCommand = (program, perform) => {
     .description('call any tool as an agent would; without a tool, list them')
     .argument('[tool]', 'name of the tool')
     .argument('[json]', 'its arguments as a JSON object; "-" reads them from stdin')
-    .action((tool: string | undefined, json: string | undefined) =>
+    .option('--read-only', 'refuse tools that change something, and write nothing')
+    .action((tool: string | undefined, json: string | undefined, options: { readOnly?: boolean }) =>
       perform(async (cli) => {
+        if (options.readOnly) cli.onlyRead();
         if (tool === undefined) return listTools(cli);
         const answer = await cli.callForText(tool, await readArguments(json));
         cli.show(answer.structured, () => cli.print(answer.text));
