@@ -25,6 +25,8 @@ GIVE_UP_SECONDS = 10.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
 # A connection that ended although the container runs is made anew after so long.
 RECONNECT_SECONDS = 1.0
+# How often one that waits for the other containers of its attempt looks whether it is to stop.
+LINE_UP_SECONDS = 0.1
 STDERR_FRAMES = (2, 3)
 
 STOPPED_EARLY = "It was stopped before its program started."
@@ -37,9 +39,39 @@ NO_ANSWER = "The container engine did not answer any more: how the program ended
 LINES_MAY_MISS = b"[goldfish] The connection to the container engine was lost; lines may be missing here.\n"
 
 
+class LineUp:
+    """The containers of one attempt. They start in order, for the later ones share the network of the first; and no
+    program begins before all containers run, for one that ends at once would take that network with it.
+    """
+
+    def __init__(self):
+        self._members = self._started = 0
+        self._change = threading.Condition()
+
+    def join(self):
+        """The member's number."""
+        self._members += 1
+        return self._members - 1
+
+    def note_start(self):
+        with self._change:
+            self._started += 1
+            self._change.notify_all()
+
+    def wait(self, stopped, before=None):
+        """Until all containers before that number run, or all there are. False where stopped() is true first."""
+        wanted = self._members if before is None else before
+        with self._change:
+            while self._started < wanted and not stopped():
+                self._change.wait(LINE_UP_SECONDS)
+            return self._started >= wanted
+
+
 class ContainerProgram:
-    def __init__(self, spec, secrets, wake):
+    def __init__(self, spec, secrets, wake, line_up):
         """wake() makes the loop look again; it is called from other threads."""
+        self._line_up = line_up
+        self._number = line_up.join()
         self._engine = Engine(spec["engine"])
         self._container = str(spec["container"])
         self._init = InitRecords() if spec["init"] else None
@@ -128,16 +160,18 @@ class ContainerProgram:
     def _begin(self):
         """(its stream, None), or (None, why it did not start). (None, None): it runs, but nobody listened."""
         pause = Pause()
+        self._line_up.wait(self._is_stopping, before=self._number)
         while not self._stopping:
             try:
                 if self._unseen and self._engine.inspect(self._container).began:
                     # Our start was carried out and the answer to it was lost.
+                    self._line_up.note_start()
                     self._runs()
                     return None, None
                 stream = self._engine.attach(self._container, stdin=self._init is not None)
-                self._start_attached(stream)
-                self._unseen = False
-                return stream, None
+                if self._start_attached(stream):
+                    self._unseen = False
+                    return stream, None
             except EngineRefused as error:
                 return None, not_started("%s." % error.message.rstrip("."))
             except EngineGone:
@@ -145,14 +179,24 @@ class ContainerProgram:
                 pause.rest(self._look)
         return None, not_started(STOPPED_EARLY)
 
+    def _is_stopping(self):
+        return self._stopping
+
     def _start_attached(self, stream):
+        """False where it was stopped while it waited for the other containers; its own has ended then."""
         try:
             self._engine.start(self._container)
         except (EngineRefused, EngineGone):
             stream.close()
             raise
+        self._line_up.note_start()
         if self._init is None:
-            return self._runs()
+            self._runs()
+            return True
+        if not self._line_up.wait(self._is_stopping):
+            stream.close()
+            self._send("SIGKILL")
+            return False
         self._handed = True
         line = json.dumps({"nonce": self._init.nonce, "secrets": self._secrets}).encode() + b"\n"
         try:
@@ -160,6 +204,7 @@ class ContainerProgram:
             stream.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # it has ended already, or the engine has: whoever listens next sees which
+        return True
 
     def _runs(self):
         if not self._running:

@@ -78,6 +78,7 @@ class Attempt:
         self.grace = float(spec["stopGraceSeconds"])
         self.timeout = float(spec["timeoutSeconds"])
         self.redactor = log.Redactor(list(secrets.values()))
+        self.line_up = None
         self.children = Children([b"GOLDFISH_RUN_ID=" + self.run_id.encode(), b"GOLDFISH_ATTEMPT=%d" % self.number])
         self.ranks = [self.make_rank(rank, secrets) for rank in spec["ranks"]]
         if not self.ranks:
@@ -95,9 +96,10 @@ class Attempt:
         if program["kind"] == "process":
             made = ProcessProgram(program, name, secrets, self.children)
         elif program["kind"] == "container":
-            from container_program import ContainerProgram  # its imports are half of our start-up time
+            from container_program import ContainerProgram, LineUp  # its imports are half of our start-up time
 
-            made = ContainerProgram(program, secrets, self.wake)
+            self.line_up = self.line_up or LineUp()
+            made = ContainerProgram(program, secrets, self.wake, self.line_up)
         else:
             raise Refused("there is no kind of program called %s" % program["kind"])
         return Rank(number, ControlFolder(spec["control"]), made)

@@ -50,7 +50,7 @@ export async function launchAttempt(
 ): Promise<RunHandle> {
   checkSpec(spec, { name: 'docker', maxNodes: MAX_RANKS, gpus: countGpus() });
   const runtime = runtimeDataSchema.parse(spec.runtime.data);
-  refuseSecrets(spec, runtime);
+  refuseWithoutPython(spec, runtime);
   const handle = handleOf(spec);
   const interpreter = await resolveInterpreter(deps);
   const place = await realPlace(deps, spec).catch((error: unknown) => {
@@ -69,13 +69,21 @@ export async function launchAttempt(
   return handle;
 }
 
-function refuseSecrets(spec: RunSpec, runtime: Runtime): void {
+/** What takes a first process of ours in the container. */
+function refuseWithoutPython(spec: RunSpec, runtime: Runtime): void {
+  if (runtime.python) return;
   const secrets = Object.keys(spec.secrets);
-  if (secrets.length > 0 && !runtime.python) {
+  if (secrets.length > 0) {
     throw new GoldfishError('NOT_SUPPORTED', {
       message: `The ${spec.runtime.description} has no python3, without which a stage cannot be handed secrets (${secrets.join(', ')}).`,
       hint: 'Take an image with Python 3.8 or newer, or take the secret names out of the stage’s environment.',
       details: { secrets },
+    });
+  }
+  if (spec.resources.nodes > 1) {
+    throw new GoldfishError('NOT_SUPPORTED', {
+      message: `The ${spec.runtime.description} has no python3, without which several ranks cannot start together.`,
+      hint: 'Take an image with Python 3.8 or newer, or set compute.nodes to 1.',
     });
   }
 }
