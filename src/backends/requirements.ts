@@ -42,7 +42,9 @@ async function addRequirementsFile(reader: FileReader, file: string, found: Requ
       continue;
     }
     const local = localPath(words);
-    if (local !== undefined) await addLocalPath(reader, { place, local }, found);
+    if (local === undefined) continue;
+    if (isEditable(words)) found.problems.push({ ...place, ...editable(local) });
+    else await addLocalPath(reader, { place, local }, found);
   }
 }
 
@@ -70,6 +72,18 @@ function problemOf(reference: string, path: string | undefined): { message: stri
         hint: 'Copy it into the workspace and refer to it with a relative path.',
       }
     : { message: `"${reference}" is not in the version`, hint: 'Add the file, or correct the path.' };
+}
+
+/** An editable install only points to the folder it was made from, and the version's files are not kept there. */
+function editable(local: string): { message: string; hint: string } {
+  return {
+    message: `"${local}" is to be installed in editable form, which would break when the build is over`,
+    hint: `Write "${local}" without -e: the version's files are installed as they are.`,
+  };
+}
+
+function isEditable(words: readonly string[]): boolean {
+  return optionValue(words, ['-e', '--editable']) !== undefined;
 }
 
 /** Undefined where it leaves the version. */
@@ -106,9 +120,8 @@ function nestedFile(words: readonly string[]): string | undefined {
 
 /** `./pkg`, `-e ./pkg`, `name @ file:./x`, `wheels/x.whl`. */
 function localPath(words: readonly string[]): string | undefined {
-  const editable = optionValue(words, ['-e', '--editable']);
-  if (editable === undefined && words[0]?.startsWith('-')) return undefined;
-  const target = editable ?? (words[1] === '@' ? words[2] : words[0]);
+  const target = optionValue(words, ['-e', '--editable']) ?? (words[1] === '@' ? words[2] : words[0]);
+  if (!isEditable(words) && words[0]?.startsWith('-')) return undefined;
   const path = target?.replace(/\[[^\]]*\]$/, '').replace(/;.*$/, '') ?? '';
   if (/^(\.{1,2}(\/|$)|\/|file:)/.test(path)) return path;
   return /\.(whl|zip|tar\.gz|tgz)$/.test(path) && !path.includes('://') ? path : undefined;

@@ -9,6 +9,7 @@ import type { Ids } from '../core/ids.ts';
 import type { Layout } from '../core/layout.ts';
 import type { ObjectStorage } from '../storage/port.ts';
 import { objectKey } from './object-keys.ts';
+import { isIntact } from './verified-file.ts';
 
 type Deps = { storage: ObjectStorage; layout: Layout; ids: Ids };
 type Content = { hash: string; kind: 'file' | 'folder' };
@@ -38,7 +39,10 @@ async function localObject(deps: Deps, hash: string, signal?: AbortSignal): Prom
   const known = await deps.storage.stat(key, signal ? { signal } : {});
   if (!known) throw gone(hash);
   const path = deps.storage.localPath(key);
-  if (path !== undefined) return path;
+  if (path !== undefined) {
+    if (!(await isIntact(path, hash, signal))) throw changed(hash);
+    return path;
+  }
   const cached = deps.layout.folder(hash);
   if (!(await exists(cached))) {
     const temporary = `${cached}.${deps.ids.reference()}`;
@@ -95,6 +99,14 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+function changed(hash: string): GoldfishError {
+  return new GoldfishError('INPUT_UNAVAILABLE', {
+    message: 'Stored content of an input is not what it was when it was stored.',
+    hint: 'Run the producing stage again with use_cache: false, and look at the disk.',
+    details: { hash },
+  });
 }
 
 function gone(hash: string): GoldfishError {

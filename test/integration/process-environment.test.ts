@@ -129,6 +129,15 @@ it('refuses references out of the version, all at once with their lines', async 
   await rm(join(h.codeDir, 'requirements.txt'));
 });
 
+it('refuses an editable install, which would point to files that are gone after the build', async () => {
+  await h.write('requirements.txt', '# ours\n-e ./pkg\n');
+  await expect(build()).rejects.toMatchObject({
+    code: 'INVALID_CONFIG',
+    message: expect.stringMatching(/^requirements\.txt:2:1: "\.\/pkg" is to be installed in editable form/),
+  });
+  await rm(join(h.codeDir, 'requirements.txt'));
+});
+
 it('names the line pip cannot read', { timeout: 60_000 }, async () => {
   await h.write('requirements.txt', '--no-index\n# fine\nthis is = not a requirement\n');
   await expect(build()).rejects.toMatchObject({
