@@ -53,7 +53,8 @@ async function asksForOthers({ settings, layout, log }: Watched): Promise<boolea
       );
       return false;
     }
-    if (keys.length > 0) log.info({ keys }, 'goldfish.yaml has changed');
+    if (keys.length === 0) log.debug({}, 'goldfish.yaml asks for what is in use');
+    else log.info({ keys }, 'goldfish.yaml has changed');
     return keys.length > 0;
   } catch (error) {
     log.debug({ err: error }, 'goldfish.yaml could not be read');

@@ -1,12 +1,12 @@
-import type { ServerContext } from '../context.ts';
-import { type SuperviseEnd, supervise } from './supervise.ts';
+import { type SuperviseContext, type SuperviseEnd, supervise } from './supervise.ts';
 
+type Opened = SuperviseContext & { close(): Promise<void> };
 export type SuperviseProjectEnd = Exclude<SuperviseEnd, 'config_changed'>;
 
 /** Supervises a project, and opens it anew whenever goldfish.yaml asks for other settings. Closes what it opened. */
 export async function superviseProject(
-  open: () => Promise<ServerContext>,
-  options: { signal: AbortSignal },
+  open: () => Promise<Opened>,
+  options: { signal: AbortSignal; lingerMs?: number },
 ): Promise<SuperviseProjectEnd> {
   let context = await open();
   for (;;) {

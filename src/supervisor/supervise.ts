@@ -13,7 +13,7 @@ const LOOK_MS = 1_000;
 /** How long an idle supervisor stays, so that the next call finds it warm. */
 const LINGER_MS = 10_000;
 
-type Context = Pick<
+export type SuperviseContext = Pick<
   ServerContext,
   'clock' | 'db' | 'goldfishVersion' | 'layout' | 'log' | 'runsDeps' | 'runtimeDir'
 >;
@@ -29,7 +29,7 @@ export type SuperviseEnd = 'lease_held' | 'lease_lost' | 'idle' | 'stopped' | 'c
  * Returns at once with `lease_held` where another supervisor is at work.
  */
 export async function supervise(
-  context: Context,
+  context: SuperviseContext,
   options: { signal: AbortSignal; lingerMs?: number },
 ): Promise<SuperviseEnd> {
   const { clock, log } = context;
@@ -111,7 +111,7 @@ function isQuiet(busy: number, waitedMs: number): boolean {
 
 /** Pokes make it quick; without a folder for the socket the runs are looked at once a second all the same. */
 async function listen(
-  context: Context,
+  context: SuperviseContext,
   socket: string,
   onWake: () => void,
 ): Promise<{ close: () => Promise<void> }> {
@@ -124,7 +124,7 @@ async function listen(
 }
 
 async function acquire(
-  context: Context,
+  context: SuperviseContext,
   request: { socket: string; signal: AbortSignal },
 ): Promise<number | undefined> {
   const { socket, signal } = request;
@@ -140,11 +140,11 @@ async function acquire(
 }
 
 type Renewal = {
-  db: Context['db'];
+  db: SuperviseContext['db'];
   token: number;
   at: string;
   lose: () => void;
-  log: Context['log'];
+  log: SuperviseContext['log'];
 };
 
 function renew({ db, token, at, lose, log }: Renewal): void {
@@ -156,7 +156,7 @@ function renew({ db, token, at, lose, log }: Renewal): void {
   }
 }
 
-type Sleep = Context['clock']['sleep'];
+type Sleep = SuperviseContext['clock']['sleep'];
 
 /** Remembers a ring that comes while nobody waits, so that no poke is lost between look and sleep. */
 function createBell() {
