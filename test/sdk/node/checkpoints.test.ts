@@ -31,7 +31,7 @@ const back = (value: unknown): unknown => {
   return loadCheckpoint();
 };
 
-describe('a stage checkpoint', () => {
+describe('a stage checkpoint', { timeout: 60_000 }, () => {
   it('is null where nothing was saved', () => {
     expect([loadCheckpoint(), listCheckpoints()]).toEqual([null, []]);
     rmSync(stage.checkpoints, { recursive: true });

@@ -16,7 +16,7 @@ afterEach(() => stage.dispose());
 const file = (): string => join(stage.control, 'metrics.jsonl');
 const lines = (): string[] => readFileSync(file(), 'utf8').trimEnd().split('\n');
 
-describe('metrics of a Node stage', () => {
+describe('metrics of a Node stage', { timeout: 60_000 }, () => {
   it('come through to the server with every name, value, step and message', async () => {
     logMetric('loss', 0.1, 1);
     logMetrics(

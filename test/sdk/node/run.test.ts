@@ -57,10 +57,9 @@ describe('what a Node stage is told', () => {
       () => goldfish.loadInput('feature'),
       'This stage has no input "feature": did you mean "features"? Known: features, split',
     );
-    refuses(
-      () => goldfish.inputPath('toString'),
-      'This stage has no input "toString": Known: features, split',
-    );
+    for (const name of ['toString', '__proto__']) {
+      refuses(() => goldfish.inputPath(name), `This stage has no input "${name}": Known: features, split`);
+    }
     refuses(() => goldfish.saveOutput('features', 1), 'This stage has no output "features": there are none');
     // @ts-expect-error: what a program without types may do
     refuses(() => goldfish.inputPath(undefined), 'This stage has no input undefined: Known: features, split');

@@ -48,7 +48,8 @@ describe('JSON outputs of a Node stage', () => {
     expect(saved('j.json')).toBe(
       '{\n  "b": 1,\n  "a": [\n    1.5,\n    "ü\\n",\n    null,\n    true,\n    {},\n    []\n  ],\n  "n": {\n    "k": 0\n  }\n}\n',
     );
-    for (const value of ['text', 0, false, null, [], {}]) {
+    const shared = { twice: true };
+    for (const value of ['text', 0, false, null, [], {}, [shared, shared, [shared]]]) {
       saveOutput('j', value);
       expect(JSON.parse(saved('j.json'))).toEqual(value);
     }
@@ -190,9 +191,13 @@ describe('files and folders of a Node stage', () => {
     saveOutput('f', pathToFileURL(file('other ü#?.txt', 'from a URL')), { move: true });
     expect([saved('f'), existsSync(join(stage.root, 'other ü#?.txt'))]).toEqual(['from a URL', false]);
     expect(existsSync(source)).toBe(true);
-    saveOutput('f', saveOutput('f', 'itself'));
-    expect(saved('f')).toBe('itself');
-    expect(readdirSync(stage.outputs)).toEqual(['f']);
+    for (const move of [false, true]) {
+      saveOutput('f', saveOutput('f', 'itself'), { move });
+      expect(saved('f')).toBe('itself');
+    }
+    writeFileSync(join(goldfish.outputPath('d'), 'kept'), '');
+    saveOutput('d', goldfish.outputPath('d'), { move: true });
+    expect(readdirSync(stage.outputs, { recursive: true })).toEqual(['d', 'f', 'd/kept']);
   });
 
   it('are copied with what is in them: empty folders, modes, links that stay inside', () => {
