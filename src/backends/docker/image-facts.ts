@@ -7,6 +7,7 @@ import { containerOptions, LABELS } from './container.ts';
 import { containerUser } from './container-user.ts';
 import { engineError, statusOf } from './engine-error.ts';
 import type { DockerDeps } from './options.ts';
+import { removeContainer } from './remove-container.ts';
 
 const factsSchema = z.object({
   /** A python3 of 3.8 or newer: what hands secrets over and tells exit codes from signals. */
@@ -75,6 +76,6 @@ async function tryPython(deps: DockerDeps, image: string): Promise<boolean> {
     if (statusOf(error) === 400) return false;
     throw error;
   } finally {
-    await container.remove({ force: true, v: true });
+    await removeContainer(engine, name);
   }
 }

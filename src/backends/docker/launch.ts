@@ -21,10 +21,11 @@ import { bind, containerName, containerOptions, type Init, LABELS, PLACES } from
 import { containerUser, folderOwner } from './container-user.ts';
 import type { Engine, EngineInfo, Mount } from './engine.ts';
 import { wrapperAddress } from './engine.ts';
-import { engineError, isMissing } from './engine-error.ts';
+import { engineError } from './engine-error.ts';
 import { countGpus } from './gpus.ts';
 import { inputPlaceholders } from './input-places.ts';
 import type { DockerDeps } from './options.ts';
+import { removeContainer } from './remove-container.ts';
 
 /** More would not be faster on one machine; the limit is there so that a slip of the pen is refused. */
 export const MAX_RANKS = 64;
@@ -241,13 +242,4 @@ async function mountsOf({ deps, spec, folders, own }: Rank): Promise<Mount[]> {
     bind(spec.checkpointsDir, PLACES.checkpoints, 'write'),
     bind(own.temp, PLACES.temp, 'write'),
   ];
-}
-
-/** With whatever runs in it. One that is not there is no error. */
-export async function removeContainer(engine: Engine, name: string): Promise<void> {
-  try {
-    await engine.getContainer(name).remove({ force: true, v: true });
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
 }

@@ -4,8 +4,8 @@ import type { RunHandle, StopRequest } from '../port.ts';
 import { endWrapper, stopAttempt } from '../stop-attempt.ts';
 import { LABELS } from './container.ts';
 import { engineError, statusOf } from './engine-error.ts';
-import { removeContainer } from './launch.ts';
 import type { DockerDeps } from './options.ts';
+import { removeContainer } from './remove-container.ts';
 
 /** Asks the run wrapper; where it cannot do it, the attempt's containers are removed with all that runs in them. */
 export function terminateAttempt(deps: DockerDeps, handle: RunHandle, request: StopRequest): Promise<void> {
