@@ -11,3 +11,12 @@ export function parseMemorySize(value: unknown): number | undefined {
   const bytes = Math.floor(Number(digits) * 1024 ** power);
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
+
+const NAMES = ['bytes', 'KB', 'MB', 'GB', 'TB'];
+
+/** `1.5 GB`: bytes as people read them; units count in 1024. */
+export function formatBytes(bytes: number): string {
+  const power = bytes < 1 ? 0 : Math.min(NAMES.length - 1, Math.floor(Math.log2(bytes) / 10));
+  const amount = bytes / 1024 ** power;
+  return `${power === 0 || amount >= 100 ? Math.round(amount) : Number(amount.toPrecision(2))} ${NAMES[power]}`;
+}

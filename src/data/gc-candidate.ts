@@ -94,7 +94,7 @@ export async function entries(folder: string): Promise<string[]> {
 }
 
 /** Bytes on the disk below a folder, a file with several names once. */
-export async function diskUse(folder: string): Promise<number> {
+export async function diskUse(folder: string, signal?: AbortSignal): Promise<number> {
   const seen = new Set<string>();
   const visit = async (path: string): Promise<number> => {
     const stat = await lstat(path).catch(ignoreMissing);
@@ -106,6 +106,7 @@ export async function diskUse(folder: string): Promise<number> {
       return stat.blocks * 512;
     }
     let bytes = stat.blocks * 512;
+    signal?.throwIfAborted();
     for (const name of await readdir(path).catch(() => [])) bytes += await visit(join(path, name));
     return bytes;
   };

@@ -41,6 +41,8 @@ export async function collectGarbage(
   options: { dryRun: boolean; signal?: AbortSignal },
 ): Promise<GcReport> {
   const { clock, layout } = deps;
+  // Who only looks is in nobody's way.
+  if (options.dryRun) return collect(deps, options);
   const lock = { clock, what: 'the disk', waitMs: 5_000 };
   return withLock(layout.gcLock, lock, () => collect(deps, options));
 }
@@ -61,7 +63,7 @@ async function collect(
       return [];
     }
   };
-  const stateBytes = await diskUse(deps.layout.stateDir);
+  const stateBytes = await diskUse(deps.layout.stateDir, signal);
   const all = [
     ...(await find('attempts', () => runCandidates(deps, keep))),
     ...(await find('environments', () => cacheCandidates(deps, keep))),

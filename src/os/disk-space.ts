@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errnoOf } from '../core/errors.ts';
@@ -12,5 +13,16 @@ export async function diskSpace(path: string): Promise<DiskSpace> {
   } catch (error) {
     if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '') || dirname(path) === path) throw error;
     return diskSpace(dirname(path));
+  }
+}
+
+/** The same at once, for decisions within a transaction: the kernel answers without touching the disk. */
+export function freeBytesNow(path: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize;
+  } catch (error) {
+    if (!['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '') || dirname(path) === path) throw error;
+    return freeBytesNow(dirname(path));
   }
 }

@@ -1,5 +1,6 @@
 import { isoTime } from '../core/clock.ts';
 import type { StageRun } from '../core/rows.ts';
+import { diskShortage } from '../data/disk.ts';
 import { getPipelineRun } from '../store/pipeline-runs.ts';
 import { applyRunEvent } from '../store/run-events.ts';
 import {
@@ -14,7 +15,7 @@ import { reuseIfPossible } from './cache.ts';
 import type { RunsDeps } from './deps.ts';
 import { settlePipelineRun } from './settle.ts';
 
-type WaitDeps = Pick<RunsDeps, 'db' | 'backends' | 'secrets'>;
+type WaitDeps = Pick<RunsDeps, 'db' | 'backends' | 'secrets' | 'config' | 'layout'>;
 type AdmitDeps = WaitDeps & Pick<RunsDeps, 'clock' | 'storage'>;
 
 /**
@@ -74,6 +75,8 @@ export function waitsFor(deps: WaitDeps, run: StageRun): string | null {
   }
   const gpus = gpusWanted(deps, run);
   if (gpus !== null) return gpus;
+  const shortage = diskShortage(deps);
+  if (shortage !== null) return shortage;
   const limit = getPipelineRun(db, run.pipelineRunId)?.maxParallel ?? null;
   if (limit !== null && countHolding(db, { pipelineRunId: run.pipelineRunId }) >= limit) {
     return `max_parallel: ${limit} runs of this pipeline run are active`;

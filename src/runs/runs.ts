@@ -7,6 +7,7 @@ import type {
   StageRun,
   StoredOutput,
 } from '../core/rows.ts';
+import { requireDiskRoom } from '../data/disk.ts';
 import { attemptsOfRun } from '../store/attempts.ts';
 import { metricSeries, metricSummaries } from '../store/metrics.ts';
 import { getPipelineRun, listPipelineRuns } from '../store/pipeline-runs.ts';
@@ -80,11 +81,13 @@ export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs 
   return {
     plan: (request) => previewRun(deps, request),
     submit: async (request) => {
+      await requireDiskRoom(deps);
       const submission = await submitRun(deps, request);
       await nudgeQuietly();
       return submission;
     },
     retry: async (request) => {
+      await requireDiskRoom(deps);
       const retry = await retryRun(deps, request);
       await nudgeQuietly();
       return retry;

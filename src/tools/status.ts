@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { formatPlace, type Problem } from '../config/problem.ts';
 import type { ServerContext } from '../context.ts';
+import { formatBytes } from '../core/memory-size.ts';
 import { formatVersion } from '../core/names.ts';
+import { type DiskState, diskState } from '../data/disk.ts';
 import { recentAudit } from '../store/audit.ts';
 import { countProject, listActiveRuns, listBadEnds } from '../store/overview.ts';
 import { defineOpenTool } from './define-tool.ts';
@@ -56,6 +58,14 @@ const output = answer({
     runs: z.int(),
     active_runs: z.int(),
   }),
+  disk: z
+    .object({
+      free: z.int(),
+      total: z.int(),
+      stored: z.int().describe('Outputs and sources'),
+      low: z.boolean().describe('Nothing new is started'),
+    })
+    .describe('Bytes'),
   config: z
     .array(z.object({ key: z.string(), value: z.unknown(), origin: z.string() }))
     .describe('With include'),
@@ -107,6 +117,7 @@ async function describe(
   const slots = (await read('slots', () => slotRows(ctx))) ?? [];
   const active = (await read('active_runs', () => listActiveRuns(ctx.db, SHOWN.active))) ?? [];
   const counts = await read('counts', () => countProject(ctx.db));
+  const disk = await read('disk', () => diskState(ctx));
   const backend = await read('backend', () => ctx.backends.choose(ctx.config.defaults.backend));
   const attention = (await read('attention', () => attentionRows(ctx))) ?? [];
   const actions = (await read('recent_actions', () => recentAudit(ctx.db, SHOWN.actions))) ?? [];
@@ -130,6 +141,7 @@ async function describe(
       outcome: row.outcome,
       at: row.createdAt,
     })),
+    ...(disk ? { disk: toDisk(disk) } : {}),
     ...(counts
       ? {
           counts: {
@@ -148,6 +160,11 @@ async function describe(
 
 function noteText(note: Problem): string {
   return `${formatPlace(note)}: ${note.message}${note.hint === undefined ? '' : ` ${note.hint}`}`;
+}
+
+function toDisk(disk: DiskState): NonNullable<Output['disk']> {
+  const { freeBytes: free, totalBytes: total, storedBytes: stored, minFreeBytes } = disk;
+  return { free, total, stored, low: free < minFreeBytes };
 }
 
 async function slotRows(ctx: ServerContext): Promise<NonNullable<Output['slots']>> {
@@ -197,6 +214,8 @@ function render(result: z.output<typeof output>, kit: TextKit): string {
     result.project ? `Project ${result.project.name}` : 'The project cannot be opened.',
     counts &&
       `${count(counts.workspaces, 'workspace')}, ${count(counts.versions, 'version')}, ${count(counts.runs, 'run')}, ${counts.active_runs} active.`,
+    result.disk &&
+      `disk: ${formatBytes(result.disk.free)} free, ${formatBytes(result.disk.stored)} stored${result.disk.low ? '; too little to start anything new, `goldfish gc` frees some' : ''}`,
     result.backend && `backend: ${result.backend.name} (${result.backend.why})`,
     (result.slots ?? []).length > 0 &&
       kit.table(

@@ -28,11 +28,13 @@ export function masking(): (answer: Answer) => { text: string; structured: unkno
       .replaceAll(/program-output-[a-f0-9]{16}/g, 'program-output-TAG')
       .replaceAll(/\d+(\.\d)? s\b/g, 'N s')
       .replaceAll(/\[(?:0|[1-9]\d*),(?=[-\d"])/g, '[STEP,')
+      .replaceAll(/disk: [^\n]* stored/g, 'disk: DISK')
       .replaceAll(BACKEND_WORDS, 'process (WHY)')
       // Columns are as wide as what stood in them.
       .replaceAll(/ {2,}/g, '  ');
   const mask = (value: unknown, key = ''): unknown => {
     if (key === 'why' && typeof value === 'string' && /^(auto: |stages run )/.test(value)) return 'WHY';
+    if (key === 'disk') return 'DISK';
     if (key === 'eta' && value !== null) return 'ETA';
     if (key === 'goldfish_version') return 'VERSION';
     if (key === 'cursor' && /^\d+$/.test(String(value))) return 'CURSOR';

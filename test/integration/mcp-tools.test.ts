@@ -100,6 +100,7 @@ describe('the whole answer of', () => {
             "versions": 0,
             "workspaces": 0,
           },
+          "disk": "DISK",
           "errors": [],
           "next": {
             "arguments": {
@@ -143,6 +144,7 @@ describe('the whole answer of', () => {
         },
         "text": "Project penguins
       0 workspaces, 0 versions, 0 runs, 0 active.
+      disk: DISK
       backend: process (WHY)
       slot  workspace
       workspaces/w1  (empty)
@@ -1277,6 +1279,7 @@ describe('the whole answer of', () => {
             "versions": 3,
             "workspaces": 1,
           },
+          "disk": "DISK",
           "errors": [],
           "next": {
             "arguments": {
@@ -1342,6 +1345,7 @@ describe('the whole answer of', () => {
         },
         "text": "Project penguins
       1 workspace, 3 versions, 6 runs, 0 active.
+      disk: DISK
       backend: process (WHY)
       slot  workspace  version  files  goal
       workspaces/w1  baseline  v3  edited  Find a first number
