@@ -37,9 +37,9 @@ class Engine:
         """`unix:///var/run/docker.sock` or `http://127.0.0.1:2375`. Raises ValueError for anything else."""
         parts = urllib.parse.urlsplit(address)
         if parts.scheme == "unix" and parts.path:
-            self._family, self._address = socket.AF_UNIX, parts.path
+            self._path_of_socket, self._place = parts.path, None
         elif parts.scheme in ("http", "tcp") and parts.hostname:
-            self._family, self._address = socket.AF_INET, (parts.hostname, parts.port or 2375)
+            self._path_of_socket, self._place = None, (parts.hostname, parts.port or 2375)
         else:
             raise ValueError("%s is no address of a container engine" % address)
 
@@ -111,10 +111,12 @@ class Engine:
         return body
 
     def _connect(self, seconds):
-        connection = socket.socket(self._family, socket.SOCK_STREAM)
+        if self._place is not None:
+            return socket.create_connection(self._place, seconds)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(seconds)
         try:
-            connection.connect(self._address)
+            connection.connect(self._path_of_socket)
         except OSError:
             connection.close()
             raise

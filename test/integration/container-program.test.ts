@@ -313,7 +313,7 @@ for name in ['mem', 'environ', 'fd/1']:
       expect(box.engine.state(made.names[0]!).running).toBe(true);
       expect(await readIfThere(join(made.dir, 'exit.json'))).toBeUndefined();
       const { ranks } = JSON.parse(await readFile(join(made.dir, 'wrapper.json'), 'utf8'));
-      expect(ranks).toEqual([{ container: made.names[0], groups: [], rank: 0 }]);
+      expect(ranks).toEqual([{ container: made.names[0], groups: [], rank: 0, ended: false }]);
       box.engine.signal(made.names[0]!, 'SIGKILL');
       await until(async () => !box.engine.state(made.names[0]!).running, 'the container ended');
     });
