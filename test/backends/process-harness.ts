@@ -59,7 +59,8 @@ export async function openHarness(
     launched.push({ backend: 'process', runId, attempt, externalId: '', data: {} });
     const key = await environmentKey(options, codeFiles(codeDir));
     const runtime =
-      wanted.runtime ?? (await backend.build({ key, codeDir, codeHash: '', image: null }, { onLine: () => undefined }));
+      wanted.runtime ??
+      (await backend.build({ key, codeDir, codeHash: '', image: null }, { onLine: () => undefined }));
     return {
       runId,
       attempt,
