@@ -22,7 +22,7 @@ export type Profile = {
 
 /** What `gc` may free, and when; days count from the last use. Null: never for that reason. */
 export type Keep = {
-  /** Folders of attempts of runs that did not complete; of completed runs nothing but their stage checkpoints goes. */
+  /** Folders of runs that did not complete, and earlier attempts of those that did. */
   daysFailedRuns: number | null;
   /** Training state of ended runs. */
   daysStageCheckpoints: number | null;

@@ -51,7 +51,7 @@ const rootsSchema = z.array(pathSchema, ROOTS).max(64, ROOTS);
 
 const HOST = 'must be an address such as unix:///var/run/docker.sock or tcp://127.0.0.1:2375';
 /** No user and password: what is written here is shown. */
-export const ADDRESS_PATTERN = /^(unix:\/\/\/\S+|(tcp|https?):\/\/[^/\s@]+\/?)$/;
+export const ADDRESS_PATTERN = /^(unix:\/\/\/\S+|(tcp|http):\/\/[^/\s@]+\/?)$/;
 const hostSchema = z
   .string(HOST)
   .refine((host) => ADDRESS_PATTERN.test(host) || referencedName(host) !== undefined, HOST);

@@ -15,6 +15,7 @@ import { reuseIfPossible } from './cache.ts';
 import type { RunsDeps } from './deps.ts';
 import { settlePipelineRun } from './settle.ts';
 
+type Waiting = Pick<StageRun, 'id' | 'pipelineRunId' | 'backend' | 'profile' | 'plan'>;
 type WaitDeps = Pick<RunsDeps, 'db' | 'backends' | 'secrets' | 'config' | 'layout'>;
 type AdmitDeps = WaitDeps & Pick<RunsDeps, 'clock' | 'storage'>;
 
@@ -63,7 +64,7 @@ function admitOne(deps: AdmitDeps, runId: string): StageRun | 'reused' | 'waits'
 }
 
 /** What a pending run waits for, in words; null when nothing holds it. Reads only. */
-export function waitsFor(deps: WaitDeps, run: StageRun): string | null {
+export function waitsFor(deps: WaitDeps, run: Waiting): string | null {
   const { db } = deps;
   const upstream = needsOf(db, run.id).filter((need) => need.state !== 'completed');
   if (upstream.length > 0) return `stage ${upstream.map((need) => `${need.stage} (${need.id})`).join(', ')}`;
@@ -90,7 +91,7 @@ export function missingSecrets(deps: Pick<RunsDeps, 'secrets'>, run: Pick<StageR
   return names.length === 0 ? null : `environment ${names.join(', ')}`;
 }
 
-function gpusWanted({ db, backends }: Pick<RunsDeps, 'db' | 'backends'>, run: StageRun): string | null {
+function gpusWanted({ db, backends }: Pick<RunsDeps, 'db' | 'backends'>, run: Waiting): string | null {
   const { gpus, nodes } = run.plan.compute;
   if (gpus === 0) return null;
   const all = backends.limits(run.backend, run.profile).gpus;

@@ -1,0 +1,47 @@
+import { readFile } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { configKeys } from '../../src/config/schema.ts';
+import { readYaml } from '../../src/config/yaml-file.ts';
+import type { YamlNode } from '../../src/config/yaml-node.ts';
+import { COMPUTE_EFFECTS } from './effects/compute.ts';
+import { createKit, type Kit } from './effects/kit.ts';
+import { PROJECT_EFFECTS } from './effects/project.ts';
+import { STORAGE_EFFECTS } from './effects/storage.ts';
+
+/** Every key of goldfish.yaml with what it does. Each entry is the test of its key. */
+const EFFECTS = Object.entries({ ...PROJECT_EFFECTS, ...STORAGE_EFFECTS, ...COMPUTE_EFFECTS });
+
+let kit: Kit;
+beforeEach(() => {
+  kit = createKit();
+});
+afterEach(() => kit.dispose());
+
+/** Keys that hold a value, with `*` for names of the example's own. */
+function keysOf(node: YamlNode, path: readonly string[] = []): string[] {
+  if (node.children.size === 0 || Array.isArray(node.value)) return [path.join('.')];
+  return [...node.children].flatMap(([key, child]) =>
+    keysOf(child, [...path, key === 'my-profile' ? '*' : `${key}`]),
+  );
+}
+
+describe('the key', () => {
+  it.each(EFFECTS.map(([key, { title, prove }]) => [`${key} ${title}`, prove] as const))(
+    '%s',
+    { timeout: 60_000 },
+    async (_, prove) => {
+      await prove(kit);
+    },
+  );
+});
+
+describe('the keys of goldfish.example.yaml', () => {
+  it('are those that are read, and each has one test of its effect', async () => {
+    const text = await readFile(new URL('../../goldfish.example.yaml', import.meta.url), 'utf8');
+    const { root } = readYaml('goldfish.example.yaml', text);
+    const inExample = root === null ? [] : keysOf(root);
+    expect(inExample.toSorted()).toEqual(configKeys().toSorted());
+    expect(EFFECTS.map(([key]) => key).toSorted()).toEqual(inExample.toSorted());
+    expect(EFFECTS).toHaveLength(inExample.length);
+  });
+});
