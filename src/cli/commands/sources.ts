@@ -32,8 +32,7 @@ export const addSources: AddCommand = (program, perform) => {
     name: 'show',
     description: 'one source: versions, where it came from, who reads it',
     tool: 'inspect_source',
-    positional: [NAME],
-    options: [{ flags: '--version <version>', description: 'v2; default: the newest', key: 'version' }],
+    positional: [NAME, { word: '[version]', description: 'v2; default: the newest', key: 'version' }],
   });
   addToolCommand(family, perform, {
     name: 'delete',

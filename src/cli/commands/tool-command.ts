@@ -80,7 +80,8 @@ function argumentsOf(parts: {
   const args: Record<string, unknown> = {};
   for (const [index, { key }] of parts.positional.entries()) {
     const word = parts.typed[index];
-    if (word !== undefined) args[key] = word;
+    // A variadic argument that was not given is an empty list.
+    if (word !== undefined && !(Array.isArray(word) && word.length === 0)) args[key] = word;
   }
   for (const spec of parts.options) {
     const value = parts.chosen[new Option(spec.flags).attributeName()];

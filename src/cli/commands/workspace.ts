@@ -37,14 +37,11 @@ export const addWorkspace: AddCommand = (program, perform) => {
     name: 'prune',
     description: 'hide versions nobody needs; numbers go on, and --restore undoes it',
     tool: 'prune_versions',
-    positional: [WORKSPACE],
+    positional: [
+      WORKSPACE,
+      { word: '[versions...]', description: 'v1 v2 …; or use --before-tag', key: 'versions' },
+    ],
     options: [
-      {
-        flags: '--version <version>',
-        description: 'this one; may be given several times',
-        key: 'versions',
-        kind: 'list',
-      },
       { flags: '--before-tag <tag>', description: 'all before the tagged one', key: 'before_tag' },
       { flags: '--restore', description: 'show them again', key: 'restore', kind: 'switch' },
       REASON,

@@ -105,7 +105,7 @@ const COMMANDS: Record<string, Mapping> = {
   inspect_source: {
     command: 'sources show',
     positional: 'name',
-    flags: { version: value('--version') },
+    flags: {},
   },
   mount: {
     command: 'mount',
