@@ -288,6 +288,7 @@ describe('the whole answer of', () => {
             },
             "tool": "run",
           },
+          "notes": [],
           "problems": [],
           "valid": true,
         },
@@ -326,13 +327,26 @@ describe('the whole answer of', () => {
                 "-m",
                 "modules.generate",
               ],
+              "image": null,
               "inputs": [],
+              "limits": {
+                "cpus": null,
+                "gpus": 0,
+                "heartbeat_timeout_seconds": null,
+                "memory": null,
+                "network": true,
+                "nodes": 1,
+                "pids_limit": null,
+                "stop_grace_seconds": 10,
+              },
               "needs": [],
+              "origins": {},
               "outputs": [
                 "numbers",
               ],
               "profile": "default",
               "reused_from": null,
+              "secrets": [],
               "stage": "generate",
               "timeout_seconds": 3600,
               "why": "no completed run of this stage in the workspace yet",
@@ -345,6 +359,7 @@ describe('the whole answer of', () => {
                 "-m",
                 "modules.summarize",
               ],
+              "image": null,
               "inputs": [
                 {
                   "from": "generate.numbers",
@@ -352,14 +367,26 @@ describe('the whole answer of', () => {
                   "type": "csv",
                 },
               ],
+              "limits": {
+                "cpus": null,
+                "gpus": 0,
+                "heartbeat_timeout_seconds": null,
+                "memory": null,
+                "network": true,
+                "nodes": 1,
+                "pids_limit": null,
+                "stop_grace_seconds": 10,
+              },
               "needs": [
                 "generate",
               ],
+              "origins": {},
               "outputs": [
                 "summary",
               ],
               "profile": "default",
               "reused_from": null,
+              "secrets": [],
               "stage": "summarize",
               "timeout_seconds": 3600,
               "why": "its inputs are made anew by generate",
@@ -370,9 +397,9 @@ describe('the whole answer of', () => {
           "workspace": "baseline",
         },
         "text": "Dry run on baseline@v1: 2 stages would run, 0 would be reused.
-      stage  action  backend  why
-      generate  run  process  no completed run of this stage in the workspace yet
-      summarize  run  process  its inputs are made anew by generate
+      stage  action  compute  why
+      generate  run  process, default  no completed run of this stage in the workspace yet
+      summarize  run  process, default  its inputs are made anew by generate
       next: run {"workspace":"baseline","reason":"See what would run"}",
       }
     `);
@@ -390,6 +417,7 @@ describe('the whole answer of', () => {
           ],
           "deduplicated": false,
           "earlier_inputs": [],
+          "group": null,
           "next": {
             "arguments": {
               "targets": [
@@ -497,6 +525,7 @@ describe('the whole answer of', () => {
           ],
           "deduplicated": true,
           "earlier_inputs": [],
+          "group": null,
           "next": {
             "arguments": {
               "pipeline_run_id": "prun-1",
@@ -622,6 +651,7 @@ describe('the whole answer of', () => {
               "hash": "HASH",
               "name": "numbers",
               "signal": "numbers",
+              "source": null,
               "stale": false,
               "type": "csv",
             },
@@ -824,6 +854,7 @@ describe('the whole answer of', () => {
           ],
           "deduplicated": false,
           "earlier_inputs": [],
+          "group": null,
           "next": {
             "arguments": {
               "pipeline_run_id": "prun-2",
@@ -966,6 +997,7 @@ describe('the whole answer of', () => {
               "message": "Fewer digits in the summary",
               "pruned": false,
               "runs": 1,
+              "tags": [],
               "version": "v2",
             },
             {
@@ -974,6 +1006,7 @@ describe('the whole answer of', () => {
               "message": "New workspace: Find a first number",
               "pruned": false,
               "runs": 1,
+              "tags": [],
               "version": "v1",
             },
           ],
@@ -1028,6 +1061,7 @@ describe('the whole answer of', () => {
           ],
           "deduplicated": false,
           "earlier_inputs": [],
+          "group": null,
           "next": {
             "arguments": {
               "run_id": "stage-5",
@@ -1175,6 +1209,7 @@ describe('the whole answer of', () => {
             "goldfish.yaml",
             "baseline",
           ],
+          "notes": [],
           "problems": [
             {
               "column": 1,
@@ -1226,6 +1261,7 @@ describe('the whole answer of', () => {
                     "description",
                     "kind",
                     "command",
+                    "image",
                     "inputs",
                     "outputs",
                     "cache",
@@ -1248,7 +1284,7 @@ describe('the whole answer of', () => {
             "message": "configs/summarize.yaml:1:1: There is no stage "summarize". (and 1 more problem)",
           },
         },
-        "text": "{"error":{"code":"INVALID_PIPELINE","message":"configs/summarize.yaml:1:1: There is no stage \\"summarize\\". (and 1 more problem)","details":{"problems":[{"file":"configs/summarize.yaml","line":1,"column":1,"message":"There is no stage \\"summarize\\".","hint":"Remove it, or add the stage.","allowed":["generate"]},{"file":"pipeline.yaml","line":4,"column":5,"message":"Unknown key \\"outptus\\".","hint":"Did you mean \\"outputs\\"?","allowed":["name","description","kind","command","inputs","outputs","cache"]}]},"hint":"Remove it, or add the stage.","fix":{"tool":"validate","arguments":{"workspace":"baseline"}}}}",
+        "text": "{"error":{"code":"INVALID_PIPELINE","message":"configs/summarize.yaml:1:1: There is no stage \\"summarize\\". (and 1 more problem)","details":{"problems":[{"file":"configs/summarize.yaml","line":1,"column":1,"message":"There is no stage \\"summarize\\".","hint":"Remove it, or add the stage.","allowed":["generate"]},{"file":"pipeline.yaml","line":4,"column":5,"message":"Unknown key \\"outptus\\".","hint":"Did you mean \\"outputs\\"?","allowed":["name","description","kind","command","image","inputs","outputs","cache"]}]},"hint":"Remove it, or add the stage.","fix":{"tool":"validate","arguments":{"workspace":"baseline"}}}}",
       }
     `);
   });
@@ -1395,6 +1431,7 @@ describe('the whole answer of', () => {
       {
         "structured": {
           "created_at": "TIME",
+          "deleted_at": null,
           "dirty": true,
           "errors": [],
           "forked_from": null,
@@ -1491,18 +1528,21 @@ describe('the whole answer of', () => {
               "created_at": "TIME",
               "created_by": "run",
               "message": "Run into an error",
+              "tags": [],
               "version": "v3",
             },
             {
               "created_at": "TIME",
               "created_by": "run",
               "message": "Fewer digits in the summary",
+              "tags": [],
               "version": "v2",
             },
             {
               "created_at": "TIME",
               "created_by": "fork",
               "message": "New workspace: Find a first number",
+              "tags": [],
               "version": "v1",
             },
           ],
