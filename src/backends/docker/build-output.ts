@@ -20,6 +20,8 @@ const KEPT_OUTPUT = 64 * 1024;
 /** The engine paints what a command writes to its error stream. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: it is the escape character that is looked for
 const COLOURS = /\u001b\[[0-9;]*m/g;
+/** What the engine says itself begins a line, also after a command whose last line has no end. */
+const OWN_WORDS = /^(Step \d+\/\d+ : | ---> |Removing intermediate container |Successfully )/;
 const STEP = /^Step (\d+)\/\d+ : /;
 
 /**
@@ -42,7 +44,8 @@ export async function followBuild(
   };
   for await (const message of messages(stream)) {
     if (message.error !== undefined) failure ??= { message: message.error, step, output };
-    const text = rest + textOf(message);
+    const said = textOf(message);
+    const text = rest !== '' && OWN_WORDS.test(said) ? `${rest}\n${said}` : rest + said;
     const lines = text.split('\n');
     rest = lines.pop() ?? '';
     for (const line of lines) if (line.trim() !== '') say(line.trimEnd());

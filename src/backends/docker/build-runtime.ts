@@ -108,6 +108,7 @@ async function pull(deps: DockerDeps, name: string, call: BuildCall): Promise<vo
     const stream = await (await deps.engine('patient')).pull(reference, options);
     says = (await followBuild(stream, call.onLine))?.message;
   } catch (error) {
+    call.signal?.throwIfAborted();
     if (statusOf(error) === undefined) throw engineError(error, 'fetch an image');
     says = engineSays(error);
   }

@@ -75,6 +75,7 @@ async function attempt(
     });
     return await followBuild(stream, call.onLine);
   } catch (error) {
+    call.signal?.throwIfAborted();
     // A recipe that cannot be read at all is refused before the first step.
     if (statusOf(error) === 400) return { message: engineSays(error), step: null, output: '' };
     throw engineError(error, 'build an image');
