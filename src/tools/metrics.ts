@@ -17,12 +17,12 @@ const input = z.strictObject({
   from_step: z.number().optional().describe('Only from this step on'),
 });
 
+/** No tuple: clients read the two dialects of JSON Schema, and each refuses what the other calls one. */
+const point = z.array(z.union([z.number(), z.string()])).length(2);
+
 const output = answer({
   series: z
-    .record(
-      z.string(),
-      z.record(z.string(), z.array(z.tuple([z.number(), z.union([z.number(), z.string()])]))),
-    )
+    .record(z.string(), z.record(z.string(), z.array(point)))
     .describe('{run_id: {name: [[step, value]]}}; thinned out keeping the extremes'),
   summary: z.record(z.string(), z.record(z.string(), metricShape)),
   names_omitted: z.int().describe('Metrics left out: ask for them by name'),

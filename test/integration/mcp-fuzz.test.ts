@@ -1,12 +1,9 @@
-import { createHash } from 'node:crypto';
-import { readdir, readFile, readlink } from 'node:fs/promises';
-import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ERROR_CODES } from '../../src/core/errors.ts';
 import { type InvalidCall, invalidCalls } from './mcp-invalid-calls.ts';
 import { type Answer, type McpSession, makeFolder, removeFolder, startSession } from './mcp-session.ts';
 import { endWork } from './mcp-work.ts';
+import { wholeProject } from './project-state.ts';
 
 let session: McpSession;
 let calls: InvalidCall[];
@@ -35,29 +32,6 @@ afterAll(async () => {
   await session.close();
   await removeFolder(session.folder);
 });
-
-/** Every row but those of the audit, and every file but the database's own and the logs, with its content. */
-async function wholeProject(): Promise<Record<string, string>> {
-  const state: Record<string, string> = {};
-  const db = new Database(join(session.folder, '.goldfish/goldfish.db'), { readonly: true });
-  const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all() as string[];
-  for (const table of tables) {
-    if (table === 'audit' || table.startsWith('sqlite_')) continue;
-    state[`table ${table}`] = JSON.stringify(db.prepare(`SELECT * FROM ${table}`).all());
-  }
-  db.close();
-  for (const entry of await readdir(session.folder, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name);
-    const name = path.slice(session.folder.length + 1);
-    if (/^\.goldfish\/(goldfish\.db|log\/)/.test(name)) continue;
-    if (entry.isFile())
-      state[name] = createHash('sha256')
-        .update(await readFile(path))
-        .digest('hex');
-    else state[name] = entry.isSymbolicLink() ? await readlink(path) : 'folder';
-  }
-  return state;
-}
 
 /** What an answer must never hold: a stack, an absolute path, words of what lies beneath. */
 const FORBIDDEN = [
@@ -94,7 +68,7 @@ describe('calls that are wrong', () => {
   });
 
   it('are each refused with a code and a hint, and change nothing', { timeout: 300_000 }, async () => {
-    const before = await wholeProject();
+    const before = await wholeProject(session.folder);
     const complaints: string[] = [];
     const codes = new Set<string>();
     for (const call of calls) {
@@ -115,7 +89,7 @@ describe('calls that are wrong', () => {
         "WORKSPACE_NOT_FOUND",
       ]
     `);
-    expect(await wholeProject()).toEqual(before);
+    expect(await wholeProject(session.folder)).toEqual(before);
   });
 
   it('leave the server able to answer right ones', async () => {

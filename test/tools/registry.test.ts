@@ -32,6 +32,8 @@ describe('every tool', () => {
       expect(outputSchema['required']).toBeUndefined();
       expect(outputSchema['properties']).toHaveProperty('error');
       expect(annotations.readOnlyHint && annotations.destructiveHint).toBe(false);
+      // Read otherwise in each of the two dialects that clients check answers by.
+      expect(JSON.stringify([inputSchema, outputSchema])).not.toContain('prefixItems');
     },
   );
 
@@ -63,6 +65,7 @@ describe('the list of tools', () => {
         'hibernate',
         'checkpoint',
         'diff',
+        'rollback',
         'validate',
         'run',
         'list_runs',
@@ -71,16 +74,29 @@ describe('the list of tools', () => {
         'wait',
         'cancel',
         'compare',
+        'history',
       ],
       default: [
         'list_workspaces',
         'list_versions',
+        'tag',
+        'retry',
         'lineage',
         'register_source',
         'list_sources',
         'promote_artifact',
       ],
-      all: ['metrics', 'inspect_source', 'delete_source'],
+      all: [
+        'delete_workspace',
+        'prune_versions',
+        'metrics',
+        'log_thought',
+        'audit_log',
+        'inspect_source',
+        'delete_source',
+        'list_profiles',
+        'reload_config',
+      ],
     });
   });
 
