@@ -4,7 +4,7 @@ import type { FakeBackend } from './fake-backend.ts';
 const GIB = 1024 ** 3;
 
 /** What `boxes` gives a stage that asks for nothing. */
-export const BOX_LIMITS: BackendLimits = {
+const BOX_LIMITS: BackendLimits = {
   memoryBytes: 4 * GIB,
   cpus: 2,
   pidsLimit: 100,
