@@ -18,6 +18,8 @@ const SHIPPED = [
   'dist/store/migrations/',
   'runtime/',
   'sdk/python/goldfish/',
+  'sdk/node/index.d.ts',
+  'sdk/node/lib/',
   'templates/',
   'examples/',
   'schema.sql',
@@ -27,7 +29,7 @@ const SHIPPED = [
   'CHANGELOG.md',
 ];
 const NEVER_SHIPPED =
-  /^(src|test|scripts|workspaces)\/|(^|\/)(node_modules|__pycache__|\.goldfish)\/|\.(pyc|ts|env)$/;
+  /^(src|test|scripts|workspaces)\/|(^|\/)(node_modules|__pycache__|\.goldfish)\/|tsconfig|\.(pyc|(?<!\.d\.)ts|env)$/;
 
 function run(command: string, args: string[], cwd: string): string {
   const result = spawnSync(command, args, {
@@ -88,6 +90,26 @@ async function use(goldfish: string, project: string): Promise<void> {
   };
   const open = runs.filter((row) => row.state !== 'completed');
   if (runs.length === 0 || open.length > 0) throw new Error(`runs of the template: ${JSON.stringify(runs)}`);
+  await useFromNode(call, project);
+}
+
+/** The stage library for Node, where the package puts it. */
+async function useFromNode(call: (...args: string[]) => string, project: string): Promise<void> {
+  call('call', 'mount', JSON.stringify({ workspace: 'smoke', slot: 'w1', reason: REASON }));
+  const stage = join(project, 'workspaces', 'w1');
+  await writeFile(
+    join(stage, 'stage.mjs'),
+    "import { saveOutput } from 'goldfish';\nsaveOutput('out', 1);\n",
+  );
+  await writeFile(
+    join(stage, 'pipeline.yaml'),
+    'name: node\nstages:\n  - name: only\n    command: [node, stage.mjs]\n    outputs: { out: json }\n',
+  );
+  await rm(join(stage, 'configs'), { recursive: true });
+  call('call', 'run', JSON.stringify({ workspace: 'smoke', reason: REASON, wait_seconds: 45 }));
+  const listed = call('call', 'list_runs', '{"workspace": "smoke", "stage": "only"}', '--json');
+  const { runs } = JSON.parse(listed) as { runs: { state: string }[] };
+  if (runs.length !== 1 || runs[0]?.state !== 'completed') throw new Error(`a Node stage: ${listed}`);
 }
 
 const REASON = 'check that the packed tarball works';
