@@ -82,8 +82,10 @@ describe('calls that are wrong', () => {
     // Not all of them fail at the door: services refuse too.
     expect([...codes].sort()).toMatchInlineSnapshot(`
       [
+        "CONFLICT",
         "INVALID_ARGUMENT",
         "REASON_TOO_SHORT",
+        "RECORD_NOT_FOUND",
         "RUN_NOT_FOUND",
         "VERSION_NOT_FOUND",
         "WORKSPACE_NOT_FOUND",
