@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -6,6 +5,7 @@ import { codeFiles } from '../../src/backends/code-files.ts';
 import type { Runtime } from '../../src/backends/port.ts';
 import { environmentKey } from '../../src/backends/process/process-backend.ts';
 import { type Harness, openHarness } from '../backends/process-harness.ts';
+import { writeWheel as wheel } from '../support/wheel.ts';
 
 let h: Harness;
 beforeEach(async () => {
@@ -23,24 +23,7 @@ async function build(lines: string[] = [], signal?: AbortSignal): Promise<Runtim
   );
 }
 
-/** A wheel is a zip with a few named files; made here so that nothing is fetched. */
-async function writeWheel(name: string, version: string): Promise<string> {
-  const file = `wheels/${name}-${version}-py3-none-any.whl`;
-  await mkdir(join(h.codeDir, 'wheels'), { recursive: true });
-  const script = `
-import sys, zipfile
-path, name, version = sys.argv[1:]
-info = f'{name}-{version}.dist-info/'
-with zipfile.ZipFile(path, 'w') as z:
-    z.writestr(f'{name}.py', f'VERSION = {version!r}\\n')
-    z.writestr(info + 'METADATA', f'Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n')
-    z.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
-    z.writestr(info + 'RECORD', '')
-`;
-  const made = spawnSync('python3', ['-c', script, join(h.codeDir, file), name, version]);
-  if (made.status !== 0) throw new Error(`${made.stderr}`);
-  return file;
-}
+const writeWheel = (name: string, version: string): Promise<string> => wheel(h.codeDir, name, version);
 
 it('uses the interpreter as it is where there is no requirements.txt', async () => {
   const runtime = await build();

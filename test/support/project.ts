@@ -20,8 +20,9 @@ export type TestProject = {
   dispose(): Promise<void>;
 };
 
-export function createTestProject(options: { config?: string } = {}): TestProject {
-  const base = mkdtempSync(join(tmpdir(), 'goldfish-test-'));
+/** `at`: the folder it is made in. */
+export function createTestProject(options: { config?: string; at?: string } = {}): TestProject {
+  const base = mkdtempSync(join(options.at ?? tmpdir(), 'goldfish-test-'));
   const root = join(base, 'project');
   const outside = join(base, 'outside');
   mkdirSync(root);

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { filesBelow, makeProject, mountedProject, type Project, textsOf } from '../../workspaces/fixture.ts';
 
-const ACTOR = join(import.meta.dirname, 'actor.ts');
+const ACTOR = new URL('actor.ts', import.meta.url).pathname;
 let project: Project;
 afterEach(() => {
   project.remove();
