@@ -76,7 +76,7 @@ function ownVersion(deps: ActionDeps, of: { workspace: string; typed: string }):
 }
 
 /** Pure. */
-export function changesBetween(before: TreeContent, after: TreeContent): FileChanges {
+function changesBetween(before: TreeContent, after: TreeContent): FileChanges {
   const old = entriesOf(before);
   const now = entriesOf(after);
   const paths = (of: Map<string, string>): string[] => [...of.keys()].sort();
