@@ -474,14 +474,14 @@ describe('the whole answer of', () => {
             },
           ],
           "errors": [],
-          "next_cursor": "12",
+          "next_cursor": "11",
           "schema_version": 1,
         },
         "text": "at  operation  workspace  actor  outcome  why
       TIME  log_thought  baseline  mcp:test  ok  It fails only when told to
       TIME  prune_versions  baseline  mcp:test  ok  A reason that is long enough
       TIME  prune_versions  baseline  mcp:test  ok  Only the tagged ones are of interest
-      more: cursor 12",
+      more: cursor 11",
       }
     `);
     const { structured } = await session.call('audit_log', {
@@ -801,6 +801,13 @@ describe('a refused call changes nothing and says what would help:', () => {
           "details": {
             "field": "workspace",
             "workspace": "baseline",
+          },
+          "fix": {
+            "arguments": {
+              "run_id": "stage-1",
+              "thought": "x",
+            },
+            "tool": "log_thought",
           },
           "hint": "Leave out one of the two.",
           "message": "stage-1 is a run of baseline, not of spare.",

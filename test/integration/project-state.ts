@@ -5,7 +5,7 @@ import Database from 'better-sqlite3';
 
 /**
  * Every row, and every file but the database's own and the logs, with its content: equal before and after a call that
- * changed nothing. Rows of the audit count only where asked for: a refusal leaves one.
+ * changed nothing. Rows of the audit count only where asked for: a refusal leaves one. The lease is a supervisor's own.
  */
 export async function wholeProject(
   folder: string,
@@ -15,7 +15,8 @@ export async function wholeProject(
   const db = new Database(join(folder, '.goldfish/goldfish.db'), { readonly: true });
   const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all() as string[];
   for (const table of tables) {
-    if ((table === 'audit' && !options.audit) || table.startsWith('sqlite_')) continue;
+    if (table === 'supervisor_lease' || table.startsWith('sqlite_')) continue;
+    if (table === 'audit' && !options.audit) continue;
     state[`table ${table}`] = JSON.stringify(db.prepare(`SELECT * FROM ${table}`).all());
   }
   db.close();
