@@ -1,13 +1,15 @@
 /**
- * Runs every fenced command of the README, in its order, in a fresh clone of this repository's last commit, and
- * compares what it prints. `node scripts/check-readme.ts [TEXT]` runs only up to the first command with TEXT in it.
+ * Runs every fenced command of the README and of docs/getting-started.md, each page in its order, in a fresh clone of
+ * this repository's last commit, and compares what it prints. `--until TEXT` runs of each page only what stands up to
+ * the first command with TEXT in it; `--without TEXT` leaves commands out that somebody else has run.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { firstDifference, readCommands } from './readme-commands.ts';
+import { parseArgs } from 'node:util';
+import { firstDifference, type ReadmeCommand, readCommands } from './readme-commands.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const LIMIT_MS = 30 * 60_000;
@@ -21,39 +23,54 @@ function strangersEnvironment(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(own), PATH: path.join(delimiter), NO_COLOR: '1', CI: 'true' };
 }
 
-const base = mkdtempSync(join(tmpdir(), 'goldfish-readme-'));
-const clone = join(base, 'goldfish');
-const environment = strangersEnvironment();
-/** Where the next command runs: a `cd` stays, as in a terminal. */
-let folder = clone;
+const { values } = parseArgs({ options: { until: { type: 'string' }, without: { type: 'string' } } });
+const PAGES = ['README.md', 'docs/getting-started.md'];
+
+let commands = 0;
 let failed = 0;
-try {
-  const cloned = spawnSync('git', ['clone', '--quiet', '--no-hardlinks', ROOT, clone], { stdio: 'inherit' });
-  if (cloned.status !== 0) throw new Error('the repository could not be cloned');
-  const commands = readCommands(readFileSync(join(clone, 'README.md'), 'utf8'));
-  const last =
-    process.argv[2] === undefined
-      ? -1
-      : commands.findIndex(({ command }) => command.includes(process.argv[2] ?? ''));
-  for (const { line, command, expected } of last === -1 ? commands : commands.slice(0, last + 1)) {
-    const ran = spawnSync('bash', ['-c', `${command}\ncode=$?; pwd -P >&3; exit $code`], {
-      cwd: folder,
-      env: environment,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      timeout: LIMIT_MS,
-      maxBuffer: 64 * 1024 * 1024,
+for (const page of PAGES) checkPage(page);
+console.log(`${commands - failed} commands as they stand, ${failed} not`);
+process.exit(failed === 0 ? 0 : 1);
+
+/** Each page begins in a clone of its own, as its reader does. */
+function checkPage(page: string): void {
+  const base = mkdtempSync(join(tmpdir(), 'goldfish-readme-'));
+  const clone = join(base, 'goldfish');
+  try {
+    const cloned = spawnSync('git', ['clone', '--quiet', '--no-hardlinks', ROOT, clone], {
+      stdio: 'inherit',
     });
-    folder = ran.output[3]?.trim() || folder;
-    const difference =
-      ran.status === 0 ? firstDifference(expected, ran.stdout.split('\n')) : `exit ${ran.status}`;
-    console.log(`${difference === undefined ? 'ok    ' : 'FAILED'} README.md:${line}: ${command}`);
-    if (difference === undefined) continue;
+    if (cloned.status !== 0) throw new Error('the repository could not be cloned');
+    const all = readCommands(readFileSync(join(clone, page), 'utf8'));
+    const { until = '\0', without = '\0' } = values;
+    const last = all.findIndex(({ command }) => command.includes(until));
+    const chosen = (last === -1 ? all : all.slice(0, last + 1)).filter(
+      ({ command }) => !command.includes(without),
+    );
+    // Where the next command runs: a `cd` stays, as in a terminal.
+    let folder = clone;
+    for (const step of chosen) folder = runStep(page, step, folder);
+  } finally {
+    rmSync(base, { recursive: true, force: true });
+  }
+}
+
+function runStep(page: string, { line, command, expected }: ReadmeCommand, folder: string): string {
+  const ran = spawnSync('bash', ['-c', `${command}\ncode=$?; pwd -P >&3; exit $code`], {
+    cwd: folder,
+    env: strangersEnvironment(),
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    timeout: LIMIT_MS,
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  const difference =
+    ran.status === 0 ? firstDifference(expected, ran.stdout.split('\n')) : `exit ${ran.status}`;
+  console.log(`${difference === undefined ? 'ok    ' : 'FAILED'} ${page}:${line}: ${command}`);
+  commands += 1;
+  if (difference !== undefined) {
     failed += 1;
     console.log(`       ${difference}\n${ran.stdout}\n${ran.stderr}`);
   }
-  console.log(`${commands.length - failed} commands as they stand, ${failed} not`);
-} finally {
-  rmSync(base, { recursive: true, force: true });
+  return ran.output[3]?.trim() || folder;
 }
-process.exit(failed === 0 ? 0 : 1);

@@ -4,7 +4,7 @@
  * `GOLDFISH_SETUP=1 npm test` first puts on the machine whatever is missing (scripts/setup.ts); then a skip is a failure.
  */
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -91,12 +91,15 @@ if (complete) {
   await setUp(console.log);
 }
 
-const folder = await mkdtemp(join(tmpdir(), 'goldfish-test-'));
+// GOLDFISH_TEST_REPORTS keeps vitest's reports, for check:issue.
+const kept = process.env['GOLDFISH_TEST_REPORTS'];
+if (kept !== undefined) await mkdir(kept, { recursive: true });
+const folder = kept ?? (await mkdtemp(join(tmpdir(), 'goldfish-test-')));
 const counts: SuiteCount[] = [];
 try {
   for (const suite of chosen) counts.push(await runSuite(suite, folder));
 } finally {
-  await rm(folder, { recursive: true, force: true });
+  if (kept === undefined) await rm(folder, { recursive: true, force: true });
 }
 const skips = mergeSkips(counts);
 for (const skip of skips) {
