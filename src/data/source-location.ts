@@ -61,7 +61,7 @@ async function requireNoOwnState(
     const own = await realpath(place).catch(() => place);
     if (!isAtOrBelow(own, target) && !isAtOrBelow(target, own)) continue;
     throw new GoldfishError('PATH_OUTSIDE_ROOT', {
-      message: `"${clip(uri)}" is, or holds, what Goldfish keeps for itself: its state or the project's secrets.`,
+      message: `"${shown(uri)}" is, or holds, what Goldfish keeps for itself: its state or the project's secrets.`,
       hint: 'Register the file or folder with the data alone.',
       details: { field: 'uri' },
     });
@@ -73,7 +73,7 @@ function unreachable(error: unknown, uri: string): unknown {
   if (!['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EACCES'].includes(errno)) return error;
   const what = errno === 'EACCES' ? 'cannot be read' : 'is not there';
   return new GoldfishError('INVALID_ARGUMENT', {
-    message: `"${clip(uri)}" ${what}.`,
+    message: `"${shown(uri)}" ${what}.`,
     hint: 'uri is a path relative to the project, or an absolute one below an entry of data_roots.',
     details: { field: 'uri' },
   });
@@ -83,7 +83,7 @@ function outside(places: SourcePlaces, uri: string): GoldfishError {
   const roots =
     places.dataRoots.length === 0 ? 'data_roots is empty' : `data_roots has ${places.dataRoots.length}`;
   return new GoldfishError('PATH_OUTSIDE_ROOT', {
-    message: `"${clip(uri)}" is neither in the project nor below a data root (${roots}).`,
+    message: `"${shown(uri)}" is neither in the project nor below a data root (${roots}).`,
     hint: isAbsolute(uri)
       ? 'A person can add the folder to data_roots in goldfish.yaml.'
       : 'Use a path without ".." that no symbolic link leads out of.',
@@ -93,10 +93,15 @@ function outside(places: SourcePlaces, uri: string): GoldfishError {
 
 function noPath(uri: string): GoldfishError {
   return new GoldfishError('INVALID_ARGUMENT', {
-    message: `"${clip(uri)}" is no path.`,
+    message: `"${shown(uri)}" is no path.`,
     hint: 'uri is a path relative to the project, or an absolute one below an entry of data_roots.',
     details: { field: 'uri' },
   });
+}
+
+/** As a path, so that it is known for one where absolute paths are taken out of a text. */
+function shown(uri: string): string {
+  return clip(uri.replace(/^file:\/\//i, ''));
 }
 
 function isAtOrBelow(root: string, path: string): boolean {

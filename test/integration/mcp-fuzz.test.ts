@@ -16,6 +16,10 @@ beforeAll(async () => {
     ['create_workspace', { name: 'baseline', goal: 'Be there', reason }],
     ['create_workspace', { name: 'spare', goal: 'Be there too', reason }],
     ['mount', { workspace: 'baseline', reason }],
+    [
+      'register_source',
+      { name: 'numbers', uri: 'workspaces/w1/pipeline.yaml', description: 'Any file', reason },
+    ],
     ['run', { workspace: 'baseline', reason, wait_seconds: 45 }],
   ];
   let last: Record<string, unknown> = {};
@@ -84,9 +88,12 @@ describe('calls that are wrong', () => {
       [
         "CONFLICT",
         "INVALID_ARGUMENT",
+        "NOT_SUPPORTED",
+        "PATH_OUTSIDE_ROOT",
         "REASON_TOO_SHORT",
         "RECORD_NOT_FOUND",
         "RUN_NOT_FOUND",
+        "SOURCE_NOT_FOUND",
         "VERSION_NOT_FOUND",
         "WORKSPACE_NOT_FOUND",
       ]

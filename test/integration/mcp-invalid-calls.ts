@@ -1,3 +1,5 @@
+import { dataSubjects } from './mcp-invalid-data-calls.ts';
+
 /** Calls that must all be refused: every field of every tool with everything that does not belong there. */
 
 export type InvalidCall = { what: string; tool: string; args: unknown };
@@ -12,6 +14,7 @@ type Kind =
   | 'text'
   | 'reason'
   | 'path'
+  | 'mapping'
   | 'enum'
   | 'time'
   | 'cursor'
@@ -21,7 +24,7 @@ type Kind =
   | 'list'
   | 'object';
 
-type Subject = {
+export type Subject = {
   tool: string;
   good: Record<string, unknown>;
   fields: Record<string, Kind>;
@@ -278,7 +281,12 @@ const BAD: Record<Kind, readonly unknown[]> = {
   version: [...NO_TEXT, ...NO_NAME, 'v0', 'v99', '0', '-1', '1.5'],
   text: NO_TEXT,
   reason: [...NO_TEXT, '', 'too short', '                        '],
-  path: NO_TEXT,
+  path: [
+    ...NO_TEXT,
+    ...['', '.', '../x', '/etc/passwd', 'file:///etc/passwd', 's3://bucket/x'],
+    ...['.goldfish/goldfish.db', 'nothing-here', 'workspaces/w1/nothing-here'],
+  ],
+  mapping: ['x', 5, null, [], { a: HUGE }],
   enum: [...NO_TEXT, '', 'complete', 'ALL', 'nothing'],
   time: [...NO_TEXT, '', 'yesterday', '2026-99-99', '12'],
   cursor: [...NO_TEXT, '', '../../x', 'zzz', '1.2.3.4', '9'.repeat(40), '-1'],
@@ -347,7 +355,7 @@ const NO_ARGUMENTS = ['text', 5, true, [], [{}], [1, 2]];
 export function invalidCalls(known: Known): InvalidCall[] {
   const calls: InvalidCall[] = [];
   for (const name of UNKNOWN_TOOLS) calls.push({ what: 'unknown tool', tool: name as string, args: {} });
-  for (const subject of subjectsOf(known)) {
+  for (const subject of [...subjectsOf(known), ...dataSubjects(known)]) {
     const { tool, good, fields, required } = subject;
     for (const args of NO_ARGUMENTS) calls.push({ what: 'arguments that are none', tool, args });
     for (const key of UNKNOWN_KEYS)
