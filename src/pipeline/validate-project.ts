@@ -1,4 +1,3 @@
-import { checkConfig } from '../config/load-config.ts';
 import { type Problem, sortProblems } from '../config/problem.ts';
 import type { FileReader } from './file-reader.ts';
 import { listPipelines } from './find-pipeline.ts';
@@ -20,17 +19,4 @@ export async function validateWorkspace(request: WorkspaceRequest): Promise<Prob
   const problems: Problem[] = [];
   for (const pipeline of names) problems.push(...(await loadPipeline({ ...request, pipeline })).problems);
   return sortProblems(problems);
-}
-
-/**
- * Every problem of goldfish.yaml and, where one is handed in, of a workspace; by file, line and column.
- * Errors: PROJECT_NOT_FOUND, INVALID_ARGUMENT for an unknown pipeline.
- */
-export async function validateProject(request: {
-  root: string;
-  workspace?: WorkspaceRequest | undefined;
-}): Promise<Problem[]> {
-  const { problems } = await checkConfig({ root: request.root });
-  const more = request.workspace ? await validateWorkspace(request.workspace) : [];
-  return sortProblems([...problems, ...more]);
 }

@@ -303,6 +303,34 @@ audit: none
     ]);
   });
 
+  it.each([
+    ['data_roots: [.goldfish/runs]', '2:14 "data_roots[0]" must not lie in the private state.'],
+    ['data_roots: [/data, .goldfish]', '2:21 "data_roots[1]" must not lie in the private state.'],
+    ['defaults: { profile: bigg }\nprofiles: { big: {} }', '2:22 Unknown profile "bigg".'],
+    ['docker: { images: { cpu-smal: x } }', '2:21 Unknown profile "cpu-smal".'],
+    [
+      'defaults: { profile: h100-spot }',
+      '2:22 The profile "h100-spot" needs a rented machine, and the backend "gce" is not built yet.',
+    ],
+    ['profiles: { "a b": {} }', '2:11 "profiles" must have profile names for keys.'],
+    ['profiles: { big: { memry: 1g } }', '2:20 Unknown key "memry".'],
+    ['docker: { user: "0:0" }', '2:17 "docker.user" must be "user:group" as two numbers above 0'],
+    ['docker: { host: "tcp://me:pass@host:1" }', '2:17 "docker.host" must be an address such as'],
+    ['docker: { base_image: "-v" }', '2:23 "docker.base_image" must be the name of an image'],
+    ['docker: { gpus: some }', '2:17 "docker.gpus" must be auto or a whole number from 0 to 64, not "some".'],
+  ])('refuses %s', async (line, message) => {
+    const found = await problemsOf(`project_name: p\n${line}\n`);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(`goldfish.yaml:${message}`);
+  });
+
+  it('may name a profile of its own that has the name of a rented one', async () => {
+    const { config } = await load(
+      'project_name: p\ndefaults: { profile: h100-spot }\nprofiles: { h100-spot: { gpus: 1 } }\n',
+    );
+    expect(config.profiles['h100-spot']?.gpus).toBe(1);
+  });
+
   it('names the first problem in the error and carries all of them', async () => {
     const error = await errorOf(load('project_name: p\nslot: 3\ndefault: {}\n'));
     expect(error.code).toBe('INVALID_CONFIG');

@@ -2,8 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { formatPlace } from '../../src/config/problem.ts';
-import { validateProject, validateWorkspace } from '../../src/pipeline/validate-project.ts';
+import { checkConfig } from '../../src/config/load-config.ts';
+import { formatPlace, type Problem, sortProblems } from '../../src/config/problem.ts';
+import { validateWorkspace } from '../../src/pipeline/validate-project.ts';
 import { memoryFiles, pointed } from './memory-files.ts';
 
 const PIPELINE = `name: digits
@@ -55,6 +56,12 @@ const WORKSPACE = {
 
 describe('validation of a project', () => {
   let root: string;
+  /** Both halves, as the tool puts them together. */
+  async function validate(files: Record<string, string>): Promise<Problem[]> {
+    const { problems } = await checkConfig({ root });
+    return sortProblems([...problems, ...(await validateWorkspace({ files: memoryFiles(files) }))]);
+  }
+
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'goldfish-validate-'));
     await writeFile(join(root, 'goldfish.yaml'), CONFIG);
@@ -62,7 +69,7 @@ describe('validation of a project', () => {
   afterEach(() => rm(root, { recursive: true }));
 
   it('finds 21 planted mistakes at once, each with its line, column and a hint', async () => {
-    const problems = await validateProject({ root, workspace: { files: memoryFiles(WORKSPACE) } });
+    const problems = await validate(WORKSPACE);
     expect(
       problems.map((problem) => `${formatPlace(problem)} ${problem.message} ${problem.hint}`),
     ).toMatchInlineSnapshot(`
@@ -93,7 +100,7 @@ describe('validation of a project', () => {
   });
 
   it('points exactly at the text that is wrong', async () => {
-    const problems = await validateProject({ root, workspace: { files: memoryFiles(WORKSPACE) } });
+    const problems = await validate(WORKSPACE);
     const texts = { ...WORKSPACE, 'goldfish.yaml': CONFIG };
     expect(problems.map((problem) => pointed(problem, texts).split(' ')[1])).toEqual([
       ...[
@@ -113,8 +120,7 @@ describe('validation of a project', () => {
 
   it('says nothing about a project without mistakes', async () => {
     await writeFile(join(root, 'goldfish.yaml'), 'project_name: p\n');
-    const files = memoryFiles({ 'pipeline.yaml': 'stages:\n  - name: a\n', 'modules/a.py': '' });
-    expect(await validateProject({ root, workspace: { files } })).toEqual([]);
+    expect(await validate({ 'pipeline.yaml': 'stages:\n  - name: a\n', 'modules/a.py': '' })).toEqual([]);
   });
 });
 

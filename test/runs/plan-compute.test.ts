@@ -269,13 +269,13 @@ describe('a profile', () => {
 describe('GPUs', () => {
   it('are counted over all ranks of all runs, and a run that finds too few free waits and says so', async () => {
     const gpus = { backend: 'boxes', useCache: false, stages: ['one'] };
-    const first = await project.submit({ ...gpus, ...compute({ gpus: 1 }) });
-    const second = await project.submit({ ...gpus, ...compute({ gpus: 1, nodes: 2 }) });
+    const first = await project.submit({ ...gpus, ...compute({ gpus: 1, nodes: 2 }) });
+    const second = await project.submit({ ...gpus, ...compute({ gpus: 1 }) });
     await project.tick();
     const holding = project.runOf(first.pipelineRun.id, 'one');
     const waiting = project.runOf(second.pipelineRun.id, 'one');
     expect([holding.state, waiting.state]).toEqual(['launching', 'pending']);
-    expect(waitsFor(project.deps, waiting)).toBe('gpus of boxes: 1 of 2 are in use');
+    expect(waitsFor(project.deps, waiting)).toBe('gpus of boxes: 2 of 2 are in use');
     await project.complete(holding.id);
     await project.tick();
     expect(project.run(waiting.id).state).toBe('launching');

@@ -95,12 +95,13 @@ describe('a changed goldfish.yaml', () => {
 
   it('is what the same process goes on with', async () => {
     const opened: number[] = [];
-    let closed = 0;
+    const closed: number[] = [];
     const open = async () => {
       const loaded = await loadConfig({ root: project.root, environment: {} });
       opened.push(loaded.config.process.maxParallel);
+      const number = opened.length;
       const close = async (): Promise<void> => {
-        closed += 1;
+        closed.push(number);
       };
       return { ...context({ ...project.deps, ...loaded }), close };
     };
@@ -111,7 +112,7 @@ describe('a changed goldfish.yaml', () => {
     project.fake.end(id);
     expect(await running).toBe('idle');
     expect(opened[1]).toBe(7);
-    expect(closed).toBe(2);
+    expect(closed).toEqual([1, 2]);
     expect(project.run(id).cause).toBe('success');
     expect(project.fake.launchCalls).toEqual([id]);
   });
