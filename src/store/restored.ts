@@ -15,12 +15,3 @@ export function disownRestored(db: Db, at: string): string[] {
     .all()
     .map((row) => row.id);
 }
-
-/** Every commit a version row names. */
-export function versionCommits(db: Db): { workspace: string; version: number; commit: string }[] {
-  return db
-    .prepare<{ workspace: string; version: number; commit: string }>(
-      'SELECT workspace_name AS workspace, version, git_sha AS "commit" FROM workspace_versions ORDER BY 1, 2',
-    )
-    .all();
-}

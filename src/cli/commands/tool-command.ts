@@ -93,7 +93,7 @@ function argumentsOf(parts: {
 }
 
 /** The tool's own text; what to call next is said on the side, as a command. */
-export function showText(cli: Cli, { text, structured }: ToolReply): void {
+function showText(cli: Cli, { text, structured }: ToolReply): void {
   const lines = text.split('\n').filter((line) => !line.startsWith('next: '));
   cli.print(lines.join('\n').trimEnd());
   noteNext(cli, structured);
