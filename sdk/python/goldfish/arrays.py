@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, Mapping
 
 from . import optional
-from .errors import GoldfishError, shown
+from .errors import GoldfishError, explained, shown
 from .npy import read_npy, write_npy
 
 # What a zip member's date must be so that equal arrays give equal bytes: the format's first possible moment.
@@ -29,7 +28,8 @@ def save_npy(handle: BinaryIO, value: Any, what: str) -> None:
         return
     if isinstance(value, numpy.ma.MaskedArray):
         raise GoldfishError("%s: a masked array would lose its mask; save array.filled(...) instead." % what)
-    array = numpy.asarray(value, order="C")
+    with explained("%s: cannot be made an array of numpy" % what):  # a tensor on a GPU, or one with a gradient
+        array = numpy.asarray(value, order="C")
     if array.dtype.hasobject:
         raise GoldfishError(
             "%s: an array of Python objects would need pickle; give it a number or text dtype." % what
@@ -55,35 +55,26 @@ def save_npz(handle: BinaryIO, value: Any, what: str) -> None:
 def load_npy(path: Path, what: str, plain: bool) -> Any:
     """An array where numpy is there and `plain` is not asked for, else nested lists."""
     numpy = None if plain else optional.numpy()
-    if numpy is None:
-        with open(path, "rb") as handle:
+    with open(path, "rb") as handle:
+        if numpy is None:
             return read_npy(handle, what)
-    try:
-        with open(path, "rb") as handle:
+        with explained(what):
             return numpy.lib.format.read_array(handle, allow_pickle=False)
-    except ValueError as error:
-        raise GoldfishError("%s: %s" % (what, _first_line(error))) from None
 
 
 def load_npz(path: Path, what: str, plain: bool) -> Dict[str, Any]:
     """A dict of arrays (or nested lists) by name, all read at once."""
     numpy = None if plain else optional.numpy()
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".npy")]
-            result = {}
-            for name in names:
-                with archive.open(name) as member:
-                    label = "%s: %s" % (what, name[:-4])
-                    result[name[:-4]] = (
-                        read_npy(member, label)
-                        if numpy is None
-                        else numpy.lib.format.read_array(member, allow_pickle=False)
-                    )
-            return result
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        raise GoldfishError("%s: not a readable npz file: %s" % (what, _first_line(error))) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    with explained("%s: not a readable npz file" % what), zipfile.ZipFile(path) as archive:
+        result = {}
+        for member in archive.namelist():
+            if not member.endswith(".npy"):
+                continue
+            name = member[: -len(".npy")]
+            with archive.open(member) as handle:
+                result[name] = (
+                    read_npy(handle, "%s: %s" % (what, name))
+                    if numpy is None
+                    else numpy.lib.format.read_array(handle, allow_pickle=False)
+                )
+        return result

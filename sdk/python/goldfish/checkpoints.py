@@ -22,7 +22,7 @@ from .copying import as_existing_path, copy, remove, sync_tree
 from .errors import GoldfishError, known_names, shown
 from .manifest import MANIFEST, read_manifest, verified, write_manifest
 from .run import environment, run_info
-from .values import as_number, plain_json
+from .values import as_finite, state_text
 
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}\Z")
 FOLDER = re.compile(r"([0-9]{8,})-(.+)\Z")
@@ -37,7 +37,7 @@ def save_checkpoint(name: str, value: Any, step: Optional[int] = None, keep: Opt
 
     `value` is the path of a file or folder (copied), bytes, an array or a dict of arrays, or data that JSON can
     give back unchanged (dicts with text keys, lists, text, numbers, NaN included; tuples come back as lists).
-    Anything else is refused: Goldfish never pickles by itself. `step` is kept with it. With `keep` older
+    Anything else is refused: Goldfish never pickles by itself. `step`, a finite number, is kept with it. With `keep` older
     checkpoints of this name beyond that many are removed afterwards.
     Raises GoldfishError if the value cannot be saved; the earlier checkpoints are then untouched.
     """
@@ -48,7 +48,7 @@ def save_checkpoint(name: str, value: Any, step: Optional[int] = None, keep: Opt
     if keep is not None and (not isinstance(keep, int) or keep < 1):
         raise GoldfishError("keep must be a whole number of at least 1, not %s." % shown(keep))
     what = "Checkpoint %s" % name
-    number = None if step is None else as_number(step, "The step")
+    number = None if step is None else as_finite(step, "The step")
     root = Path(environment("GOLDFISH_CHECKPOINTS"))
     attempt = run_info()["attempt"]
     temporary = root / (".saving-%d-%s" % (attempt, uuid.uuid4().hex))
@@ -141,9 +141,7 @@ def _write_data(folder: Path, value: Any, what: str) -> Tuple[str, str]:
         with open(folder / ("data." + kind), "wb") as handle:
             (save_npz if arrays else save_npy)(handle, value, what)
         return kind, "data." + kind
-    # NaN and infinities in Python's own spelling: best_loss = inf is a fair state to be in.
-    text = json.dumps(plain_json(value, what, strict=True), ensure_ascii=True)
-    (folder / "data.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "data.json").write_text(state_text(value, what), encoding="utf-8")
     return "json", "data.json"
 
 

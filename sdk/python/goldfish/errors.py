@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from typing import Iterable
+from typing import Iterable, Iterator
 
 
 class GoldfishError(Exception):
     """Something a stage's author can fix. The message is one line: what, why, what to do."""
+
+
+@contextlib.contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Whatever goes wrong inside becomes a GoldfishError of one line: `what`, then what was said.
+
+    For readers of files that may be damaged in any way, and for conversions by other libraries, whose errors are of
+    many types. Memory that runs out stays what it is.
+    """
+    try:
+        yield
+    except (GoldfishError, MemoryError):
+        raise
+    except OSError as error:
+        raise GoldfishError("%s: %s" % (what, error.strerror or first_line(error))) from None
+    except Exception as error:
+        raise GoldfishError("%s: %s" % (what, first_line(error))) from None
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its type where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def known_names(name: str, known: Iterable[str]) -> str:

@@ -83,7 +83,11 @@ def start() -> None:
         return
     touch_now_and_then()
     _thread = threading.Thread(target=_beat, name="goldfish-heartbeat", daemon=True)
-    _thread.start()
+    try:
+        _thread.start()
+    except RuntimeError:
+        # No thread to be had (a limit on processes, an interpreter that is ending): metrics still are signs of life.
+        pass
 
 
 def _beat() -> None:

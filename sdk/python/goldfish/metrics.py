@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from .errors import GoldfishError, shown
 from .liveness import touch_now_and_then
 from .run import environment
-from .values import as_number
+from .values import as_finite, as_number
 
 # What the reader takes; it counts in UTF-16.
 MAX_NAME = 128
@@ -36,7 +36,7 @@ def log_metrics(values: Mapping[str, Any], step: Any = None) -> None:
     """Logs several numbers of one step together: all of them, or none where one is wrong."""
     if not isinstance(values, Mapping):
         raise GoldfishError("log_metrics takes a dict of numbers by name, not %s." % shown(values))
-    place = None if step is None else _finite(step, "The step")
+    place = None if step is None else as_finite(step, "The step")
     time = _now()
     lines: List[Dict[str, Any]] = []
     for name, value in values.items():
@@ -50,7 +50,7 @@ def log_metrics(values: Mapping[str, Any], step: Any = None) -> None:
 
 def progress(fraction: float, message: str = "") -> None:
     """Says how far the stage is, from 0 to 1 (values beyond are cut), and what it is doing, in a few words."""
-    done = min(1.0, max(0.0, _finite(fraction, "The fraction")))
+    done = min(1.0, max(0.0, as_finite(fraction, "The fraction")))
     _append([{"progress": done, "message": str(message)[:MAX_MESSAGE], "time": _now()}])
 
 
@@ -89,13 +89,6 @@ def _named(name: Any) -> str:
             "A metric's name is 1 to %d printable characters, not %s." % (MAX_NAME, shown(name))
         )
     return name
-
-
-def _finite(value: Any, what: str) -> float:
-    number = as_number(value, what)
-    if not math.isfinite(number):
-        raise GoldfishError("%s must be a finite number, not %r." % (what, number))
-    return number
 
 
 def _sayable(number: float) -> Any:

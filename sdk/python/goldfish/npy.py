@@ -18,6 +18,7 @@ MAGIC = b"\x93NUMPY"
 # a list gives the same bytes as numpy.save of the same array.
 ALIGNMENT = 64
 GROWTH_DIGITS = 21
+BLOCK = 1 << 24
 # npy type code -> struct code of one item.
 ITEM_CODES = {
     "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q",
@@ -81,7 +82,10 @@ def _encode(flat: Sequence[Any], what: str) -> Tuple[str, bytes]:
     kinds = {bool if isinstance(item, bool) else _base(item, what) for item in flat}
     if kinds == {str}:
         width = max(1, max(len(item) for item in flat))
-        return "<U%d" % width, b"".join(item.ljust(width, "\0").encode("utf-32-le") for item in flat)
+        try:
+            return "<U%d" % width, b"".join(item.ljust(width, "\0").encode("utf-32-le") for item in flat)
+        except UnicodeEncodeError:
+            raise GoldfishError("%s: one of the texts is not valid Unicode." % what) from None
     if str in kinds:
         raise GoldfishError("%s: text and numbers cannot be mixed in one array." % what)
     if kinds == {bool}:
@@ -125,7 +129,9 @@ def _read_header(handle: IO[bytes], what: str) -> Tuple[str, bool, Tuple[int, ..
         text = handle.read(length).decode("utf-8" if start[6] == 3 else "latin1")
         header = ast.literal_eval(text.strip())
         kind, fortran, shape = header["descr"], bool(header["fortran_order"]), tuple(header["shape"])
-    except (struct.error, ValueError, SyntaxError, KeyError, TypeError):
+        if not all(isinstance(length, int) and length >= 0 for length in shape):
+            raise ValueError("a shape has no such lengths")
+    except (struct.error, ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
         raise GoldfishError("%s: the header of the npy file is damaged." % what) from None
     if not isinstance(kind, str):
         raise GoldfishError(
@@ -142,30 +148,38 @@ def _decode(handle: IO[bytes], kind: str, count: int, what: str) -> List[Any]:
     order = ">" if kind[:1] == ">" else "<"
     code = kind.lstrip("<>|=")
     if code in ITEM_CODES:
-        item = struct.Struct("%s%d%s" % (order, count, ITEM_CODES[code]))
-        return list(item.unpack(_payload(handle, item.size, what)))
+        data = _payload(handle, count * struct.calcsize("<" + ITEM_CODES[code]), what)
+        return list(struct.unpack("%s%d%s" % (order, count, ITEM_CODES[code]), data))
     if code in ("c8", "c16"):
-        item = struct.Struct("%s%d%s" % (order, 2 * count, "f" if code == "c8" else "d"))
-        parts = item.unpack(_payload(handle, item.size, what))
+        data = _payload(handle, count * int(code[1:]), what)
+        parts = struct.unpack("%s%d%s" % (order, 2 * count, "f" if code == "c8" else "d"), data)
         return [complex(parts[index], parts[index + 1]) for index in range(0, 2 * count, 2)]
     if code[:1] in ("U", "S") and code[1:].isdigit():
-        width = int(code[1:]) * (4 if code[0] == "U" else 1)
+        width = max(1, int(code[1:])) * (4 if code[0] == "U" else 1)
         data = _payload(handle, width * count, what)
         cells = [data[index * width : (index + 1) * width] for index in range(count)]
         if code[0] == "S":
             return [cell.rstrip(b"\0") for cell in cells]
         codec = "utf-32-be" if order == ">" else "utf-32-le"
-        return [cell.decode(codec).rstrip("\0") for cell in cells]
+        try:
+            return [cell.decode(codec).rstrip("\0") for cell in cells]
+        except UnicodeDecodeError:
+            raise GoldfishError("%s: one of the texts is not valid Unicode." % what) from None
     raise GoldfishError(
         "%s: reading arrays of type %s needs numpy; add it to requirements.txt." % (what, shown(kind))
     )
 
 
 def _payload(handle: IO[bytes], size: int, what: str) -> bytes:
-    data = handle.read(size)
-    if len(data) < size:
-        raise GoldfishError("%s: the npy file ends early: %d of %d bytes." % (what, len(data), size))
-    return data
+    # Block by block: a damaged header may ask for more than any memory.
+    blocks, got = [], 0
+    while got < size:
+        block = handle.read(min(size - got, BLOCK))
+        if not block:
+            raise GoldfishError("%s: the npy file ends early: %d of %d bytes." % (what, got, size))
+        blocks.append(block)
+        got += len(block)
+    return b"".join(blocks)
 
 
 def _nest(flat: List[Any], shape: Sequence[int]) -> Any:

@@ -112,7 +112,10 @@ def output_path(name: str) -> Path:
     """
     kind, path = output_signal(name)
     if kind == "directory":
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise GoldfishError("Output %s cannot be made: %s." % (name, error.strerror or error)) from None
     return path
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Optional
 
 from .arrays import is_array, load_npy, load_npz, save_npy, save_npz
 from .copying import as_existing_path, copy, place, replace
-from .errors import GoldfishError, shown
+from .errors import GoldfishError, explained, shown
+from .formats import check_bytes, check_file, load_json
 from .run import environment, input_signal, output_signal
 from .tables import is_table, load_csv, load_parquet, save_csv, save_parquet
 from .values import json_text
-
-# How the files of a type begin: bytes given for it are checked against this.
-BEGINNINGS = {"npy": b"\x93NUMPY", "npz": b"PK", "parquet": b"PAR1"}
 
 
 def load_input(name: str, plain: bool = False) -> Any:
@@ -29,17 +26,14 @@ def load_input(name: str, plain: bool = False) -> Any:
     what = "Input %s" % name
     if not path.exists():
         raise GoldfishError("%s is declared but not there." % what)
-    if kind == "npy":
-        return load_npy(path, what, plain)
-    if kind == "npz":
-        return load_npz(path, what, plain)
-    if kind == "csv":
-        return load_csv(path, what, plain)
-    if kind == "parquet":
-        return load_parquet(path, what, plain)
-    if kind == "json":
-        return _load_json(path, what)
-    return path
+    load = LOADERS.get(kind)
+    if load is None:
+        return path
+    with explained("%s cannot be read" % what):
+        return load(path, what, plain)
+
+
+LOADERS = {"npy": load_npy, "npz": load_npz, "csv": load_csv, "parquet": load_parquet, "json": load_json}
 
 
 def save_output(name: str, value: Any, move: bool = False) -> Path:
@@ -64,6 +58,7 @@ def save_output(name: str, value: Any, move: bool = False) -> Path:
                     "%s needs a %s, and %s is none."
                     % (what, "folder" if kind == "directory" else "file", shown(str(source)))
                 )
+            check_file(source, kind, what)
             place(source, target, what, move)
         elif kind == "directory":
             raise GoldfishError(
@@ -73,6 +68,8 @@ def save_output(name: str, value: Any, move: bool = False) -> Path:
             replace(target, lambda temporary: _write(temporary, kind, value, what))
     except OSError as error:
         raise GoldfishError("%s cannot be saved: %s." % (what, error.strerror or error)) from None
+    except UnicodeEncodeError:
+        raise GoldfishError("%s: one of the texts is not valid Unicode." % what) from None
     return target
 
 
@@ -98,22 +95,17 @@ def log_artifact(path: Any, name: Optional[str] = None) -> Path:
     return target
 
 
-def _load_json(path: Path, what: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise GoldfishError("%s: not a readable JSON file: %s" % (what, error)) from None
-
-
 def _write(path: Path, kind: str, value: Any, what: str) -> None:
     if isinstance(value, (bytes, bytearray, memoryview)):
-        path.write_bytes(_checked(bytes(value), kind, what))
+        check_bytes(bytes(value), kind, what)
+        path.write_bytes(bytes(value))
         return
     if kind == "json":
         _write_text(path, json_text(value, what), what)
     elif isinstance(value, str):
         if kind not in ("csv", "file"):
             raise GoldfishError("%s: there is no file %s." % (what, shown(value)))
+        check_bytes(value[:1].encode("utf-8", "replace"), kind, what)
         _write_text(path, value, what)
     elif kind == "csv" and is_table(value):
         with open(path, "w", encoding="utf-8", newline="") as text:
@@ -133,17 +125,6 @@ def _write_text(path: Path, text: str, what: str) -> None:
         raise GoldfishError(
             "%s: the text is not valid Unicode at character %d." % (what, error.start)
         ) from None
-
-
-def _checked(data: bytes, kind: str, what: str) -> bytes:
-    if kind == "json":
-        try:
-            json.loads(data.decode("utf-8"))
-        except ValueError as error:
-            raise GoldfishError("%s: these bytes are not JSON: %s" % (what, error)) from None
-    if not data.startswith(BEGINNINGS.get(kind, b"")):
-        raise GoldfishError("%s: these bytes are not the content of a .%s file." % (what, kind))
-    return data
 
 
 def _described(value: Any) -> str:

@@ -35,17 +35,18 @@ def save_csv(handle: TextIO, value: Any, what: str) -> None:
     """Writes UTF-8 text, commas, `\\n`; floats as repr, None as an empty cell, text quoted only where needed.
 
     Dicts give a header: all keys in the order they first appear. Rows are written as they are, so the first
-    one is the header. A DataFrame's index is written only where it has a name.
+    one is the header. A DataFrame's index is written only where it has a name; one of texts without a name is
+    refused, for its labels would be lost.
     """
     if is_frame(value):
-        value.to_csv(handle, index=any(name is not None for name in value.index.names))
+        _save_frame(handle, value, what)
         return
     rows = value
     writer = csv.writer(_LineEnds(handle), lineterminator="\r\n")
     if all(isinstance(row, Mapping) for row in rows):
         columns = list(dict.fromkeys(key for row in rows for key in row))
-        if columns:
-            writer.writerow([_cell(column, what, 0, "header") for column in columns])
+        # Without any column an empty line: a file without a byte would be taken for one that was never written.
+        writer.writerow([_cell(column, what, 0, "header") for column in columns])
         rows = [[row.get(column) for column in columns] for row in rows]
     else:
         columns = []
@@ -59,6 +60,19 @@ def save_csv(handle: TextIO, value: Any, what: str) -> None:
         writer.writerow(
             [_cell(item, what, number, columns[at] if columns else at) for at, item in enumerate(row)]
         )
+
+
+def _save_frame(handle: TextIO, frame: Any, what: str) -> None:
+    named = any(name is not None for name in frame.index.names)
+    if not named and getattr(frame.index, "inferred_type", "integer") not in ("integer", "empty"):
+        raise GoldfishError(
+            "%s: the index has labels (%s) and no name, so they would be lost: name it (frame.index.name = ...) "
+            "or drop it (frame.reset_index(drop=True))." % (what, shown(frame.index[0], 40))
+        )
+    try:
+        frame.to_csv(_LineEnds(handle), index=named, lineterminator="\r\n")
+    except TypeError:  # pandas before 1.5 has another word for it
+        frame.to_csv(_LineEnds(handle), index=named, line_terminator="\r\n")
 
 
 class _LineEnds:
@@ -104,7 +118,9 @@ def load_parquet(path: Path, what: str, plain: bool) -> Any:
 
 def _frame(pandas: Any, path: Path, what: str) -> Any:
     try:
-        return pandas.read_csv(path) if path.stat().st_size else pandas.DataFrame()
+        return pandas.read_csv(path)
+    except pandas.errors.EmptyDataError:
+        return pandas.DataFrame()
     except ValueError as error:
         raise GoldfishError("%s: not a readable csv file: %s" % (what, str(error).splitlines()[0])) from None
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Iterator, Tuple
 
 from .errors import GoldfishError, shown
 
@@ -15,8 +16,26 @@ def json_text(value: Any, what: str) -> str:
     The same value gives the same bytes on every machine. Raises GoldfishError naming the place
     (`$.loss[3]`) of NaN, an infinity, a set, an object.
     """
-    plain = plain_json(value, what, strict=False)
-    return json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    with _not_too_deep(what):
+        plain = plain_json(value, what, strict=False)
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+
+
+def state_text(value: Any, what: str) -> str:
+    """JSON text that gives exactly this value back, or a GoldfishError naming the place of what would not.
+
+    NaN and infinities are in Python's own spelling: best_loss = inf is a fair state to be in.
+    """
+    with _not_too_deep(what):
+        return json.dumps(plain_json(value, what, strict=True), ensure_ascii=True) + "\n"
+
+
+@contextlib.contextmanager
+def _not_too_deep(what: str) -> Iterator[None]:
+    try:
+        yield
+    except RecursionError:
+        raise GoldfishError("%s: the value is nested too deeply." % what) from None
 
 
 def plain_json(value: Any, what: str, strict: bool, place: str = "$", seen: Tuple[int, ...] = ()) -> Any:
@@ -78,6 +97,14 @@ def _plain_object(
             raise GoldfishError("%s: %s has the key %s twice." % (what, place, shown(name)))
         result[name] = plain_json(item, what, strict, "%s.%s" % (place, name), seen)
     return result
+
+
+def as_finite(value: Any, what: str) -> float:
+    """A number as `as_number` gives it, and no NaN or infinity."""
+    number = as_number(value, what)
+    if not math.isfinite(number):
+        raise GoldfishError("%s must be a finite number, not %r." % (what, number))
+    return number
 
 
 def as_number(value: Any, what: str) -> float:

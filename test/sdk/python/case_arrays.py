@@ -1,7 +1,9 @@
 import array
 import io
 import math
+import random
 import struct
+import zipfile
 
 import goldfish
 from goldfish.npy import read_npy, write_npy
@@ -208,6 +210,67 @@ class Arrays(StageCase):
                 self.refuses(message, goldfish.load_input, "a", plain=True)
                 if b"descr': [" not in data:
                     self.refuses("Input a: …", goldfish.load_input, "a")
+        text = goldfish.save_output("a", ["ab"]).read_bytes()
+        (self.inputs / "a.npy").write_bytes(text[:-8] + b"\xff" * 8)
+        self.refuses("Input a: one of the texts is not valid Unicode.", goldfish.load_input, "a", plain=True)
+        for shape in (b"(-1,)", b"(1.5,)", b"(1,2", b"(((((", b"{}.a,"):
+            (self.inputs / "a.npy").write_bytes(whole.replace(b"(100,)", shape.ljust(6)))
+            self.refuses("Input a: the header of the npy file is damaged.", goldfish.load_input, "a", plain=True)
+            if shape != b"(-1,)":  # numpy takes it for "whatever is there"
+                self.refuses("Input a: …", goldfish.load_input, "a")
+        long = b"(%d,), }" % 10**10
+        (self.inputs / "a.npy").write_bytes(whole.replace(b"(100,), }".ljust(len(long)), long))
+        self.refuses(
+            "Input a: the npy file ends early: 800 of 80000000000 bytes.", goldfish.load_input, "a", plain=True
+        )
+        self.refuses(
+            "Output a (npy): one of the texts is not valid Unicode.", goldfish.save_output, "a", ["\ud800"]
+        )
         (self.inputs / "z.npz").write_bytes(b"PK\3\4 broken")
         self.refuses("Input z: not a readable npz file: …", goldfish.load_input, "z")
         self.refuses("Input z: not a readable npz file: …", goldfish.load_input, "z", plain=True)
+
+    @needs("numpy")
+    def test_foreign_arrays(self):
+        """what another library refuses to turn into an array is refused in one line with its reason"""
+        self.stage(outputs={"a": "npy"})
+
+        class Tensor:
+            def __array__(self, *_, **__):
+                raise RuntimeError("Can't call numpy() on a tensor with a gradient.\nUse detach().")
+
+        self.refuses(
+            "Output a (npy): cannot be made an array of numpy: Can't call numpy() on a tensor with a gradient.",
+            goldfish.save_output,
+            "a",
+            Tensor(),
+        )
+
+    def test_any_damage(self):
+        """whatever becomes of an array file or archive, what is raised is a GoldfishError of one line"""
+        self.stage(inputs={"a": "npy", "z": "npz"}, outputs={"a": "npy", "z": "npz"})
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.npy", goldfish.save_output("a", [[1.0, 2.0], [3.0, 4.0]]).read_bytes())
+        seeds = {
+            "a": [goldfish.save_output("a", value).read_bytes() for value in ([[1.5], [2.5]], ["ab", "c"])],
+            "z": [goldfish.save_output("z", {"a": [1, 2]}).read_bytes(), packed.getvalue()],
+        }
+        chance = random.Random(7)
+        for round_number in range(1500):
+            name = chance.choice("az")
+            data = bytearray(chance.choice(seeds[name]))
+            for _ in range(chance.randint(1, 4)):
+                place = chance.randrange(len(data) + 1)
+                pieces = (bytes([chance.randrange(256)]), b"(", b"'", b"-", b"999999999999", b"")
+                data[place : place + chance.randint(0, 4)] = chance.choice(pieces)
+            (self.inputs / ("a.npy" if name == "a" else "z.npz")).write_bytes(data)
+            for plain in (False, True):
+                try:
+                    goldfish.load_input(name, plain=plain)
+                except goldfish.GoldfishError as error:
+                    self.assertNotIn("\n", str(error))
+                except MemoryError:
+                    pass  # of numpy, where a damaged shape asks for more than there is
+                except Exception as error:
+                    self.fail("round %d, %r: %r" % (round_number, bytes(data), error))

@@ -105,6 +105,16 @@ class Checkpoints(StageCase):
         self.refuses(
             "keep must be a whole number of at least 1, not 0.", goldfish.save_checkpoint, "a", {}, keep=0
         )
+        for step in (math.nan, math.inf):
+            self.refuses(
+                "The step must be a finite number, not %r." % step, goldfish.save_checkpoint, "a", {}, step
+            )
+        deep = []
+        for _ in range(100000):
+            deep = [deep]
+        self.refuses(
+            "Checkpoint state: the value is nested too deeply.", goldfish.save_checkpoint, "state", deep
+        )
         self.assertEqual(goldfish.load_checkpoint(), {"epoch": 1})
         self.assertEqual(self.folders(), ["00000001-state"])
 

@@ -82,6 +82,20 @@ class Liveness(StageCase):
             "    os.unlink(path); wait()\n"
         )
 
+    def test_no_thread_to_be_had(self):
+        """where no thread can be started the library works all the same, and metrics are signs of life"""
+        self.python(
+            "import threading\n"
+            "def refuse(thread): raise RuntimeError(\"can't start new thread\")\n"
+            "threading.Thread.start = refuse\n"
+            "import goldfish, os\n"
+            "path = os.environ['GOLDFISH_CONTROL'] + '/heartbeat'\n"
+            "os.unlink(path)\n"
+            "goldfish.liveness._last_touch = 0.0\n"
+            "goldfish.log_metric('a', 1)\n"
+            "assert os.path.exists(path)\n"
+        )
+
     def test_no_thread_outside(self):
         """outside of a run the import starts no thread and the program ends at once"""
         del os.environ["GOLDFISH_CONTROL"]

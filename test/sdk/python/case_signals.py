@@ -9,6 +9,24 @@ from stage import StageCase, needs
 KINDS = ("npy", "npz", "csv", "parquet", "json", "file", "directory")
 
 
+# A smallest file of each type.
+CONTENT = {
+    "npy": b"\x93NUMPY\1\0",
+    "npz": b"PK\5\6" + b"\0" * 18,
+    "csv": b"a\n",
+    "parquet": b"PAR1",
+    "json": b"1",
+    "file": b"content",
+}
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 class Colour(enum.IntEnum):
     RED = 1
 
@@ -56,6 +74,7 @@ class Signals(StageCase):
             ({(1, 2): 3}, "a key of $ is (1, 2); keys must be text."),
             ({1: "a", "1": "b"}, "$ has the key '1' twice."),
             (loop, "$[0] contains itself."),
+            (nested(100000), "the value is nested too deeply."),
             (b"{", "these bytes are not JSON: …"),
         ):
             with self.subTest(message):
@@ -102,14 +121,50 @@ class Signals(StageCase):
     def test_paths(self):
         """a path is copied, as pathlib.Path or as text that names a file, for every type of one file"""
         source = self.work / "mödel 1.bin"
-        source.write_bytes(b"content")
-        source.chmod(0o444)
         for kind in KINDS[:-1]:
+            source.write_bytes(CONTENT[kind])
+            source.chmod(0o444)
             for value in (source, str(source), source.name, pathlib.Path(source.name)):
                 target = goldfish.save_output(kind, value)
-                self.assertEqual(target.read_bytes(), b"content")
-        self.assertEqual(target.stat().st_mode & 0o777, 0o644)
-        self.assertTrue(source.exists())
+                self.assertEqual(target.read_bytes(), CONTENT[kind])
+            self.assertEqual(target.stat().st_mode & 0o777, 0o644)
+            source.unlink()
+
+    def test_paths_of_another_type(self):
+        """a file that would be no output of its type when the run ends is refused while the stage can change it"""
+        source = self.work / "made"
+        for kind, content, message in (
+            ("npy", b"PK", "the bytes of 'made' are not the content of a .npy file."),
+            ("npz", b"", "the bytes of 'made' are not the content of a .npz file."),
+            ("parquet", b"PAR", "the bytes of 'made' are not the content of a .parquet file."),
+            ("csv", b"", "the bytes of 'made' are not the content of a .csv file."),
+            ("json", b"{", "the bytes of 'made' are not JSON: Expecting…"),
+            ("json", b'{"loss": NaN}', "the bytes of 'made' are not JSON: it has no NaN"),
+            ("json", b"[" * 100000, "the bytes of 'made' are not JSON: …"),
+        ):
+            source.write_bytes(content)
+            with self.subTest(kind):
+                self.refuses("Output %s (%s): %s" % (kind, kind, message), goldfish.save_output, kind, "made")
+        for kind, content, message in (
+            ("json", b"[-Infinity]", "these bytes are not JSON: it has no -Infinity"),
+            ("csv", "", "these bytes are not the content of a .csv file."),
+            ("csv", b"", "these bytes are not the content of a .csv file."),
+        ):
+            self.refuses("Output %s (%s): %s" % (kind, kind, message), goldfish.save_output, kind, content)
+        self.assertEqual(list(self.outputs.iterdir()), [])
+
+    def test_inputs_that_cannot_be_read(self):
+        """an input that the system refuses, or that is nested beyond reason, is an error of one line"""
+        (self.inputs / "j.json").mkdir()
+        self.refuses("Input j cannot be read: Is a directory", goldfish.load_input, "j")
+        (self.inputs / "j.json").rmdir()
+        (self.inputs / "j.json").write_text("[" * 100000)
+        self.refuses("Input j: not a readable JSON file: …", goldfish.load_input, "j")
+
+    def test_directory_in_the_way(self):
+        """an output folder that cannot be made is an error of one line"""
+        (self.outputs / "directory").write_text("a file")
+        self.refuses("Output directory cannot be made: File exists.", goldfish.output_path, "directory")
 
     def test_folder(self):
         """a folder is copied whole, replacing what was there; links inside stay, files outside are taken in"""

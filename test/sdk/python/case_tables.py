@@ -31,7 +31,8 @@ class Tables(StageCase):
         self.assertEqual(
             self.saved([["x", "y"], (1, True), range(2) and [2, False]]), "x,y\n1,True\n2,False\n"
         )
-        self.assertEqual(self.saved([]), "")
+        self.assertEqual(self.saved([]), "\n", "a file without a byte would be no output")
+        self.assertEqual(self.read(self.saved([])), [])
         self.assertEqual(self.read(self.saved([{}])), [])
         self.assertEqual(self.read(self.saved([{"a": None}, {"a": 1}])), [{"a": None}, {"a": 1}])
 
@@ -91,6 +92,7 @@ class Tables(StageCase):
             ([{"a": 1}, [1]], "Output t (csv): some rows are dicts and some are lists."),
             ([["a", "b"], [1]], "Output t (csv): row 2 has 1 cells, the first has 2."),
             ("\udcff", "Output t (csv): the text is not valid Unicode at character 0."),
+            ([["a"], ["\udcff"]], "Output t (csv): one of the texts is not valid Unicode."),
         ):
             with self.subTest(str(message)):
                 self.refuses(message, goldfish.save_output, "t", value)
@@ -131,8 +133,19 @@ class Tables(StageCase):
         goldfish.save_output("t", frame).rename(self.inputs / "t.csv")
         pandas.testing.assert_frame_equal(goldfish.load_input("t"), frame)
         self.assertIsInstance(goldfish.load_input("t", plain=True), list)
-        (self.inputs / "t.csv").write_bytes(b"")
-        self.assertEqual(len(goldfish.load_input("t")), 0)
+        for nothing in (b"", b"\n"):
+            (self.inputs / "t.csv").write_bytes(nothing)
+            self.assertEqual(len(goldfish.load_input("t")), 0)
+        breaks = pandas.DataFrame({"a": ["x\ry", "x\r\ny", "\n"], "b": [1, 2, 3]})
+        self.assertEqual(self.saved(breaks), 'a,b\n"x\ry",1\n"x\r\ny",2\n"\n",3\n')
+        goldfish.save_output("t", breaks).rename(self.inputs / "t.csv")
+        pandas.testing.assert_frame_equal(goldfish.load_input("t"), breaks)
+        self.refuses(
+            "Output t (csv): the index has labels ('count') and no name, so they would be lost: name it…",
+            goldfish.save_output, "t", frame.describe(),
+        )  # fmt: skip
+        self.assertEqual(self.saved(frame.describe().rename_axis("what"))[:11], "what,a,b\nco")
+        self.assertEqual(self.saved(frame[:0]), "a,b\n")
         (self.inputs / "t.csv").write_bytes(b"a\n1\n1,2,3\n")
         self.refuses("Input t: not a readable csv file: …", goldfish.load_input, "t")
 
