@@ -109,7 +109,8 @@ function rowsOf(table, what) {
   const said = 'columns' in table ? table.columns : undefined;
   const keys = new Set(objects.flatMap((row) => Object.keys(row)));
   const columns = Array.isArray(said) ? [...new Set([...said.map(String), ...keys])] : [...keys];
-  return columns.length === 0 ? [] : [columns, ...objects.map((row) => columns.map((column) => row[column]))];
+  // Without any column an empty line: a file without a byte would be taken for one that was never written.
+  return [columns, ...objects.map((row) => columns.map((column) => row[column]))];
 }
 
 /**

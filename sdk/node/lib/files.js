@@ -10,13 +10,13 @@ const AT_ONCE = 0x40000000;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**
- * Memory of its own, so that numbers in it are aligned.
+ * The whole file, or its first bytes. Memory of its own, so that numbers in it are aligned.
  * @param {string} path
  */
-function readBytes(path) {
+function readBytes(path, limit = Number.POSITIVE_INFINITY) {
   const descriptor = fs.openSync(path, 'r');
   try {
-    const buffer = Buffer.allocUnsafeSlow(fs.fstatSync(descriptor).size);
+    const buffer = Buffer.allocUnsafeSlow(Math.min(fs.fstatSync(descriptor).size, limit));
     let filled = 0;
     while (filled < buffer.length) {
       const wanted = Math.min(buffer.length - filled, AT_ONCE);

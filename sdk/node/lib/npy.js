@@ -69,7 +69,7 @@ function readNpy(file, what) {
   if (type === undefined) {
     throw new GoldfishError(`${what}: arrays of type ${shown(order + code)} cannot be read here.`);
   }
-  const width = Number(text?.[2] ?? code.slice(1)) * (type === 'str' ? 4 : 1);
+  const width = Math.max(1, Number(text?.[2] ?? code.slice(1))) * (type === 'str' ? 4 : 1);
   const bytes = payload(width);
   const data = text
     ? readTexts(bytes, { type, width, count, order })

@@ -4,7 +4,7 @@
 
 const { mkdirSync, readFileSync } = require('node:fs');
 const { resolve } = require('node:path');
-const { GoldfishError, knownNames, shown } = require('./errors.js');
+const { GoldfishError, knownNames, shown, systemProblem } = require('./errors.js');
 
 /** Keys of configs/<stage>.yaml that speak to Goldfish, not to the stage. */
 const RESERVED_KEYS = ['compute', 'environment', 'metrics'];
@@ -94,7 +94,12 @@ function inputPath(name) {
  */
 function outputPath(name) {
   const { type, path } = outputSignal(name);
-  if (type === 'directory') mkdirSync(path, { recursive: true });
+  if (type !== 'directory') return path;
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw new GoldfishError(`Output ${name} cannot be made: ${systemProblem(error)}.`);
+  }
   return path;
 }
 

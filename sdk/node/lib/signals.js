@@ -9,16 +9,11 @@ const { asExistingPath, copy, place, replace } = require('./copying.js');
 const { isTable, readCsv, readCsvRows, writeCsv } = require('./csv.js');
 const { checkedOptions, GoldfishError, isSystemError, shown, systemProblem } = require('./errors.js');
 const { readBytes, readText, writeBytes, writeText } = require('./files.js');
+const { checkBytes, checkFile } = require('./formats.js');
 const { jsonText, readJson } = require('./json.js');
 const { readNpy, writeNpy } = require('./npy.js');
 const { readNpz, writeNpz } = require('./npz.js');
 const { environment, inputSignal, outputSignal } = require('./run.js');
-
-/**
- * How the files of a type begin: bytes given for it are checked against this.
- * @type {Record<string, string>}
- */
-const BEGINNINGS = { npy: '\x93NUMPY', npz: 'PK', parquet: 'PAR1' };
 
 /**
  * @param {string} name
@@ -74,6 +69,7 @@ function saveOutput(name, value, options) {
         const wanted = wantsFolder ? 'folder' : 'file';
         throw new GoldfishError(`${what} needs a ${wanted}, and ${shown(source)} is none.`);
       }
+      checkFile(source, type, what);
       place(source, target, { what, move });
     } else if (wantsFolder) {
       throw new GoldfishError(
@@ -129,11 +125,14 @@ function sourceOf(value, { what, wantsFolder }) {
 function write(path, { type, value, what }) {
   if (value instanceof Promise) throw new GoldfishError(`${what}: the value is a Promise; await it first.`);
   const bytes = asBytes(value, type);
-  if (bytes) writeBytes(path, [checked(bytes, type, what)]);
-  else if (type === 'json') writeText(path, jsonText(value, { what, strict: false }), what);
+  if (bytes) {
+    checkBytes(bytes, type, { what });
+    writeBytes(path, [bytes]);
+  } else if (type === 'json') writeText(path, jsonText(value, { what, strict: false }), what);
   else if (typeof value === 'string') {
     if (type !== 'csv' && type !== 'file')
       throw new GoldfishError(`${what}: there is no file ${shown(value)}.`);
+    checkBytes(Buffer.from(value.slice(0, 1)), type, { what });
     writeText(path, value, what);
   } else if (type === 'csv' && isTable(value)) writeText(path, writeCsv(value, what), what);
   else if (type === 'npy') writeBytes(path, writeNpy(value, what));
@@ -154,26 +153,6 @@ function asBytes(value, type) {
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
   return value instanceof ArrayBuffer ? Buffer.from(value) : undefined;
-}
-
-/**
- * @param {Buffer} bytes
- * @param {string} type
- * @param {string} what
- */
-function checked(bytes, type, what) {
-  if (type === 'json') {
-    try {
-      JSON.parse(bytes.toString('utf8'));
-    } catch {
-      throw new GoldfishError(`${what}: these bytes are not JSON.`);
-    }
-  }
-  const beginning = BEGINNINGS[type] ?? '';
-  if (bytes.toString('latin1', 0, beginning.length) !== beginning) {
-    throw new GoldfishError(`${what}: these bytes are not the content of a .${type} file.`);
-  }
-  return bytes;
 }
 
 /** @param {string} type */

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import zlib from 'node:zlib';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { NdType } from '../../../sdk/node/index.js';
 import { goldfish, openStage, refuses, type Stage } from './stage.ts';
@@ -351,3 +352,42 @@ with zipfile.ZipFile(${JSON.stringify(`${stage.inputs}/z.npz`)}, 'w', zipfile.ZI
     }
   });
 });
+
+it('whatever becomes of an array file or archive, what is thrown is a GoldfishError of one line', () => {
+  const bytesOf = (name: string, value: unknown): Buffer => {
+    saveOutput(name, value);
+    return readFileSync(stage.output(`${name}.np${name === 'n' ? 'y' : 'z'}`));
+  };
+  const seeds = [
+    bytesOf('n', [[1.5], [2.5]]),
+    bytesOf('n', ['ab', 'c']),
+    bytesOf('z', { a: [1, 2], b: ['x'] }),
+  ];
+  const piece = fc.oneof(
+    fc.uint8Array({ minLength: 1, maxLength: 1 }),
+    fc.constantFrom('(', "'", '-', '999999999999', '').map((text) => Buffer.from(text)),
+  );
+  const change = fc.record({ at: fc.nat(), gone: fc.nat(4), piece });
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...seeds),
+      fc.array(change, { minLength: 1, maxLength: 4 }),
+      (seed, changes) => {
+        let bytes = seed;
+        for (const { at, gone, piece: added } of changes) {
+          const place = at % (bytes.length + 1);
+          bytes = Buffer.concat([bytes.subarray(0, place), added, bytes.subarray(place + gone)]);
+        }
+        const name = seed === seeds[2] ? 'z' : 'n';
+        stage.input(name === 'z' ? 'z.npz' : 'n.npy', bytes);
+        try {
+          loadInput(name, { plain: true });
+        } catch (error) {
+          expect(error).toBeInstanceOf(goldfish.GoldfishError);
+          expect(String(error)).not.toContain('\n');
+        }
+      },
+    ),
+    { numRuns: 1500 },
+  );
+}, 60_000);

@@ -125,7 +125,7 @@ describe('JSON outputs of a Node stage', () => {
     saveOutput('j', new TextEncoder().encode('[1]'));
     expect(saved('j.json')).toBe('[1]');
     for (const bytes of ['{', 'NaN', '']) {
-      refuses(() => saveOutput('j', Buffer.from(bytes)), 'Output j (json): these bytes are not JSON.');
+      refuses(() => saveOutput('j', Buffer.from(bytes)), 'Output j (json): these bytes are not JSON: …');
     }
   });
 });
@@ -266,6 +266,27 @@ describe('files and folders of a Node stage', () => {
     );
     expect(readdirSync(stage.outputs)).toEqual(['d']);
     expect(existsSync(stage.output('d/kept'))).toBe(true);
+  });
+
+  it('that would be no output of their type when the run ends are refused while the stage can change them', () => {
+    const wrong: [keyof typeof TYPES, string, string][] = [
+      ['n', 'PK', 'are not the content of a .npy file.'],
+      ['z', '', 'are not the content of a .npz file.'],
+      ['p', 'PAR', 'are not the content of a .parquet file.'],
+      ['c', '', 'are not the content of a .csv file.'],
+      ['j', '{"loss": NaN}', 'are not JSON: …'],
+    ];
+    for (const [name, content, message] of wrong) {
+      const path = file('made', content);
+      const said = `Output ${name} (${TYPES[name]}): the bytes of ${JSON.stringify(path)} ${message}`;
+      refuses(() => saveOutput(name, path), said);
+    }
+    expect(readdirSync(stage.outputs)).toEqual([]);
+    saveOutput('f', file('made', ''));
+    saveOutput('p', file('made', 'PAR1'));
+    expect(readdirSync(stage.outputs)).toEqual(['f', 'p.parquet']);
+    writeFileSync(stage.output('d'), 'a file in the way');
+    refuses(() => goldfish.outputPath('d'), 'Output d cannot be made: file already exists.');
   });
 
   it('that the system refuses are refused in one line of its own words', () => {

@@ -36,7 +36,9 @@ describe('a table saved by a Node stage', () => {
         [1, 'ü'],
       ]),
     ).toBe('a,b\n1,ü\n');
-    expect(text([])).toBe('');
+    // A file without a byte would be no output.
+    expect(text([])).toBe('\n');
+    expect(table(text([]))).toEqual([]);
     expect(text([{ a: null }, { a: '' }])).toBe('a\n""\n""\n');
     expect(text('as,it,is\r\n')).toBe('as,it,is\r\n');
   });
@@ -69,6 +71,7 @@ describe('a table saved by a Node stage', () => {
       () => text([1, 2]),
       'Output t (csv) cannot hold [ 1, 2 ]; give a list of objects, a list of rows…',
     );
+    refuses(() => text(''), 'Output t (csv): these bytes are not the content of a .csv file.');
     refuses(() => text([['half \ud83d']]), 'Output t (csv): the text is not valid Unicode at character 5.');
   });
 });
