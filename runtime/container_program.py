@@ -13,7 +13,8 @@ import threading
 import time
 
 import wrapper_linux as linux
-from engine_client import Engine, EngineGone, EngineRefused, FrameReader
+from container_stream import FrameReader, InitRecords
+from engine_client import Engine, EngineGone, EngineRefused, Pause
 from process_program import read_status, signal_name
 from wrapper_rank import Ending, not_started
 
@@ -22,7 +23,6 @@ READ_BYTES = 128 * 1024
 SILENCE_SECONDS = 30.0
 # How long after the first KILL an engine that does not answer is waited for.
 GIVE_UP_SECONDS = 10.0
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
 # A connection that ended although the container runs is made anew after so long.
 RECONNECT_SECONDS = 1.0
 # How often one that waits for the other containers of its attempt looks whether it is to stop.
@@ -345,54 +345,6 @@ class ContainerProgram:
 
     def _given_up(self):
         return self._give_up_at is not None and time.monotonic() >= self._give_up_at
-
-
-class InitRecords:
-    """What container_init.py says among what the program prints: told by a nonce the program never sees."""
-
-    def __init__(self):
-        self.nonce = os.urandom(16).hex()
-        self.said = {}
-        self._mark = b"\x1e" + self.nonce.encode() + b" "
-        self._held = b""
-
-    def filter(self, data):
-        """The program's own bytes. A record, or what may be the beginning of one, is held back."""
-        data = self._held + data if self._held else data
-        passed = b""
-        while True:
-            begin = data.find(self._mark)
-            end = data.find(b"\n", begin) if begin >= 0 else -1
-            if end < 0:
-                break
-            passed += data[:begin]
-            self.said.update(json.loads(data[begin + len(self._mark) : end].decode()))
-            data = data[end + 1 :]
-        cut = begin if begin >= 0 else len(data) - self._overlap(data)
-        self._held = data[cut:]
-        return passed + data[:cut]
-
-    def _overlap(self, data):
-        """How many bytes at the end may begin a mark."""
-        begin = data.rfind(b"\x1e", max(0, len(data) - len(self._mark) + 1))
-        return len(data) - begin if begin >= 0 and self._mark.startswith(data[begin:]) else 0
-
-    def rest(self):
-        """What was held back and is no record after all."""
-        held, self._held = self._held, b""
-        return b"" if held.startswith(self._mark) else held
-
-
-class Pause:
-    """Longer each time; ends early when there is something to look at."""
-
-    def __init__(self, first=SHORTEST_PAUSE):
-        self._seconds = first
-
-    def rest(self, condition):
-        with condition:
-            condition.wait(self._seconds)
-        self._seconds = min(LONGEST_PAUSE, self._seconds * 1.5)
 
 
 def lost(started, why):

@@ -12,8 +12,7 @@ import urllib.parse
 # A start may have to wait for a slow disk.
 START_SECONDS = 120.0
 CALL_SECONDS = 20.0
-
-FRAME_HEADER = 8
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
 
 # running; exit_code; oom: the engine's word; began: whether it was ever started.
 ContainerState = collections.namedtuple("ContainerState", "running exit_code oom began")
@@ -131,35 +130,13 @@ def _message(body):
     return " ".join(str(text).split()) or "it gave no reason"
 
 
-class FrameReader:
-    """Takes a multiplexed stream apart: 8 bytes of header (stream, three zeros, length), then as many bytes."""
+class Pause:
+    """Before an engine is asked again. Longer each time; ends early when there is something to look at."""
 
-    def __init__(self):
-        self._head = b""
-        self._stream = self._left = 0
+    def __init__(self, first=SHORTEST_PAUSE):
+        self._seconds = first
 
-    def feed(self, data):
-        """[(stream, bytes), …]; a frame need not be whole to be passed on. Raises ValueError for what is no frame."""
-        parts, position = [], 0
-        while position < len(data):
-            if self._left == 0:
-                wanted = FRAME_HEADER - len(self._head)
-                self._head += data[position : position + wanted]
-                position += wanted
-                if len(self._head) == FRAME_HEADER:
-                    self._begin(self._head)
-                    self._head = b""
-                continue
-            part = data[position : position + self._left]
-            position += len(part)
-            self._left -= len(part)
-            if parts and parts[-1][0] == self._stream:
-                parts[-1][1].append(part)
-            else:
-                parts.append((self._stream, [part]))
-        return [(stream, b"".join(pieces)) for stream, pieces in parts]
-
-    def _begin(self, head):
-        if head[0] > 3 or head[1:4] != b"\0\0\0":
-            raise ValueError("this is no multiplexed stream")
-        self._stream, self._left = head[0], int.from_bytes(head[4:], "big")
+    def rest(self, condition):
+        with condition:
+            condition.wait(self._seconds)
+        self._seconds = min(LONGEST_PAUSE, self._seconds * 1.5)
