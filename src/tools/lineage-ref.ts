@@ -19,8 +19,10 @@ export function readLineageRef(ctx: Ctx, typed: string): LineageRef[] {
   if (prefix === 'version') return [versionRef(ctx, plain)];
   if (/^(stage|prun)-[a-f0-9]{6,}(\.|$)/.test(typed)) return runRefs(ctx, typed);
   const source = sourceRef(ctx, typed);
-  if (!source) return [versionRef(ctx, typed)];
-  if (!isWorkspace(ctx, typed)) return [source];
+  const isVersion = isWorkspace(ctx, typed);
+  if (!source)
+    return [isVersion || !isSource(ctx, typed) ? versionRef(ctx, typed) : missingSource(ctx, typed)];
+  if (!isVersion) return [source];
   throw new GoldfishError('AMBIGUOUS_ID', {
     message: `Both a source and a workspace are called "${clip(typed)}".`,
     hint: 'Say which one with source: or version: in front of it.',
@@ -45,6 +47,10 @@ function missingSource({ db }: Ctx, typed: string): never {
 function versionRef({ workspaces }: Ctx, typed: string): LineageRef {
   const { workspace, version } = workspaces.version(typed);
   return { kind: 'version', workspace, version };
+}
+
+function isSource({ db }: Ctx, typed: string): boolean {
+  return newestSource(db, typed.split('@')[0] ?? '') !== undefined;
 }
 
 function isWorkspace({ workspaces }: Ctx, typed: string): boolean {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { ServerContext } from '../context.ts';
 import { GoldfishError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import { formatVersion } from '../core/names.ts';
@@ -216,7 +217,7 @@ export const inspectSource = defineTool({
   }),
   output: answer({
     source: sourceRow,
-    path: z.string().describe('Read only'),
+    path: z.string().describe('Of a file; read only'),
     metadata: z.record(z.string(), z.unknown()),
     versions: z.array(
       z.object({ version: z.string(), hash: z.string(), size: z.int(), created_at: z.string() }),
@@ -229,11 +230,7 @@ export const inspectSource = defineTool({
   handler: async (ctx, input) => {
     const version = input.version === undefined ? {} : { version: readVersion('version', input.version) };
     const details = await ctx.sources.inspect({ name: input.name, ...version });
-    const path = ctx.storage.localPath(details.source.storageLocation);
-    return {
-      ...describe(details),
-      path: path === undefined ? details.source.storageLocation : ctx.layout.shown(path),
-    };
+    return { ...describe(details), ...pathOf(ctx, details.source) };
   },
   render: (output, kit) =>
     lines(
@@ -258,6 +255,13 @@ export const inspectSource = defineTool({
       output.next && `next: ${callText(output.next)}`,
     ),
 });
+
+/** A folder is stored file by file: no path is the whole of it. */
+function pathOf(ctx: ServerContext, source: Source): { path?: string } {
+  if (source.kind === 'folder') return {};
+  const path = ctx.storage.localPath(source.storageLocation);
+  return { path: path === undefined ? source.storageLocation : ctx.layout.shown(path) };
+}
 
 function describe(details: SourceDetails) {
   const { source, versions, consumers, counts, pipelines } = details;
