@@ -57,7 +57,7 @@ beforeEach(() => {
     db,
     layout: projectLayout(root),
     config: { audit: { minReasonLength: 15 } },
-    workspaces: { get: (typed: string) => ({ name: typed === 'w1' ? 'baseline' : typed }) },
+    workspaces: { known: (typed: string) => ({ name: typed === 'w1' ? 'baseline' : typed }) },
     close: async () => db.close(),
   } as unknown as ServerContext;
   const log = (fields: object): number => logged.push(fields);
