@@ -26,7 +26,7 @@ export type Keep = {
   daysFailedRuns: number | null;
   /** Training state of ended runs. */
   daysStageCheckpoints: number | null;
-  /** Virtual environments, and images made for a version. */
+  /** Virtual environments. */
   daysUnusedEnvironments: number | null;
   /** Read-only copies of versions; they are made again when needed. */
   daysUnusedCheckouts: number | null;
