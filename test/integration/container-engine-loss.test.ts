@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { WrapperSpec } from '../../src/backends/wrapper-spec.ts';
-import { readIfThere, until } from '../backends/process-harness.ts';
+import { readIfThere, until } from '../contracts/backend-harness.ts';
 import { type Box, type Containers, openContainers, py, requestStop, sh } from '../support/containers.ts';
 import { CONTAIN_HINT, canContain } from '../support/fake-engine.ts';
 import { startWrapper, wrapperLog, wrapperResult } from '../support/run-wrapper.ts';

@@ -2,7 +2,7 @@ import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { assetPath } from '../../src/core/assets.ts';
-import { findProcesses, readIfThere, until } from '../backends/process-harness.ts';
+import { findProcesses, readIfThere, until } from '../contracts/backend-harness.ts';
 import {
   CONTAINER_PYTHON,
   type Containers,

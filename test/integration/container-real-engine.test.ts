@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TEST_IMAGE } from '../../scripts/setup/test-image.ts';
 import type { RankSpec } from '../../src/backends/wrapper-spec.ts';
 import { assetPath } from '../../src/core/assets.ts';
-import { readIfThere, until } from '../backends/process-harness.ts';
+import { readIfThere, until } from '../contracts/backend-harness.ts';
 import { requestStop } from '../support/containers.ts';
 import { attemptFolder, startWrapper, wrapperLog, wrapperResult } from '../support/run-wrapper.ts';
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { assetPath } from '../../src/core/assets.ts';
 import { signalFileName } from '../../src/core/signals.ts';
-import { endOf, type Harness, openHarness, readIfThere, until } from '../backends/process-harness.ts';
+import { type Harness, openHarness } from '../backends/process-harness.ts';
+import { endOf, readIfThere, until } from '../contracts/backend-harness.ts';
 
 const bwrap =
   spawnSync('bwrap', ['--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'true'])

@@ -3,15 +3,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Resources } from '../../src/backends/port.ts';
-import {
-  endOf,
-  findProcesses,
-  type Harness,
-  openHarness,
-  readIfThere,
-  statusOf,
-  until,
-} from '../backends/process-harness.ts';
+import { type Harness, openHarness } from '../backends/process-harness.ts';
+import { endOf, findProcesses, readIfThere, statusOf, until } from '../contracts/backend-harness.ts';
 
 const bwrap =
   spawnSync('bwrap', ['--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'true'])

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { WrapperSpec } from '../../src/backends/wrapper-spec.ts';
-import { readIfThere, until } from '../backends/process-harness.ts';
+import { readIfThere, until } from '../contracts/backend-harness.ts';
 import { attemptFolder as makeAttempt, startWrapper, wrapperResult } from '../support/run-wrapper.ts';
 
 let home: string;
