@@ -1,4 +1,3 @@
-import { formatVersion } from '../core/names.ts';
 import type { Source } from '../core/rows.ts';
 import {
   countSourceConsumers,
@@ -96,9 +95,4 @@ export function createSources(deps: Deps): Sources {
     promote: (request) => promoteOutput(deps, request),
     close: patient.close,
   };
-}
-
-/** `digits@v2`. */
-export function formatSource(source: Pick<Source, 'name' | 'version'>): string {
-  return `${source.name}@${formatVersion(source.version)}`;
 }

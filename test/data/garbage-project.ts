@@ -12,7 +12,7 @@ import type { DataProject } from './data-project.ts';
  */
 
 const DAY = 86_400_000;
-export const KEEP = { failed: 30, checkpoints: 14, environments: 30, checkouts: 7 };
+const KEEP = { failed: 30, checkpoints: 14, environments: 30, checkouts: 7 };
 
 const OPEN = ['pending', 'preparing', 'running', 'finishing'] as const;
 const ENDED = ['completed', 'failed', 'terminated', 'canceled'] as const;

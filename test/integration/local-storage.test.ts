@@ -1,5 +1,5 @@
-import { execFile, spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -35,29 +35,3 @@ it('loses no update of several processes that compare and set', async () => {
   await Promise.all(['a', 'b', 'c'].map((name) => run(process.execPath, [worker, dir, 'count', name])));
   expect(await text(await createLocalStorage({ dir }).get('counter'))).toBe('75');
 });
-
-/** A file system of 256 KiB that is really full; needs the right to mount. */
-const canMount = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/mnt']).status === 0;
-
-it.skipIf(!canMount)(
-  `says that the disk is full and leaves no part of the object${canMount ? '' : ' (needs the right to mount: run as root)'}`,
-  async () => {
-    const dir = join(home, 'small');
-    await mkdir(dir);
-    expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'none', dir]).status).toBe(0);
-    try {
-      const storage = createLocalStorage({ dir });
-      await storage.put('fits', Buffer.alloc(50_000));
-      await expect(storage.put('big', Buffer.alloc(400_000))).rejects.toMatchObject({
-        code: 'STORAGE_UNAVAILABLE',
-        message: 'The disk under the object storage is full.',
-        retryable: true,
-      });
-      expect(await storage.stat('big')).toBeUndefined();
-      expect(await readdir(join(dir, '.goldfish-tmp'))).toEqual([]);
-      await storage.put('fits too', Buffer.alloc(50_000));
-    } finally {
-      spawnSync('umount', [dir]);
-    }
-  },
-);
