@@ -58,7 +58,7 @@ function ignoreMissing(error: NodeJS.ErrnoException): void {
 }
 
 function applyPatch(copy: string, file: string, options: readonly string[] = []): string | undefined {
-  const applied = spawnSync('git', ['apply', '--recount', ...options, file], {
+  const applied = spawnSync('git', ['apply', ...options, file], {
     cwd: copy,
     encoding: 'utf8',
     // The copy is no repository, and must not be taken for a part of one above it.

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { SpecInput } from '../../src/backends/port.ts';
@@ -77,6 +77,10 @@ export function stageOf(get: Get): void {
       const h = get();
       await h.write('modules/helper.py', 'VALUE = 42\n');
       await h.write('note.txt', 'of the version');
+      // Whatever the modes allow: what keeps the stage from it is the backend.
+      await chmod(h.codeDir, 0o777);
+      await chmod(join(h.codeDir, 'note.txt'), 0o666);
+      await chmod(join(h.codeDir, 'modules'), 0o777);
       const { handle, result } = await h.run({
         command: py(`
 import os
@@ -91,7 +95,7 @@ for path in ('note.txt', 'new.txt', 'modules/new.py'):
       expect(result.exitCode).toBe(0);
       const lines = await h.log(handle);
       expect(lines[0]).toBe('42 of the version');
-      // Without a sandbox that is a matter of the checkout's modes, which the harness does not set.
+      // Without a sandbox nothing does but the modes of a real checkout.
       if (h.backend.capabilities.isolation !== 'none') {
         expect(lines).toHaveLength(1);
         expect(await readFile(join(h.codeDir, 'note.txt'), 'utf8')).toBe('of the version');

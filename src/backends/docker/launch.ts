@@ -115,19 +115,31 @@ async function prepare(deps: DockerDeps, attempt: Attempt): Promise<RankSpec[]> 
   await mkdir(folders.log, { recursive: true, mode: 0o700 });
   await inputPlaceholders(folders.inputs, spec.inputs);
   if (owner) await giveTree(spec.checkpointsDir, owner);
+  const owned = Array.from({ length: spec.resources.nodes }, (_, rank) => folders.rank(rank));
+  for (const own of owned) await prepareFolders(spec, own, owner);
+  const places = await realPlaces(deps);
   try {
     const engine = await deps.engine();
     const info = await engine.info();
     const ranks: RankSpec[] = [];
-    for (let rank = 0; rank < spec.resources.nodes; rank += 1) {
-      const own = folders.rank(rank);
-      await prepareFolders(spec, own, owner);
-      ranks.push(await createRank({ ...attempt, deps, engine, info, rank, own }));
+    for (const [rank, own] of owned.entries()) {
+      ranks.push(await createRank({ ...attempt, deps, places, engine, info, rank, own }));
     }
     return ranks;
   } catch (error) {
     throw engineError(error, 'make the container');
   }
+}
+
+type OurPlaces = { runtime: string; pythonLibrary: string; nodeLibrary: string };
+
+/** What of ours every container reads. */
+async function realPlaces(deps: DockerDeps): Promise<OurPlaces> {
+  return {
+    runtime: await realpath(dirname(WRAPPER)),
+    pythonLibrary: await realpath(deps.sdkDir),
+    nodeLibrary: await realpath(deps.nodeLibraryDir),
+  };
 }
 
 const INSIDE: StagePlaces = {
@@ -161,6 +173,7 @@ async function giveTree(path: string, owner: { uid: number; gid: number }): Prom
 
 type Rank = Attempt & {
   deps: DockerDeps;
+  places: OurPlaces;
   engine: Engine;
   info: EngineInfo;
   rank: number;
@@ -184,7 +197,7 @@ async function createRank(place: Rank): Promise<RankSpec> {
       [LABELS.rank]: `${rank}`,
     },
     user: containerUser(deps.user),
-    mounts: await mountsOf(place),
+    mounts: mountsOf(place),
     resources: spec.resources,
     machineCpus: info.NCPU,
     network: rank > 0 ? `container:${containerName(spec, 0)}` : spec.resources.network ? 'bridge' : 'none',
@@ -228,12 +241,12 @@ function environmentOf({ spec, runtime, rank }: Rank): Record<string, string> {
   };
 }
 
-async function mountsOf({ deps, spec, folders, own }: Rank): Promise<Mount[]> {
+function mountsOf({ places, spec, folders, own }: Rank): Mount[] {
   return [
     bind(spec.codeDir, PLACES.code, 'read'),
-    bind(await realpath(dirname(WRAPPER)), PLACES.runtime, 'read'),
-    bind(await realpath(deps.sdkDir), PLACES.pythonLibrary, 'read'),
-    bind(await realpath(deps.nodeLibraryDir), PLACES.nodeLibrary, 'read'),
+    bind(places.runtime, PLACES.runtime, 'read'),
+    bind(places.pythonLibrary, PLACES.pythonLibrary, 'read'),
+    bind(places.nodeLibrary, PLACES.nodeLibrary, 'read'),
     bind(own.config, PLACES.config, 'read'),
     bind(folders.inputs, PLACES.inputs, 'read'),
     ...spec.inputs.map(({ localPath, fileName }) => bind(localPath, `${PLACES.inputs}/${fileName}`, 'read')),
