@@ -49,8 +49,8 @@ const PLANTED: Record<string, Record<string, string>> = {
   'only-its-room-imports-better-sqlite3': { 'runs/planted-sql.ts': `import 'better-sqlite3';` },
   'only-its-room-imports-simple-git': { 'data/planted.ts': `import 'simple-git';` },
   'only-its-room-imports-commander': { 'web/planted.ts': `import 'commander';` },
-  'only-its-room-imports-dockerode': { 'runs/planted.ts': `import 'dockerode';` },
-  'only-its-room-imports-tar-stream': { 'data/planted.ts': `import 'tar-stream';` },
+  'only-its-room-imports-dockerode': { 'runs/planted-engine.ts': `import 'dockerode';` },
+  'only-its-room-imports-tar-stream': { 'data/planted-tar.ts': `import 'tar-stream';` },
   'core-is-pure': { 'core/planted-files.ts': `import 'node:fs';` },
   'only-the-context-imports-adapters': {
     'supervisor/planted-adapter.ts': `import '../backends/planted/adapter.ts';`,

