@@ -28,7 +28,9 @@ let prepared: PreparedProject;
 let project: RunsProject;
 
 beforeAll(async () => {
+  // Room for what the prepared project holds already, whichever of the runs comes first.
   prepared = await prepareRunsProject({
+    config: 'process: { max_parallel: 8 }\n',
     files: {
       'pipeline.yaml': PIPELINE,
       'modules/make.py': 'pass\n',
