@@ -103,7 +103,9 @@ describe('a cancel', () => {
 
   it('finds and ends by its name what a dead supervisor started and never wrote down', async () => {
     const dying = new AbortController();
-    project.fake.afterStart = () => {
+    project.fake.afterStart = (runId) => {
+      // Another stage may start first; this is about the one that is canceled.
+      if (runId !== id) return;
       dying.abort();
       throw new Error('killed');
     };
