@@ -34,7 +34,7 @@ const MASTER = { masterAddress: '127.0.0.1', masterPort: 29500 };
 
 type Runtime = z.infer<typeof runtimeDataSchema>;
 
-export function handleOf(run: { runId: string; attempt: number }): RunHandle {
+function handleOf(run: { runId: string; attempt: number }): RunHandle {
   const { runId, attempt } = run;
   return { backend: 'docker', runId, attempt, externalId: containerName(run, 0), data: {} };
 }
