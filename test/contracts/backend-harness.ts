@@ -31,6 +31,8 @@ export type BackendUnderTest = {
   remains(handle: RunHandle): Promise<string[]>;
   /** Everything that what executes the attempt keeps of it outside its folder, while it runs. */
   recorded(handle: RunHandle): Promise<string>;
+  /** Removes what a backend with a defect leaves: the machine of whoever runs the tests stays as it was. */
+  discard?(handle: RunHandle): Promise<void>;
 };
 
 export type BackendHarness = {
@@ -155,7 +157,10 @@ export async function openHarness(under: BackendUnderTest): Promise<BackendHarne
     recorded: (handle) => under.recorded(handle),
     loseExecutor: (handle) => under.loseExecutor(harness, handle),
     close: async () => {
-      for (const handle of launched) await backend.cleanup(handle);
+      for (const handle of launched) {
+        await backend.cleanup(handle);
+        await under.discard?.(handle);
+      }
       await rm(outside, { recursive: true, force: true });
     },
   };

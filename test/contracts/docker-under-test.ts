@@ -44,6 +44,9 @@ export const dockerUnderTest: BackendUnderTest = {
     ...(await findProcesses(handle.runId)).map(String),
     ...(await containersOf(handle)).map((container) => container.Names.join()),
   ],
+  discard: async (handle) => {
+    for (const { Id } of await containersOf(handle)) await docker.getContainer(Id).remove({ force: true });
+  },
   recorded: async (handle) => JSON.stringify(await docker.getContainer(handle.externalId).inspect()),
 };
 

@@ -1,6 +1,6 @@
 import { chmod, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { TEST_IMAGE } from '../../scripts/setup/test-image.ts';
 import { codeFiles } from '../../src/backends/code-files.ts';
 import type { DockerAdapter } from '../../src/backends/docker/docker-backend.ts';
@@ -39,6 +39,23 @@ describe.skipIf(!hasEngine)(`what a version runs in on docker${NEEDS_ENGINE}`, (
   let h: BackendHarness;
   let adapter: DockerAdapter;
   const keys = new Set<string>();
+
+  const unnamed = async (): Promise<string[]> =>
+    (await docker.listImages({ filters: { dangling: ['true'] } })).map(({ Id }) => Id);
+  let before: string[];
+  beforeAll(async () => {
+    before = await unnamed();
+  });
+  afterAll(async () => {
+    // Steps of builds that failed, which the engine keeps to be faster the next time.
+    for (const id of await unnamed()) {
+      if (!before.includes(id))
+        await docker
+          .getImage(id)
+          .remove()
+          .catch(() => undefined);
+    }
+  });
 
   beforeEach(async () => {
     h = await openHarness({
