@@ -201,7 +201,7 @@ describe.skipIf(!hasEngine)(`what a version runs in on docker${NEEDS_ENGINE}`, (
     });
   });
 
-  it('names file and line of a Dockerfile’s command that fails, and of a base that is nowhere', async () => {
+  it('names file and line of a Dockerfile’s command that fails', async () => {
     await h.write('Dockerfile', `# of ours\nFROM ${TEST_IMAGE}\nRUN exit 4\n`);
     await expect(build()).rejects.toMatchObject({
       code: 'INVALID_CONFIG',
