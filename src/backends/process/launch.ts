@@ -178,6 +178,8 @@ async function readablePaths(
     interpreter.basePrefix,
     dirname(interpreter.path),
     runtime.environment,
+    // The Node that runs Goldfish, for stages of Node: it may lie in a temporary folder, which is hidden.
+    dirname(process.execPath),
   ];
   const real = await Promise.all(
     prefixes.filter((path) => path !== null).map((path) => realpath(path).catch(() => path)),
