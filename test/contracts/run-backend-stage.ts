@@ -246,7 +246,7 @@ if __name__ == '__main__':
 
     it('cannot have more processes than its limit', async () => {
       const { resources } = await get().spec();
-      const { handle } = await get().run({
+      const { handle, result } = await get().run({
         resources: { ...resources, pidsLimit: 20 },
         command: py(`
 import os, sys, time
@@ -259,7 +259,9 @@ except OSError: pass
 print('made', made)
 `),
       });
-      const [line] = await get().log(handle);
+      const all = await get().log(handle);
+      expect(all, JSON.stringify(result)).toEqual([expect.stringMatching(/^made \d+$/)]);
+      const [line] = all;
       // Without the right to make a group there is no limit to keep; a backend with isolation always has one.
       if (get().backend.capabilities.isolation === 'none' && line === 'made 60') return;
       expect(Number(line?.replace('made ', ''))).toBeLessThanOrEqual(20);
