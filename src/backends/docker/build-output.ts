@@ -17,7 +17,8 @@ export type BuildFailure = {
 };
 
 const KEPT_OUTPUT = 64 * 1024;
-/** The engine paints what a command writes to its error stream. */
+/** The engine paints what a command writes to its error stream, which is how the two are told apart. */
+const ERROR_STREAM = '\u001b[91m';
 const COLOURS = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
 /** What the engine says itself begins a line, also after a command whose last line has no end. */
 const OWN_WORDS = /^(Step \d+\/\d+ : | ---> |Removing intermediate container |Successfully )/;
@@ -34,22 +35,32 @@ export async function followBuild(
   let failure: BuildFailure | undefined;
   let step: number | null = null;
   let output = '';
-  let rest = '';
-  const say = (line: string): void => {
+  // A command's two streams come in pieces, in any order: each has an unfinished line of its own.
+  const unfinished = { out: '', err: '' };
+  const say = (text: string): void => {
+    const line = text.trimEnd();
+    if (line === '') return;
     const number = STEP.exec(line)?.[1];
     if (number !== undefined) step = Number(number);
     output = `${output}${line}\n`.slice(-KEPT_OUTPUT);
     onLine(line);
   };
+  const finish = (): void => {
+    for (const stream of ['out', 'err'] as const) {
+      say(unfinished[stream]);
+      unfinished[stream] = '';
+    }
+  };
   for await (const message of messages(stream)) {
     if (message.error !== undefined) failure ??= { message: message.error, step, output };
     const said = textOf(message);
-    const text = rest !== '' && OWN_WORDS.test(said) ? `${rest}\n${said}` : rest + said;
-    const lines = text.split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) if (line.trim() !== '') say(line.trimEnd());
+    if (OWN_WORDS.test(said)) finish();
+    const stream = message.stream?.startsWith(ERROR_STREAM) ? 'err' : 'out';
+    const lines = (unfinished[stream] + said).split('\n');
+    unfinished[stream] = lines.pop() ?? '';
+    for (const line of lines) say(line);
   }
-  if (rest.trim() !== '') say(rest.trimEnd());
+  finish();
   return failure && { ...failure, output };
 }
 
