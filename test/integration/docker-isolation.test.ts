@@ -115,11 +115,12 @@ print(sorted({'/' + '/'.join(path.split('/')[1:3]) for path in everywhere if wor
     expect(HostConfig).toMatchObject({ Memory: 64 * 1024 * 1024, MemorySwap: 64 * 1024 * 1024 });
   });
 
-  it('cannot fill the memory through shared memory either', async () => {
-    const { result } = await h.run({
+  it('cannot fill the memory through shared memory either, of which it has half', async () => {
+    const { result, handle } = await h.run({
       resources: await limited({ memoryBytes: 64 * 1024 * 1024 }),
-      command: sh('head -c 200000000 /dev/zero > /dev/shm/x'),
+      command: sh('df --output=size -B1 /dev/shm | tail -1; head -c 200000000 /dev/zero > /dev/shm/x'),
     });
+    expect(Number((await h.log(handle))[0])).toBe(32 * 1024 * 1024);
     expect(result.exitCode).not.toBe(0);
   });
 
