@@ -3,10 +3,10 @@ import type { JsonObject } from '../core/json.ts';
 import { clip } from '../core/names.ts';
 import type { AuditRow } from '../core/rows.ts';
 import { listAudit } from '../store/audit.ts';
-import { fitPage } from './budget.ts';
 import { defineTool } from './define-tool.ts';
-import { answer, cursor, limit, listFields, SCHEMA_VERSION, text, workspace } from './fields.ts';
+import { answer, cursor, limit, listFields, text, workspace } from './fields.ts';
 import { badCursor, readTime } from './ids.ts';
+import { firstOf, listPage } from './list-page.ts';
 import { lines } from './text.ts';
 
 /** Characters shown of a reason and of the other arguments. */
@@ -21,12 +21,6 @@ const actionRow = z.object({
   outcome: z.string().describe('ok, or the code of the refusal'),
   arguments: z.string().describe('JSON, cut where it is long'),
 });
-type ListPage = {
-  schema_version: number;
-  actions: z.infer<typeof actionRow>[];
-  next_cursor: string | null;
-  errors: [];
-};
 
 export const auditLog = defineTool({
   name: 'audit_log',
@@ -50,22 +44,12 @@ export const auditLog = defineTool({
       ...(input.since === undefined ? {} : { since: readTime('since', input.since) }),
       ...(input.cursor === undefined ? {} : { before: readRow(input.cursor) }),
     };
-    return fitPage<ListPage>({
-      limit: input.limit,
-      rows: (page) => page.actions,
-      fetch: (size) => {
-        // One more than shown tells whether there is a next page.
-        const found = listAudit(ctx.db, { ...filter, limit: size + 1 });
-        const shown = found.slice(0, size);
-        const last = shown.at(-1);
-        return {
-          schema_version: SCHEMA_VERSION,
-          actions: shown.map(toRow),
-          next_cursor: last && found.length > size ? `${last.id}` : null,
-          errors: [],
-        };
-      },
-    });
+    return listPage('actions', input.limit, (size) =>
+      firstOf(listAudit(ctx.db, { ...filter, limit: size + 1 }), size, {
+        row: toRow,
+        cursor: ({ id }) => `${id}`,
+      }),
+    );
   },
   render: (output, kit) => {
     const rows = output.actions ?? [];

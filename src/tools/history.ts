@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { formatVersion } from '../core/names.ts';
 import { type HistoryRow, readHistory } from '../experiments/history.ts';
 import { RECORD_SORTS } from '../store/records.ts';
-import { fitPage } from './budget.ts';
 import { defineTool } from './define-tool.ts';
-import { answer, cursor, limit, listFields, SCHEMA_VERSION, text, workspace } from './fields.ts';
+import { answer, cursor, limit, listFields, text, workspace } from './fields.ts';
+import { listPage } from './list-page.ts';
 import { showMetric } from './run-rows.ts';
 import { lines } from './text.ts';
 import { tagText } from './version-tags.ts';
@@ -26,13 +26,6 @@ const recordRow = z.object({
   group: z.string().nullable(),
   retry_of: z.string().nullable(),
 });
-type ListPage = {
-  schema_version: number;
-  workspace: string;
-  records: z.infer<typeof recordRow>[];
-  next_cursor: string | null;
-  errors: [];
-};
 
 export const history = defineTool({
   name: 'history',
@@ -54,7 +47,7 @@ export const history = defineTool({
     cursor,
   }),
   output: answer({ ...listFields, workspace: z.string(), records: z.array(recordRow) }),
-  handler: (ctx, input) => {
+  handler: async (ctx, input) => {
     const { name } = ctx.workspaces.known(input.workspace);
     const filter = {
       workspace: name,
@@ -67,20 +60,11 @@ export const history = defineTool({
       ...(input.outcome === undefined ? {} : { outcome: input.outcome }),
       ...(input.cursor === undefined ? {} : { after: input.cursor }),
     };
-    return fitPage<ListPage>({
-      limit: input.limit,
-      rows: (page) => page.records,
-      fetch: (size) => {
-        const page = readHistory(ctx.db, { ...filter, limit: size });
-        return {
-          schema_version: SCHEMA_VERSION,
-          workspace: name,
-          records: page.records.map(toRow),
-          next_cursor: page.nextCursor,
-          errors: [],
-        };
-      },
+    const page = await listPage('records', input.limit, (size) => {
+      const found = readHistory(ctx.db, { ...filter, limit: size });
+      return { rows: found.records.map(toRow), nextCursor: found.nextCursor };
     });
+    return { ...page, workspace: name };
   },
   render: (output, kit) => {
     const rows = output.records ?? [];

@@ -1,13 +1,11 @@
 import { z } from 'zod';
 import { RUN_STATES } from '../core/run-lifecycle.ts';
-import { fitPage } from './budget.ts';
 import { defineTool } from './define-tool.ts';
-import { answer, cursor, limit, listFields, reference, SCHEMA_VERSION, text, workspace } from './fields.ts';
+import { answer, cursor, limit, listFields, reference, text, workspace } from './fields.ts';
 import { formatPosition, readPosition, readTime } from './ids.ts';
-import { type RunRow, runRow, stateText, tookText, toRunRow } from './run-rows.ts';
+import { firstOf, listPage } from './list-page.ts';
+import { runRow, stateText, tookText, toRunRow } from './run-rows.ts';
 import { lines } from './text.ts';
-
-type ListPage = { schema_version: number; runs: RunRow[]; next_cursor: string | null; errors: [] };
 
 export const listRuns = defineTool({
   name: 'list_runs',
@@ -39,22 +37,12 @@ export const listRuns = defineTool({
       ...(input.since === undefined ? {} : { since: readTime('since', input.since) }),
       ...(input.cursor === undefined ? {} : { after: readPosition(input.cursor) }),
     };
-    return fitPage<ListPage>({
-      limit: input.limit,
-      rows: (page) => page.runs,
-      fetch: (size) => {
-        // One more than shown tells whether there is a next page.
-        const found = ctx.runs.list({ ...filter, limit: size + 1 });
-        const shown = found.slice(0, size);
-        const last = shown.at(-1);
-        return {
-          schema_version: SCHEMA_VERSION,
-          runs: shown.map((run) => toRunRow(run, ctx.runs.summary(run)[0] ?? null)),
-          next_cursor: last && found.length > size ? formatPosition(last) : null,
-          errors: [],
-        };
-      },
-    });
+    return await listPage('runs', input.limit, (size) =>
+      firstOf(ctx.runs.list({ ...filter, limit: size + 1 }), size, {
+        row: (run) => toRunRow(run, ctx.runs.summary(run)[0] ?? null),
+        cursor: formatPosition,
+      }),
+    );
   },
   render: (output, kit) => {
     const rows = output.runs ?? [];

@@ -4,7 +4,7 @@ import { formatVersion } from '../core/names.ts';
 import { isTerminal } from '../core/run-lifecycle.ts';
 import { defineTool } from './define-tool.ts';
 import { answer, nextCall, reason, runId, text } from './fields.ts';
-import { stateText } from './run-rows.ts';
+import { memberRow, stateText, toMemberRow } from './run-rows.ts';
 import { callText, lines } from './text.ts';
 
 export const retry = defineTool({
@@ -29,16 +29,7 @@ export const retry = defineTool({
     version: z.string(),
     deduplicated: z.boolean().describe('true: an equal call was made before; this is its pipeline run'),
     state: z.string(),
-    runs: z.array(
-      z.object({
-        run_id: z.string(),
-        stage: z.string(),
-        state: z.string(),
-        cause: z.string().nullable(),
-        cached: z.boolean(),
-        why: z.string().nullable().describe('Why it is reused, or why not'),
-      }),
-    ),
+    runs: z.array(memberRow),
     reused: z
       .array(z.object({ stage: z.string(), run_id: z.string() }))
       .describe('Completed before; their outputs are inputs'),
@@ -64,14 +55,7 @@ export const retry = defineTool({
       version: formatVersion(done.version.version),
       deduplicated: done.deduplicated,
       state,
-      runs: done.runs.map((run) => ({
-        run_id: run.id,
-        stage: run.stage,
-        state: run.state,
-        cause: run.cause,
-        cached: run.cause === 'cached',
-        why: run.cacheReason,
-      })),
+      runs: done.runs.map(toMemberRow),
       reused: done.reused.map(({ stage, runId: run_id }) => ({ stage, run_id })),
       left_out: done.leftOut.map(({ stage, runId: run_id, needs }) => ({ stage, run_id, needs })),
       backends: done.backends,

@@ -25,6 +25,27 @@ export const runRow = z.object({
 });
 export type RunRow = z.infer<typeof runRow>;
 
+/** Of a pipeline run just made: a run of it, and whether it is reused. */
+export const memberRow = z.object({
+  run_id: z.string(),
+  stage: z.string(),
+  state: z.string(),
+  cause: z.string().nullable(),
+  cached: z.boolean(),
+  why: z.string().nullable().describe('Why it is reused, or why not'),
+});
+
+export function toMemberRow(run: StageRun): z.infer<typeof memberRow> {
+  return {
+    run_id: run.id,
+    stage: run.stage,
+    state: run.state,
+    cause: run.cause,
+    cached: run.cause === 'cached',
+    why: run.cacheReason,
+  };
+}
+
 export const failureShape = z.object({
   class: z.string(),
   message: z.string(),

@@ -11,7 +11,7 @@ import type { InputsOverride } from '../runs/resolve-inputs.ts';
 import { type CallContext, defineTool } from './define-tool.ts';
 import { answer, newName, nextCall, reason, text, workspace } from './fields.ts';
 import { computeText, planRow, toPlanRow } from './run-plan.ts';
-import { stateText } from './run-rows.ts';
+import { memberRow, stateText, toMemberRow } from './run-rows.ts';
 import { callText, count, lines, type TextKit } from './text.ts';
 
 const stageName = text(64).min(1);
@@ -61,16 +61,7 @@ const output = answer({
   deduplicated: z.boolean().describe('true: the same call was made before; this is its pipeline run'),
   state: z.string(),
   group: z.string().nullable(),
-  runs: z.array(
-    z.object({
-      run_id: z.string(),
-      stage: z.string(),
-      state: z.string(),
-      cause: z.string().nullable(),
-      cached: z.boolean(),
-      why: z.string().nullable().describe('Why it is reused, or why not'),
-    }),
-  ),
+  runs: z.array(memberRow),
   plan: z.array(planRow).describe('With dry_run'),
   earlier_inputs: z.array(inputFrom).describe('Inputs whose producer is not part of the call'),
   backends: z.array(z.object({ name: z.string(), why: z.string() })),
@@ -157,14 +148,7 @@ async function submit(ctx: ServerContext, args: RunInput, call: CallContext): Pr
     deduplicated: submitted.deduplicated,
     state,
     group: submitted.pipelineRun.group,
-    runs: members.map((member) => ({
-      run_id: member.id,
-      stage: member.stage,
-      state: member.state,
-      cause: member.cause,
-      cached: member.cause === 'cached',
-      why: member.cacheReason,
-    })),
+    runs: members.map(toMemberRow),
     earlier_inputs: members.flatMap((member) => earlierInputs(member.plan)),
     backends: submitted.backends,
     ...(waited ? { timed_out: waited.timedOut } : {}),

@@ -5,21 +5,10 @@ import type { JsonObject } from '../core/json.ts';
 import { formatVersion } from '../core/names.ts';
 import type { Source } from '../core/rows.ts';
 import type { SourceDetails } from '../data/sources.ts';
-import { fitPage } from './budget.ts';
 import { defineTool } from './define-tool.ts';
-import {
-  answer,
-  cursor,
-  limit,
-  listFields,
-  newName,
-  nextCall,
-  reason,
-  reference,
-  SCHEMA_VERSION,
-  text,
-} from './fields.ts';
+import { answer, cursor, limit, listFields, newName, nextCall, reason, reference, text } from './fields.ts';
 import { readVersion } from './ids.ts';
+import { listPage } from './list-page.ts';
 import { callText, count, lines } from './text.ts';
 
 /** A call answers within this; the copy goes on, and the same call again is told how it went. */
@@ -134,12 +123,6 @@ function smallMetadata(metadata: Record<string, unknown>): JsonObject {
 }
 
 const listedRow = sourceRow.extend({ versions: z.int() });
-type ListPage = {
-  schema_version: number;
-  sources: z.infer<typeof listedRow>[];
-  next_cursor: string | null;
-  errors: [];
-};
 
 export const listSources = defineTool({
   name: 'list_sources',
@@ -150,24 +133,14 @@ export const listSources = defineTool({
   input: z.strictObject({ limit, cursor }),
   output: answer({ ...listFields, sources: z.array(listedRow) }),
   handler: (ctx, input) =>
-    fitPage<ListPage>({
-      limit: input.limit,
-      rows: (page) => page.sources,
-      fetch: (size) => {
-        const page = ctx.sources.list({
-          limit: size,
-          ...(input.cursor === undefined ? {} : { cursor: input.cursor }),
-        });
-        return {
-          schema_version: SCHEMA_VERSION,
-          sources: page.sources.map(({ source, versions }) => {
-            const row = toSourceRow(source);
-            return { ...row, description: row.description.slice(0, 200).toWellFormed(), versions };
-          }),
-          next_cursor: page.nextCursor,
-          errors: [],
-        };
-      },
+    listPage('sources', input.limit, (size) => {
+      const at = input.cursor === undefined ? {} : { cursor: input.cursor };
+      const page = ctx.sources.list({ limit: size, ...at });
+      const rows = page.sources.map(({ source, versions }) => {
+        const row = toSourceRow(source);
+        return { ...row, description: row.description.slice(0, 200).toWellFormed(), versions };
+      });
+      return { rows, nextCursor: page.nextCursor };
     }),
   render: (output, kit) =>
     lines(

@@ -3,10 +3,11 @@ import type { ServerContext } from '../context.ts';
 import { formatVersion } from '../core/names.ts';
 import { countRunsByVersion } from '../store/overview.ts';
 import type { WorkspaceDiff } from '../workspaces/slot-preview.ts';
-import { DEFAULT_RESULT_TOKENS, fitPage, fittingCount } from './budget.ts';
+import { DEFAULT_RESULT_TOKENS, fittingCount } from './budget.ts';
 import { defineTool } from './define-tool.ts';
-import { answer, cursor, limit, listFields, reference, SCHEMA_VERSION, text, workspace } from './fields.ts';
+import { answer, cursor, limit, listFields, reference, text, workspace } from './fields.ts';
 import { badCursor } from './ids.ts';
+import { listPage } from './list-page.ts';
 import { count, lines } from './text.ts';
 import { tagsByVersion, tagText } from './version-tags.ts';
 
@@ -19,13 +20,6 @@ const versionRow = z.object({
   tags: z.array(z.string()),
   runs: z.int().describe('Pipeline runs'),
 });
-type ListPage = {
-  schema_version: number;
-  workspace: string;
-  versions: z.infer<typeof versionRow>[];
-  next_cursor: string | null;
-  errors: [];
-};
 
 export const listVersions = defineTool({
   name: 'list_versions',
@@ -41,37 +35,29 @@ export const listVersions = defineTool({
     cursor,
   }),
   output: answer({ ...listFields, workspace: z.string(), versions: z.array(versionRow) }),
-  handler: (ctx, input) => {
+  handler: async (ctx, input) => {
     const { name } = ctx.workspaces.known(input.workspace);
     const tags = tagsByVersion(ctx, name);
     const runs = countRunsByVersion(ctx.db, name);
-    return fitPage<ListPage>({
-      limit: input.limit,
-      rows: (page) => page.versions,
-      fetch: (size) => {
-        const page = ctx.workspaces.versions({
-          workspace: name,
-          limit: size,
-          ...(input.include_pruned ? { includePruned: true } : {}),
-          ...(input.cursor === undefined ? {} : { cursor: input.cursor }),
-        });
-        return {
-          schema_version: SCHEMA_VERSION,
-          workspace: name,
-          versions: page.versions.map((row) => ({
-            version: formatVersion(row.version),
-            created_by: row.createdBy,
-            message: row.message.slice(0, 200),
-            created_at: row.createdAt,
-            pruned: row.prunedAt !== null,
-            tags: tags.get(row.version) ?? [],
-            runs: runs.get(row.version) ?? 0,
-          })),
-          next_cursor: page.nextCursor,
-          errors: [],
-        };
-      },
+    const page = await listPage('versions', input.limit, (size) => {
+      const found = ctx.workspaces.versions({
+        workspace: name,
+        limit: size,
+        ...(input.include_pruned ? { includePruned: true } : {}),
+        ...(input.cursor === undefined ? {} : { cursor: input.cursor }),
+      });
+      const rows = found.versions.map((row) => ({
+        version: formatVersion(row.version),
+        created_by: row.createdBy,
+        message: row.message.slice(0, 200),
+        created_at: row.createdAt,
+        pruned: row.prunedAt !== null,
+        tags: tags.get(row.version) ?? [],
+        runs: runs.get(row.version) ?? 0,
+      }));
+      return { rows, nextCursor: found.nextCursor };
     });
+    return { ...page, workspace: name };
   },
   render: (output, kit) =>
     lines(

@@ -3,21 +3,9 @@ import type { ServerContext } from '../context.ts';
 import { GoldfishError } from '../core/errors.ts';
 import { formatVersion } from '../core/names.ts';
 import { workspaceActivity } from '../store/overview.ts';
-import { fitPage } from './budget.ts';
 import { defineTool } from './define-tool.ts';
-import {
-  answer,
-  cursor,
-  limit,
-  listFields,
-  newName,
-  nextCall,
-  reason,
-  reference,
-  SCHEMA_VERSION,
-  text,
-} from './fields.ts';
-import type { PartError } from './parts.ts';
+import { answer, cursor, limit, listFields, newName, nextCall, reason, reference, text } from './fields.ts';
+import { listPage } from './list-page.ts';
 import { callText, lines } from './text.ts';
 import { readVersion, workspaceContext } from './workspace-context.ts';
 
@@ -98,12 +86,6 @@ const workspaceRow = z.object({
   runs: z.int().describe('Pipeline runs'),
   last_activity: z.string(),
 });
-type ListPage = {
-  schema_version: number;
-  workspaces: z.infer<typeof workspaceRow>[];
-  next_cursor: string | null;
-  errors: PartError[];
-};
 
 export const listWorkspaces = defineTool({
   name: 'list_workspaces',
@@ -114,31 +96,17 @@ export const listWorkspaces = defineTool({
   input: z.strictObject({ limit, cursor }),
   output: answer({ ...listFields, workspaces: z.array(workspaceRow) }),
   handler: (ctx, input) =>
-    fitPage<ListPage>({
-      limit: input.limit,
-      rows: (page) => page.workspaces,
-      fetch: (size) => {
-        const at = input.cursor === undefined ? {} : { cursor: input.cursor };
-        const page = ctx.workspaces.list({ limit: size, ...at });
-        return {
-          schema_version: SCHEMA_VERSION,
-          workspaces: page.workspaces.map((row) => {
-            const { runs, lastRunAt } = workspaceActivity(ctx.db, row.name);
-            const times = [row.createdAt, row.lastVersionAt ?? '', lastRunAt ?? ''].sort();
-            const { name, goal, slot, versions } = row;
-            return {
-              name,
-              goal: goal.slice(0, 160),
-              slot,
-              versions,
-              runs,
-              last_activity: times.at(-1) ?? row.createdAt,
-            };
-          }),
-          next_cursor: page.nextCursor,
-          errors: [],
-        };
-      },
+    listPage('workspaces', input.limit, (size) => {
+      const at = input.cursor === undefined ? {} : { cursor: input.cursor };
+      const page = ctx.workspaces.list({ limit: size, ...at });
+      const rows = page.workspaces.map((row) => {
+        const { runs, lastRunAt } = workspaceActivity(ctx.db, row.name);
+        const times = [row.createdAt, row.lastVersionAt ?? '', lastRunAt ?? ''].sort();
+        const { name, slot, versions } = row;
+        const last_activity = times.at(-1) ?? row.createdAt;
+        return { name, goal: row.goal.slice(0, 160), slot, versions, runs, last_activity };
+      });
+      return { rows, nextCursor: page.nextCursor };
     }),
   render: (output, kit) => {
     const rows = output.workspaces ?? [];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseMemorySize } from '../../src/core/memory-size.ts';
+import { formatBytes, parseMemorySize } from '../../src/core/memory-size.ts';
 
 describe('an amount of memory', () => {
   it.each([
@@ -35,4 +35,17 @@ describe('an amount of memory', () => {
   ])('is not read from %j', (value) => {
     expect(parseMemorySize(value)).toBeUndefined();
   });
+});
+
+it.each([
+  [0, '0 bytes'],
+  [1_023, '1023 bytes'],
+  [1_024, '1 KB'],
+  [1_536, '1.5 KB'],
+  [200 * 1_024, '200 KB'],
+  [1_572_864, '1.5 MB'],
+  [12 * 1024 ** 3, '12 GB'],
+  [3.5 * 1024 ** 4, '3.5 TB'],
+])('writes %i bytes as %s', (bytes, text) => {
+  expect(formatBytes(bytes)).toBe(text);
 });

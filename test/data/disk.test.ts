@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
-import { formatBytes } from '../../src/core/memory-size.ts';
 import { diskShortage, diskState, requireDiskRoom } from '../../src/data/disk.ts';
 import { registerSource } from '../../src/data/register-source.ts';
 import { diskSpace, freeBytesNow } from '../../src/os/disk-space.ts';
@@ -63,17 +62,4 @@ it('asks the disk that a folder will be on before it is there', async () => {
   const [space, there] = [await diskSpace(missing), await diskSpace(project.root)];
   expect(space.totalBytes).toBe(there.totalBytes);
   expect(freeBytesNow(missing)).toBeGreaterThan(0);
-});
-
-it.each([
-  [0, '0 bytes'],
-  [1_023, '1023 bytes'],
-  [1_024, '1 KB'],
-  [1_536, '1.5 KB'],
-  [200 * 1_024, '200 KB'],
-  [1_572_864, '1.5 MB'],
-  [12 * 1024 ** 3, '12 GB'],
-  [3.5 * 1024 ** 4, '3.5 TB'],
-])('writes %i bytes as %s', (bytes, text) => {
-  expect(formatBytes(bytes)).toBe(text);
 });

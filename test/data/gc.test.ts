@@ -104,7 +104,7 @@ describe('while others are at work', () => {
     expect(found?.what).toBe(`content ${storageLocation.slice(-64, -52)}`);
     await storeFile(project.deps, file);
     expect(await found?.free()).toBe(false);
-    expect(await project.deps.storage.stat(storageLocation)).toBeDefined();
+    expect(await project.deps.storage.stat(storageLocation)).toMatchObject({ size: 7 });
   });
 
   it('loses nothing that is stored and named while it goes on', async () => {
@@ -119,7 +119,8 @@ describe('while others are at work', () => {
         addVersion(project.deps, { name, content, ...told });
       };
       await Promise.all([collect(), register()]);
-      expect(await project.deps.storage.stat(stored.storageLocation), `round ${round}`).toBeDefined();
+      const kept = await project.deps.storage.stat(stored.storageLocation);
+      expect(kept, `round ${round}`).toMatchObject({ size: 7 });
       deleteSourceVersions(project.db, { name, at: '2026-01-01T00:00:00.000Z' });
     }
   });
@@ -175,7 +176,7 @@ describe('content', () => {
     const report = await collect();
     expect(report.problems).toEqual([{ kind: 'objects', message: 'folder manifest line is malformed' }]);
     expect(report.freed.map(({ kind }) => kind)).toEqual(['environments']);
-    expect(await project.deps.storage.stat(lone.storageLocation)).toBeDefined();
+    expect(await project.deps.storage.stat(lone.storageLocation)).toMatchObject({ size: 1 });
   });
 
   it('of a folder that nothing names goes with its files, but not with those that others share', async () => {

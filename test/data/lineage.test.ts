@@ -187,7 +187,7 @@ describe('lineage', () => {
     addInput('waits', 'in', 'slow', 'soon');
     const found = lineageGraph(project.db, { roots: [run('slow')], direction: 'down', depth: 5 });
     const soon = found.nodes.find(({ id }) => id === 'stage-slow.soon');
-    expect(soon).toBeDefined();
+    expect(soon?.ref).toEqual({ kind: 'signal', runId: 'stage-slow', signal: 'soon' });
     expect(soon?.content).toBeUndefined();
     expect(found.nodes.map(({ id }) => id)).toContain('stage-waits');
   });

@@ -1,84 +1,27 @@
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { masking } from './mcp-mask.ts';
-import { type McpSession, makeFolder, removeFolder, startSession } from './mcp-session.ts';
-import { endWork } from './mcp-work.ts';
-import { wholeProject } from './project-state.ts';
+import type { Answers } from './mcp-answers.ts';
+import { openFailed, REASON as reason } from './mcp-versions-project.ts';
 
-/**
- * The tools over versions, records and runs: of each the whole answer, as a client gets it, and what it refuses.
- * The tests build on each other, in order.
- */
-let session: McpSession;
-const ids: Record<string, string> = {};
-const mask = masking();
-const reason = 'A reason that is long enough';
+/** The tools over versions, records and runs: of each the whole answer. The tests build on each other, in order. */
+let given: Answers;
+const answer: Answers['answer'] = (tool, args) => given.answer(tool, args);
+const write = (path: string, content: string) => writeFile(given.inSlot(path), content);
 
 beforeAll(async () => {
-  const folder = await makeFolder();
-  await writeFile(join(folder, 'goldfish.yaml'), 'project_name: versions\ndefaults: { backend: process }\n');
-  session = await startSession(folder);
-  const setUp: [string, object][] = [
-    ['create_workspace', { name: 'baseline', goal: 'Find a first number', reason }],
-    ['mount', { workspace: 'baseline', reason }],
-  ];
-  for (const [name, args] of setUp) expect((await session.call(name, args)).isError).toBe(false);
-  await write('configs/summarize.yaml', 'fail: true\n');
-  await write('modules/summarize.py', SUMMARIZE);
-  const { structured } = await session.call('run', {
-    workspace: 'baseline',
-    reason,
-    group: 'first',
-    wait_seconds: 45,
-  });
-  expect(structured['state']).toBe('failed');
-  ids['pipeline'] = String(structured['pipeline_run_id']);
-  for (const row of structured['runs'] as { stage: string; run_id: string }[]) ids[row.stage] = row.run_id;
-}, 120_000);
-afterAll(async () => {
-  await endWork(session);
-  await session.close();
-  await removeFolder(session.folder);
+  given = await openFailed();
 });
-
-/** Fails as long as its config says so. */
-const SUMMARIZE = `from goldfish import config, load_input, log_metric, save_output
-
-if config()["fail"]:
-    raise SystemExit("told to fail")
-numbers = [float(row["value"]) for row in load_input("numbers")]
-log_metric("mean", sum(numbers) / len(numbers))
-save_output("summary", {"count": len(numbers)})
-`;
-
-function write(path: string, content: string): Promise<void> {
-  return writeFile(join(session.folder, 'workspaces/w1', path), content);
-}
-
-async function answer(tool: string, args: object = {}) {
-  return mask(await session.call(tool, args));
-}
-
-/** Refused, with what is to be done; and nothing is changed by it. */
-async function refusal(tool: string, args: object) {
-  const before = await wholeProject(session.folder);
-  const { isError, error } = await session.call(tool, args);
-  expect(isError).toBe(true);
-  expect(await wholeProject(session.folder)).toEqual(before);
-  const { text: _, structured } = mask({ isError, error, text: '', structured: { error } });
-  return structured;
-}
+afterAll(() => given.end());
 
 describe('the whole answer of', () => {
   it('retry', async () => {
-    const done = await session.call('retry', {
-      run_id: ids['summarize'],
+    const done = await given.call('retry', {
+      run_id: given.ids['summarize'],
       reason: 'It was told to fail, now it is not',
       config_override: { summarize: { fail: false } },
     });
-    ids['retry'] = String(done.structured['pipeline_run_id']);
-    expect(mask(done)).toMatchInlineSnapshot(`
+    given.ids['retry'] = String(done.structured['pipeline_run_id']);
+    expect(given.mask(done)).toMatchInlineSnapshot(`
       {
         "structured": {
           "backends": [
@@ -126,25 +69,25 @@ describe('the whole answer of', () => {
       next: wait {"targets":["prun-1"]}",
       }
     `);
-    const waited = await session.call('wait', { targets: [ids['retry']] });
+    const waited = await given.call('wait', { targets: [given.ids['retry']] });
     expect(waited.structured).toMatchObject({ done: true, targets: [{ state: 'completed' }] });
   });
 
   it('retry made again with the same arguments', async () => {
-    const again = await session.call('retry', {
-      run_id: ids['summarize'],
+    const again = await given.call('retry', {
+      run_id: given.ids['summarize'],
       reason: 'The connection was lost, so once more',
       config_override: { summarize: { fail: false } },
     });
     expect(again.structured).toMatchObject({
       deduplicated: true,
-      pipeline_run_id: ids['retry'],
-      retry_of: ids['summarize'],
+      pipeline_run_id: given.ids['retry'],
+      retry_of: given.ids['summarize'],
     });
   });
 
   it('history', async () => {
-    await session.call('checkpoint', { slot: 'w1', message: 'The one that was told to fail' });
+    await given.call('checkpoint', { slot: 'w1', message: 'The one that was told to fail' });
     expect(await answer('history', { workspace: 'baseline' })).toMatchInlineSnapshot(`
       {
         "structured": {
@@ -241,7 +184,7 @@ describe('the whole answer of', () => {
       next: list_versions {"workspace":"baseline"}",
       }
     `);
-    expect((await session.call('tag', { ref: ids['retry'], tag: '@best' })).structured).toMatchObject({
+    expect((await given.call('tag', { ref: given.ids['retry'], tag: '@best' })).structured).toMatchObject({
       ref: expect.stringMatching(/^01/),
       version: 'v2',
       changed: true,
@@ -250,7 +193,7 @@ describe('the whole answer of', () => {
 
   it('list_versions with tags', async () => {
     await write('configs/summarize.yaml', 'fail: false\n');
-    await session.call('checkpoint', { slot: 'w1', message: 'No longer told to fail' });
+    await given.call('checkpoint', { slot: 'w1', message: 'No longer told to fail' });
     expect(await answer('list_versions', { workspace: 'baseline' })).toMatchInlineSnapshot(`
       {
         "structured": {
@@ -388,13 +331,13 @@ describe('the whole answer of', () => {
       to undo: prune_versions {"workspace":"baseline","versions":["v1"],"restore":true,"reason":"Bring the pruned versions back"}",
       }
     `);
-    const { structured } = await session.call('prune_versions', { workspace: 'w1', restore: true, reason });
+    const { structured } = await given.call('prune_versions', { workspace: 'w1', restore: true, reason });
     expect(structured).toMatchObject({ restored: ['v1'], remaining: 4 });
   });
 
   it('log_thought', async () => {
     expect(
-      await answer('log_thought', { thought: 'It fails only when told to', run_id: ids['summarize'] }),
+      await answer('log_thought', { thought: 'It fails only when told to', run_id: given.ids['summarize'] }),
     ).toMatchInlineSnapshot(`
       {
         "structured": {
@@ -418,14 +361,14 @@ describe('the whole answer of', () => {
   });
 
   it('inspect_workspace with thoughts', async () => {
-    const { structured, text } = await session.call('inspect_workspace', {
+    const { structured, text } = await given.call('inspect_workspace', {
       workspace: 'baseline',
       include: ['thoughts', 'versions'],
     });
     expect(structured['thoughts']).toEqual([
       {
         thought: 'It fails only when told to',
-        run_id: ids['summarize'],
+        run_id: given.ids['summarize'],
         actor: 'mcp:test',
         created_at: expect.stringMatching(/Z$/),
       },
@@ -436,12 +379,12 @@ describe('the whole answer of', () => {
       { version: 'v2', tags: ['best', 'told-to-fail'] },
       { version: 'v1', tags: [] },
     ]);
-    expect(text).toContain(`mcp:test on ${ids['summarize']}: It fails only when told to`);
+    expect(text).toContain(`mcp:test on ${given.ids['summarize']}: It fails only when told to`);
   });
 
   it('audit_log', async () => {
-    const first = await session.call('audit_log', { workspace: 'baseline', limit: 3 });
-    expect(mask(first)).toMatchInlineSnapshot(`
+    const first = await given.call('audit_log', { workspace: 'baseline', limit: 3 });
+    expect(given.mask(first)).toMatchInlineSnapshot(`
       {
         "structured": {
           "actions": [
@@ -484,7 +427,7 @@ describe('the whole answer of', () => {
       more: cursor 11",
       }
     `);
-    const { structured } = await session.call('audit_log', {
+    const { structured } = await given.call('audit_log', {
       operation: 'retry',
       cursor: first.structured['next_cursor'],
     });
@@ -495,8 +438,8 @@ describe('the whole answer of', () => {
   });
 
   it('delete_workspace', async () => {
-    await session.call('create_workspace', { name: 'spare', goal: 'Be there for a while', reason });
-    await session.call('tag', { ref: 'spare', tag: 'kept' });
+    await given.call('create_workspace', { name: 'spare', goal: 'Be there for a while', reason });
+    await given.call('tag', { ref: 'spare', tag: 'kept' });
     expect(
       await answer('delete_workspace', { workspace: 'spare', reason: 'It was only there for a while' }),
     ).toMatchInlineSnapshot(`
@@ -520,7 +463,7 @@ describe('the whole answer of', () => {
       to take it up again: create_workspace {"name":"spare","goal":"Be there for a while","from_workspace":"spare-deleted-1","reason":"Take up spare-deleted-1 again"}",
       }
     `);
-    const { structured } = await session.call('inspect_workspace', {
+    const { structured } = await given.call('inspect_workspace', {
       workspace: 'spare-deleted-1',
       include: ['versions'],
     });
@@ -530,323 +473,8 @@ describe('the whole answer of', () => {
       versions: [{ version: 'v1', tags: ['kept'] }],
       next: { tool: 'create_workspace', arguments: { from_workspace: 'spare-deleted-1' } },
     });
-    expect((await session.call('diff', { target: 'spare-deleted-1@v1' })).isError).toBe(false);
-    const again = await session.call('create_workspace', { name: 'spare', goal: 'Once more', reason });
+    expect((await given.call('diff', { target: 'spare-deleted-1@v1' })).isError).toBe(false);
+    const again = await given.call('create_workspace', { name: 'spare', goal: 'Once more', reason });
     expect(again.structured).toMatchObject({ workspace: 'spare', version: 'v1' });
-  });
-});
-
-describe('@tag', () => {
-  it('stands for a version in diff, rollback, tag, prune_versions and create_workspace', async () => {
-    const { structured } = await session.call('diff', { target: 'w1', against: '@best' });
-    expect(structured).toMatchObject({ against: 'baseline@v2', totals: { files: 0 } });
-    const made = await session.call('create_workspace', {
-      name: 'fork',
-      goal: 'Begin with the best',
-      from_workspace: 'baseline',
-      from_version: '@best',
-      reason,
-    });
-    expect(made.structured).toMatchObject({ forked_from: 'baseline@v2' });
-    expect((await session.call('tag', { ref: '@best', tag: 'second-name' })).structured).toMatchObject({
-      ref: 'baseline@v2',
-    });
-    const pruned = await session.call('prune_versions', {
-      workspace: 'baseline',
-      before_tag: '@best',
-      reason,
-    });
-    expect(pruned.structured).toMatchObject({ pruned: ['v1'] });
-    await session.call('prune_versions', { workspace: 'baseline', versions: ['v1'], restore: true, reason });
-  });
-
-  it('of several workspaces must be told apart', async () => {
-    await session.call('tag', { ref: 'fork', tag: 'best' });
-    expect(await refusal('diff', { target: '@best' })).toMatchInlineSnapshot(`
-      {
-        "error": {
-          "code": "AMBIGUOUS_ID",
-          "details": {
-            "candidates": [
-              "baseline@best",
-              "fork@best",
-            ],
-          },
-          "hint": "Name the workspace too, as in baseline@best.",
-          "message": "Several workspaces have the tag "best".",
-        },
-      }
-    `);
-    const { structured } = await session.call('diff', { target: 'fork@best' });
-    expect(structured).toMatchObject({ target: 'fork@v1' });
-  });
-
-  it('is taken away by its workspace, its version or itself', async () => {
-    const untag = (ref: string, tag: string) => session.call('tag', { ref, tag, remove: true });
-    expect((await untag('fork', 'best')).structured).toMatchObject({ removed: true, ref: 'fork@v1' });
-    expect((await untag('@second-name', 'second-name')).structured).toMatchObject({ ref: 'baseline@v2' });
-    expect((await untag('baseline@v3', 'told-to-fail')).error.code).toBe('CONFLICT');
-    expect((await untag('baseline@v2', 'told-to-fail')).structured).toMatchObject({ removed: true });
-  });
-});
-
-describe('history', () => {
-  const find = async (args: object) => {
-    const { structured } = await session.call('history', { workspace: 'baseline', ...args });
-    return structured['records'] as {
-      kind: string;
-      outcome: string | null;
-      pipeline_run_id: string | null;
-    }[];
-  };
-
-  it('is filtered by stage, tag, group, outcome and metric', async () => {
-    expect(await find({ stage: 'generate' })).toMatchObject([{ pipeline_run_id: ids['pipeline'] }]);
-    expect(await find({ tag: 'best' })).toMatchObject([{ pipeline_run_id: ids['retry'] }]);
-    expect(await find({ group: 'first', outcome: 'failed' })).toMatchObject([
-      { pipeline_run_id: ids['pipeline'], outcome: 'failed' },
-    ]);
-    expect(await find({ metric: 'mean', min_value: -1_000_000, sort: 'highest' })).toMatchObject([
-      { pipeline_run_id: ids['retry'], retry_of: ids['summarize'] },
-    ]);
-    expect(await find({ metric: 'mean', min_value: 1_000_000 })).toEqual([]);
-  });
-
-  it('goes on where the page before ended, in both orders', async () => {
-    for (const sort of ['newest', 'oldest']) {
-      const whole = await find({ sort });
-      const paged: unknown[] = [];
-      let cursor: string | undefined;
-      do {
-        const { structured } = await session.call('history', {
-          workspace: 'baseline',
-          sort,
-          limit: 1,
-          ...(cursor === undefined ? {} : { cursor }),
-        });
-        paged.push(...(structured['records'] as unknown[]));
-        cursor = (structured['next_cursor'] as string | null) ?? undefined;
-      } while (cursor !== undefined);
-      expect(paged).toEqual(whole);
-      expect(whole.length).toBeGreaterThan(3);
-    }
-  });
-});
-
-describe('a refused call changes nothing and says what would help:', () => {
-  it('rollback', async () => {
-    expect(await refusal('rollback', { slot: 'w1', version: 'v99', reason })).toMatchInlineSnapshot(`
-      {
-        "error": {
-          "code": "VERSION_NOT_FOUND",
-          "details": {
-            "newest": "v4",
-            "workspace": "baseline",
-          },
-          "fix": {
-            "arguments": {
-              "workspace": "baseline",
-            },
-            "tool": "list_versions",
-          },
-          "hint": "Its versions are v1 to v4.",
-          "message": "baseline has no version v99.",
-        },
-      }
-    `);
-    expect(await refusal('rollback', { slot: 'w1', version: 'spare@v1', reason })).toMatchObject({
-      error: { code: 'INVALID_ARGUMENT', fix: { tool: 'list_versions' } },
-    });
-    expect(await refusal('rollback', { slot: 'w2', version: 'v1', reason })).toMatchObject({
-      error: { code: 'SLOT_EMPTY' },
-    });
-    expect(await refusal('rollback', { slot: 'w1', version: 'v1', reason: 'short' })).toMatchObject({
-      error: { code: 'REASON_TOO_SHORT' },
-    });
-  });
-
-  it('delete_workspace', async () => {
-    expect(await refusal('delete_workspace', { workspace: 'baseline', reason })).toMatchInlineSnapshot(`
-      {
-        "error": {
-          "code": "CONFLICT",
-          "details": {
-            "slot": "w1",
-            "workspace": "baseline",
-          },
-          "fix": {
-            "arguments": {
-              "reason": "Make baseline ready to be deleted",
-              "slot": "w1",
-            },
-            "tool": "hibernate",
-          },
-          "hint": "Hibernate it first, which saves what was edited.",
-          "message": "baseline is mounted in w1.",
-        },
-      }
-    `);
-    expect(await refusal('delete_workspace', { workspace: 'spare-deleted-1', reason })).toMatchObject({
-      error: { code: 'WORKSPACE_NOT_FOUND', fix: { tool: 'create_workspace' } },
-    });
-  });
-
-  it('tag', async () => {
-    expect(await refusal('tag', { ref: 'baseline@v1', tag: 'best' })).toMatchInlineSnapshot(`
-      {
-        "error": {
-          "code": "TAG_EXISTS",
-          "details": {
-            "names": "record-2",
-            "tag": "best",
-            "workspace": "baseline",
-          },
-          "fix": {
-            "arguments": {
-              "ref": "record-2",
-              "remove": true,
-              "tag": "best",
-            },
-            "tool": "tag",
-          },
-          "hint": "Choose another tag, or remove this one first and call again.",
-          "message": "In baseline "best" names the record record-2 already.",
-        },
-      }
-    `);
-    expect(await refusal('tag', { ref: 'baseline@v1', tag: 'v7' })).toMatchObject({
-      error: { code: 'INVALID_ARGUMENT' },
-    });
-    expect(await refusal('tag', { ref: '01KARK', tag: 'x' })).toMatchObject({
-      error: { code: 'RECORD_NOT_FOUND' },
-    });
-    expect(await refusal('tag', { ref: 'baseline', tag: 'nothing', remove: true })).toMatchObject({
-      error: { code: 'VERSION_NOT_FOUND' },
-    });
-    expect(await refusal('tag', { ref: 'baseline', tag: 'x', reason: 'short' })).toMatchObject({
-      error: { code: 'REASON_TOO_SHORT' },
-    });
-  });
-
-  it('prune_versions', async () => {
-    expect(await refusal('prune_versions', { workspace: 'baseline', reason })).toMatchInlineSnapshot(`
-      {
-        "error": {
-          "code": "INVALID_ARGUMENT",
-          "details": {
-            "field": "versions",
-          },
-          "fix": {
-            "arguments": {
-              "workspace": "baseline",
-            },
-            "tool": "list_versions",
-          },
-          "hint": "Name versions, or a tag before which everything may go; list_versions shows both.",
-          "message": "Neither "versions" nor "before_tag" says what to prune.",
-        },
-      }
-    `);
-    expect(
-      await refusal('prune_versions', { workspace: 'baseline', versions: ['v1', 'v99'], reason }),
-    ).toMatchObject({ error: { code: 'VERSION_NOT_FOUND' } });
-  });
-
-  it('retry', async () => {
-    expect(await refusal('retry', { run_id: ids['generate'], reason })).toMatchInlineSnapshot(`
-      {
-        "error": {
-          "code": "CONFLICT",
-          "details": {
-            "run_id": "stage-3",
-            "state": "completed",
-          },
-          "fix": {
-            "arguments": {
-              "reason": "Run generate once more",
-              "stages": [
-                "generate",
-              ],
-              "use_cache": false,
-              "workspace": "baseline",
-            },
-            "tool": "run",
-          },
-          "hint": "To run the stage once more all the same, call run with use_cache false.",
-          "message": "stage-3 completed: there is nothing to retry.",
-        },
-      }
-    `);
-    expect(await refusal('retry', { run_id: ids['pipeline'], reason })).toMatchObject({
-      error: { code: 'RUN_NOT_FOUND', fix: { tool: 'retry' } },
-    });
-    expect(
-      await refusal('retry', { run_id: ids['summarize'], reason, config_override: { nothing: { a: 1 } } }),
-    ).toMatchObject({ error: { code: 'INVALID_ARGUMENT' } });
-    expect(await refusal('retry', { run_id: ids['summarize'], reason, from_checkpoint: true })).toMatchObject(
-      { error: { code: 'INVALID_ARGUMENT' } },
-    );
-  });
-
-  it('log_thought', async () => {
-    expect(await refusal('log_thought', { thought: '  ' })).toMatchObject({
-      error: { code: 'INVALID_ARGUMENT' },
-    });
-    expect(
-      await refusal('log_thought', { thought: 'x', workspace: 'spare', run_id: ids['summarize'] }),
-    ).toMatchInlineSnapshot(`
-      {
-        "error": {
-          "code": "INVALID_ARGUMENT",
-          "details": {
-            "field": "workspace",
-            "workspace": "baseline",
-          },
-          "fix": {
-            "arguments": {
-              "run_id": "stage-1",
-              "thought": "x",
-            },
-            "tool": "log_thought",
-          },
-          "hint": "Leave out one of the two.",
-          "message": "stage-1 is a run of baseline, not of spare.",
-        },
-      }
-    `);
-  });
-
-  it('history and audit_log', async () => {
-    expect(await refusal('history', { workspace: 'baseline', min_value: 1 })).toMatchInlineSnapshot(`
-      {
-        "error": {
-          "code": "INVALID_ARGUMENT",
-          "details": {
-            "field": "metric",
-          },
-          "hint": "Name it in "metric"; inspect_run and metrics show what a run logged.",
-          "message": ""min_value" needs to know of which metric.",
-        },
-      }
-    `);
-    expect(await refusal('history', { workspace: 'baseline', cursor: 'x' })).toMatchObject({
-      error: { code: 'INVALID_ARGUMENT' },
-    });
-    expect(await refusal('history', { workspace: 'nothing' })).toMatchObject({
-      error: { code: 'WORKSPACE_NOT_FOUND' },
-    });
-    expect(await refusal('audit_log', { cursor: 'x' })).toMatchObject({
-      error: { code: 'INVALID_ARGUMENT' },
-    });
-    expect(await refusal('audit_log', { since: 'yesterday' })).toMatchObject({
-      error: { code: 'INVALID_ARGUMENT' },
-    });
-  });
-
-  it('leaves its row in the audit, with the workspace it was about', async () => {
-    const { structured } = await session.call('audit_log', { workspace: 'baseline', limit: 100 });
-    const rows = structured['actions'] as { operation: string; outcome: string }[];
-    const refused = new Set(rows.filter((row) => row.outcome !== 'ok').map((row) => row.operation));
-    expect([...refused].sort()).toEqual(['delete_workspace', 'prune_versions', 'retry', 'rollback', 'tag']);
   });
 });

@@ -106,7 +106,7 @@ describe('one line of metrics', () => {
   it('refuses a name longer than 128 characters and a line longer than 64 KiB', () => {
     const named = (length: number) =>
       parseMetricLine(`{"name":"${'n'.repeat(length)}","value":1}`, NOW).point;
-    expect(named(128)).toBeDefined();
+    expect(named(128)).toMatchObject({ name: 'n'.repeat(128), value: 1 });
     expect(named(129)).toBeUndefined();
     expect(
       parseMetricLine(`{"name":"x","value":1,"pad":"${'p'.repeat(65_536)}"}`, NOW).point,

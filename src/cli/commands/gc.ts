@@ -1,6 +1,6 @@
+import { formatBytes } from '../../core/memory-size.ts';
 import type { Cli } from '../cli.ts';
 import type { Exit } from '../exit-codes.ts';
-import { formatBytes } from '../render/bytes.ts';
 import type { AddCommand } from './command.ts';
 
 export const addGc: AddCommand = (program, perform) => {
