@@ -1,5 +1,6 @@
 import { chmod, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { errnoOf } from '../../core/errors.ts';
 import type { SpecInput } from '../port.ts';
 
 /**
@@ -12,6 +13,15 @@ export async function inputPlaceholders(inputsDir: string, inputs: readonly Spec
   for (const { fileName, kind } of inputs) {
     const place = join(inputsDir, fileName);
     await mkdir(kind === 'folder' ? place : dirname(place), { recursive: true, mode: 0o755 });
-    if (kind === 'file') await (await open(place, 'a', 0o444)).close();
+    if (kind === 'file') await makeEmptyFile(place);
+  }
+}
+
+/** One that a launch before us made is read-only, for an ordinary user too. */
+async function makeEmptyFile(place: string): Promise<void> {
+  try {
+    await (await open(place, 'wx', 0o444)).close();
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
   }
 }
