@@ -52,9 +52,7 @@ function wordOf(error: Error): string {
 export type EngineInfo = {
   NCPU: number;
   SecurityOptions?: string[];
-  Runtimes?: Record<string, unknown>;
   InitCommit?: { ID: string };
-  ServerVersion?: string;
 };
 
 export type ImageFacts = {
@@ -62,7 +60,7 @@ export type ImageFacts = {
   Config?: { Env?: string[] | null } | null;
 };
 
-export type ContainerFacts = { Id: string; Names: string[]; Labels: Record<string, string>; State: string };
+export type ContainerFacts = { Id: string; Labels: Record<string, string>; State: string };
 
 export type EngineContainer = {
   start(): Promise<unknown>;
@@ -78,10 +76,7 @@ export type Engine = {
   buildImage(context: NodeJS.ReadableStream, options: BuildOptions): Promise<NodeJS.ReadableStream>;
   createContainer(options: ContainerOptions): Promise<{ id: string }>;
   getContainer(name: string): EngineContainer;
-  listContainers(options: {
-    all: boolean;
-    filters: { label?: string[]; name?: string[] };
-  }): Promise<ContainerFacts[]>;
+  listContainers(options: { all: boolean; filters: { label: string[] } }): Promise<ContainerFacts[]>;
 };
 
 export type BuildOptions = {
