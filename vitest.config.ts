@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Three tiers. `unit` is pure or in-process (real SQLite, real git on small trees) and takes seconds;
- * `integration` starts processes: the run wrapper, the supervisor, a server over stdio; `contracts` holds every
+ * Three tiers. `unit` is pure or in-process (real SQLite, a little git) and takes seconds;
+ * `integration` starts processes: git, stages, the run wrapper, the supervisor, a server over stdio; `contracts` holds every
  * adapter of a port to the same promises, against the real thing.
  */
 export default defineConfig({

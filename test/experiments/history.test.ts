@@ -8,7 +8,7 @@ import { type Db, openDatabase } from '../../src/store/database.ts';
 import { insertRecord, type RecordFilter } from '../../src/store/records.ts';
 import { insertTag } from '../../src/store/tags.ts';
 import { insertWorkspace } from '../../src/store/workspaces.ts';
-import { errorOf } from '../workspaces/fixture.ts';
+import { errorOf } from '../support/workspaces-project.ts';
 
 const AT = '2026-01-01T00:00:00.000Z';
 let folder: string;

@@ -8,7 +8,7 @@ import { runsOfPipelineRun } from '../../src/store/stage-runs.ts';
 import { insertWorkspace, releaseSlot } from '../../src/store/workspaces.ts';
 import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
-import { errorOf } from '../workspaces/fixture.ts';
+import { errorOf } from '../support/workspaces-project.ts';
 
 /** `a → b → c`, and `d`, which needs `b` and `side`. */
 const FILES: Record<string, string> = {

@@ -7,7 +7,7 @@ import { insertAudit, listAudit } from '../../src/store/audit.ts';
 import { openDatabase, openDatabaseForReading } from '../../src/store/database.ts';
 import { countProject } from '../../src/store/overview.ts';
 import { insertThought, listThoughts } from '../../src/store/thoughts.ts';
-import { errorOf } from '../workspaces/fixture.ts';
+import { errorOf } from '../support/workspaces-project.ts';
 
 let folder: string;
 let file: string;

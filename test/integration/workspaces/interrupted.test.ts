@@ -2,7 +2,13 @@ import { cpSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } fro
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { claimSlot, findSlot, markMounting, releaseSlot } from '../../../src/store/workspaces.ts';
-import { errorOf, filesBelow, mountedProject, type Project, textsOf } from '../../workspaces/fixture.ts';
+import {
+  errorOf,
+  filesBelow,
+  mountedProject,
+  type Project,
+  textsOf,
+} from '../../support/workspaces-project.ts';
 
 let project: Project;
 afterEach(() => {

@@ -4,7 +4,13 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { filesBelow, makeProject, mountedProject, type Project, textsOf } from '../../workspaces/fixture.ts';
+import {
+  filesBelow,
+  makeProject,
+  mountedProject,
+  type Project,
+  textsOf,
+} from '../../support/workspaces-project.ts';
 
 const ACTOR = new URL('actor.ts', import.meta.url).pathname;
 let project: Project;

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { errorOf, filesBelow, mountedProject, type Project } from './fixture.ts';
+import { errorOf, filesBelow, mountedProject, type Project } from '../../support/workspaces-project.ts';
 
 let project: Project;
 afterEach(() => {

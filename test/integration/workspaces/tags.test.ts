@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { insertRecord } from '../../src/store/records.ts';
-import { insertVersion } from '../../src/store/workspaces.ts';
-import { errorOf, mountedProject, type Project, textsOf } from './fixture.ts';
+import { insertRecord } from '../../../src/store/records.ts';
+import { insertVersion } from '../../../src/store/workspaces.ts';
+import { errorOf, mountedProject, type Project, textsOf } from '../../support/workspaces-project.ts';
 
 let project: Project;
 afterEach(() => {

@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { SIGNAL_TYPES } from '../../../src/core/signals.ts';
+import { SIGNAL_TYPES } from '../../../../src/core/signals.ts';
 import { goldfish, LIBRARY, leaveStage, openStage, refuses, type Stage } from './stage.ts';
 
 let stage: Stage | undefined;

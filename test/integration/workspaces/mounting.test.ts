@@ -1,7 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { errorOf, filesBelow, makeProject, mountedProject, type Project } from './fixture.ts';
+import {
+  errorOf,
+  filesBelow,
+  makeProject,
+  mountedProject,
+  type Project,
+} from '../../support/workspaces-project.ts';
 
 let project: Project;
 afterEach(() => {

@@ -4,11 +4,11 @@ import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
-import { type SignalType, signalFileName } from '../../src/core/signals.ts';
+import { type SignalType, signalFileName } from '../../../src/core/signals.ts';
 
 const run = promisify(execFile);
 
-const LIBRARIES = join(import.meta.dirname, '../../sdk');
+const LIBRARIES = join(import.meta.dirname, '../../../sdk');
 
 type Stage = {
   name: string;

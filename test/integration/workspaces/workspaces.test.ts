@@ -9,7 +9,7 @@ import {
   type Project,
   TEMPLATE,
   textsOf,
-} from './fixture.ts';
+} from '../../support/workspaces-project.ts';
 
 let project: Project;
 afterEach(() => {

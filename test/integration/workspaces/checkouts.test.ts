@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { filesBelow, mountedProject, type Project } from './fixture.ts';
+import { filesBelow, mountedProject, type Project } from '../../support/workspaces-project.ts';
 
 let project: Project;
 afterEach(() => {

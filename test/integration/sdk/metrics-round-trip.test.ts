@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readMetrics } from '../../src/runs/metrics-file.ts';
+import { readMetrics } from '../../../src/runs/metrics-file.ts';
 
 const run = promisify(execFile);
-const LIBRARY = join(import.meta.dirname, '../../sdk/python');
+const LIBRARY = join(import.meta.dirname, '../../../sdk/python');
 const NOW = '2026-01-01T00:00:00.000Z';
 
 let folder = '';

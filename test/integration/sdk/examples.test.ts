@@ -3,12 +3,12 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { penguinsCsv, readPenguins } from '../../scripts/vendor-penguins.ts';
-import type { FileReader } from '../../src/pipeline/file-reader.ts';
-import { validateWorkspace } from '../../src/pipeline/validate-project.ts';
+import { penguinsCsv, readPenguins } from '../../../scripts/vendor-penguins.ts';
+import type { FileReader } from '../../../src/pipeline/file-reader.ts';
+import { validateWorkspace } from '../../../src/pipeline/validate-project.ts';
 import { type Executed, runByHand } from './by-hand.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '../../..');
 const PENGUINS = join(ROOT, 'examples/penguins');
 const LANGUAGES = join(ROOT, 'examples/three-languages');
 const MINIMAL = join(ROOT, 'templates/minimal');

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { errorOf, mountedProject, type Project } from './fixture.ts';
+import { errorOf, mountedProject, type Project } from '../../support/workspaces-project.ts';
 
 let project: Project;
 afterEach(() => {

@@ -2,7 +2,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { pythonWithLibraries } from '../../scripts/setup/test-python.ts';
+import { pythonWithLibraries } from '../../../scripts/setup/test-python.ts';
 
 const run = promisify(execFile);
 const RUNNER = join(import.meta.dirname, 'python/run_cases.py');

@@ -13,7 +13,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { filesBelow, makeProject, mountedProject, type Project, textsOf } from './fixture.ts';
+import {
+  filesBelow,
+  makeProject,
+  mountedProject,
+  type Project,
+  textsOf,
+} from '../../support/workspaces-project.ts';
 
 let project: Project;
 afterEach(() => {

@@ -11,7 +11,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-sys.path.insert(0, os.path.join(HERE, "..", "..", "..", "sdk", "python"))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "..", "..", "sdk", "python"))
 sys.dont_write_bytecode = True
 # What the cases print must not mix with the report.
 REPORT = os.fdopen(os.dup(1), "w", buffering=1)

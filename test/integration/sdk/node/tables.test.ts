@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Table } from '../../../sdk/node/index.js';
+import type { Table } from '../../../../sdk/node/index.js';
 import { goldfish, openStage, refuses, type Stage } from './stage.ts';
 
 const { loadInput, saveOutput } = goldfish;

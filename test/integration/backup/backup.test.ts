@@ -2,12 +2,12 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createBackup } from '../../src/backup/create-backup.ts';
-import { listBackups } from '../../src/backup/list-backups.ts';
-import { restoreBackup } from '../../src/backup/restore-backup.ts';
-import { openContext, type ServerContext } from '../../src/context.ts';
-import { checkDatabase } from '../../src/store/database.ts';
-import { createRunsProject, type RunsProject, THREE_STAGES } from '../support/runs-project.ts';
+import { createBackup } from '../../../src/backup/create-backup.ts';
+import { listBackups } from '../../../src/backup/list-backups.ts';
+import { restoreBackup } from '../../../src/backup/restore-backup.ts';
+import { openContext, type ServerContext } from '../../../src/context.ts';
+import { checkDatabase } from '../../../src/store/database.ts';
+import { createRunsProject, type RunsProject, THREE_STAGES } from '../../support/runs-project.ts';
 
 let project: RunsProject;
 let base: string;

@@ -1,7 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { errorOf, filesBelow, makeProject, mountedProject, type Project, textsOf } from './fixture.ts';
+import {
+  errorOf,
+  filesBelow,
+  makeProject,
+  mountedProject,
+  type Project,
+  textsOf,
+} from '../../support/workspaces-project.ts';
 
 let project: Project;
 afterEach(() => {

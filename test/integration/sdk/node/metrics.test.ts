@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readMetrics } from '../../../src/runs/metrics-file.ts';
+import { readMetrics } from '../../../../src/runs/metrics-file.ts';
 import { goldfish, openStage, refuses, type Stage } from './stage.ts';
 
 const { logMetric, logMetrics, progress } = goldfish;

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'vitest';
-import type * as Library from '../../../sdk/node/index.js';
-import { type SignalType, signalFileName } from '../../../src/core/signals.ts';
+import type * as Library from '../../../../sdk/node/index.js';
+import { type SignalType, signalFileName } from '../../../../src/core/signals.ts';
 
 const run = promisify(execFile);
-const ROOT = join(import.meta.dirname, '../../..');
+const ROOT = join(import.meta.dirname, '../../../..');
 export const LIBRARY = join(ROOT, 'sdk/node');
 const PYTHON_LIBRARY = join(ROOT, 'sdk/python');
 

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import zlib from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { NdType } from '../../../sdk/node/index.js';
+import type { NdType } from '../../../../sdk/node/index.js';
 import { goldfish, openStage, refuses, type Stage } from './stage.ts';
 
 const { loadInput, NdArray, saveOutput } = goldfish;

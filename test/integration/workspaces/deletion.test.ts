@@ -1,9 +1,16 @@
 import { mkdirSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { hideWorkspace } from '../../src/store/deletion.ts';
-import { findLivePipelineRun } from '../../src/store/pipeline-runs.ts';
-import { errorOf, filesBelow, makeProject, mountedProject, type Project, textsOf } from './fixture.ts';
+import { hideWorkspace } from '../../../src/store/deletion.ts';
+import { findLivePipelineRun } from '../../../src/store/pipeline-runs.ts';
+import {
+  errorOf,
+  filesBelow,
+  makeProject,
+  mountedProject,
+  type Project,
+  textsOf,
+} from '../../support/workspaces-project.ts';
 
 let project: Project;
 afterEach(() => {
