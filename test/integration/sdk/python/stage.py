@@ -15,7 +15,7 @@ import tempfile
 import unittest
 import unittest.mock
 
-LIBRARY = pathlib.Path(__file__).resolve().parents[3] / "sdk" / "python"
+LIBRARY = pathlib.Path(__file__).resolve().parents[4] / "sdk" / "python"
 EXTENSIONS = {"npy": ".npy", "npz": ".npz", "csv": ".csv", "parquet": ".parquet", "json": ".json"}
 VARIABLES = ("INPUTS", "OUTPUTS", "CONTROL", "CHECKPOINTS")
 
