@@ -4,7 +4,7 @@ import type { ImageBuilder } from '../image-builder.ts';
 import type { BackendProbe, RunBackend } from '../port.ts';
 import { buildRuntime, environmentKey, type KeyRequest } from './build-runtime.ts';
 import { createImageBuilder } from './docker-image-builder.ts';
-import { createEngine, parseAddress } from './engine.ts';
+import { createEngine, engineAddress } from './engine.ts';
 import { engineError } from './engine-error.ts';
 import { countGpus } from './gpus.ts';
 import { launchAttempt, MAX_RANKS } from './launch.ts';
@@ -77,7 +77,7 @@ function createBackend(deps: DockerDeps, builder: ImageBuilder): RunBackend {
 
 /** The engine is not connected to before it is needed. */
 function dockerDeps(options: DockerBackendOptions): DockerDeps {
-  const address = parseAddress(options.host);
+  const address = engineAddress(options);
   const project = hashJson({ stateDir: options.layout.stateDir }).replace('sha256:', '').slice(0, 16);
   return { ...options, address, engine: createEngine(address), project };
 }

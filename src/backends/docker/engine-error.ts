@@ -49,6 +49,14 @@ export const START = 'Start the engine, or set docker.host to where it listens.'
 export const USE_RIGHTS =
   'This user may not use the engine: add it to the engine’s group (docker), or set docker.host.';
 
+/** The address itself is the trouble: no engine is asked, least of all the one that usually is. */
+export function unusableEngine({ why, hint }: { why: string; hint: string }): GoldfishError {
+  return new GoldfishError('BACKEND_UNAVAILABLE', {
+    message: `No container engine can be asked: ${why}.`,
+    hint,
+  });
+}
+
 export function diskFull(cause: unknown): GoldfishError {
   return new GoldfishError('STORAGE_UNAVAILABLE', {
     message: 'The disk of the container engine is full.',

@@ -1,11 +1,12 @@
 import { request } from 'node:http';
 import { errnoOf } from '../../core/errors.ts';
+import { unusableEngine } from './engine-error.ts';
 
-/** Where an engine listens. */
+/** Where an engine listens; `unusable`: no engine at all may be asked, and what to do about it. */
 export type EngineAddress =
   | { kind: 'socket'; path: string }
   | { kind: 'http'; host: string; port: number }
-  | { kind: 'unusable'; why: string };
+  | { kind: 'unusable'; why: string; hint: string };
 
 const USUAL_SOCKET = '/var/run/docker.sock';
 const USUAL_PORT = 2375;
@@ -19,13 +20,24 @@ export function parseAddress(address: string | null | undefined): EngineAddress 
   return {
     kind: 'unusable',
     why: 'docker.host must be a unix socket or plain http of this machine; encrypted and remote connections are not built',
+    hint: 'Correct docker.host.',
   };
 }
 
-/** As the run wrapper is told. */
+/** What is configured. An address that is named and not known must not become the usual socket. */
+export function engineAddress(configured: {
+  host: string | null;
+  hostProblem: string | null;
+}): EngineAddress {
+  const { host, hostProblem } = configured;
+  if (hostProblem === null) return parseAddress(host);
+  return { kind: 'unusable', why: hostProblem, hint: 'Set the variable, or name the address itself.' };
+}
+
+/** As the run wrapper is told. Errors: BACKEND_UNAVAILABLE where no engine may be asked. */
 export function wrapperAddress(address: EngineAddress): string {
-  if (address.kind === 'http') return `http://${address.host}:${address.port}`;
-  return `unix://${address.kind === 'socket' ? address.path : USUAL_SOCKET}`;
+  if (address.kind === 'unusable') throw unusableEngine(address);
+  return address.kind === 'http' ? `http://${address.host}:${address.port}` : `unix://${address.path}`;
 }
 
 /** Null where an engine answers, else why not, as an errno or a word. Imports no client: a dead socket costs nothing. */
@@ -131,18 +143,32 @@ export type ContainerOptions = {
 /** A request that gets no byte for so long is given up; a build may be silent for as long as its commands are. */
 const IDLE_MS = 60_000;
 
-/** Clients made when first asked for: importing the library takes 300 ms. `patient` for pulls and builds. */
-export function createEngine(address: EngineAddress): (kind?: 'patient') => Promise<Engine> {
+type Connect = (address: UsableAddress, timeout: number | undefined) => Promise<Engine>;
+type UsableAddress = Exclude<EngineAddress, { kind: 'unusable' }>;
+
+/**
+ * Clients made when first asked for: importing the library takes 300 ms. `patient` for pulls and builds.
+ * Errors: BACKEND_UNAVAILABLE where no engine may be asked.
+ */
+export function createEngine(
+  address: EngineAddress,
+  make: Connect = connect,
+): (kind?: 'patient') => Promise<Engine> {
   const made = new Map<string, Promise<Engine>>();
-  return (kind) => {
+  return async (kind) => {
+    if (address.kind === 'unusable') throw unusableEngine(address);
     const key = kind ?? 'quick';
-    const known = made.get(key) ?? connect(address, kind === 'patient' ? undefined : IDLE_MS);
-    made.set(key, known);
-    return known;
+    const known = made.get(key);
+    if (known !== undefined) return known;
+    const making = make(address, kind === 'patient' ? undefined : IDLE_MS);
+    made.set(key, making);
+    // A failure is not remembered.
+    making.catch(() => made.delete(key));
+    return making;
   };
 }
 
-async function connect(address: EngineAddress, timeout: number | undefined): Promise<Engine> {
+async function connect(address: UsableAddress, timeout: number | undefined): Promise<Engine> {
   const { default: Docker } = await import('dockerode');
   // Everything is named, undefined too: what is missing the library would take from the environment.
   const none = {
@@ -152,9 +178,7 @@ async function connect(address: EngineAddress, timeout: number | undefined): Pro
     protocol: 'http',
     timeout,
   } as const;
-  const docker =
-    address.kind === 'http'
-      ? new Docker({ ...none, host: address.host, port: address.port })
-      : new Docker({ ...none, socketPath: address.kind === 'socket' ? address.path : USUAL_SOCKET });
-  return docker;
+  return address.kind === 'http'
+    ? new Docker({ ...none, host: address.host, port: address.port })
+    : new Docker({ ...none, socketPath: address.path });
 }

@@ -22,6 +22,7 @@ import { containerUser, folderOwner } from './container-user.ts';
 import type { Engine, EngineInfo, Mount } from './engine.ts';
 import { wrapperAddress } from './engine.ts';
 import { engineError } from './engine-error.ts';
+import { engineData } from './engine-of-run.ts';
 import { countGpus } from './gpus.ts';
 import { inputPlaceholders } from './input-places.ts';
 import type { DockerDeps } from './options.ts';
@@ -34,9 +35,9 @@ const MASTER = { masterAddress: '127.0.0.1', masterPort: 29500 };
 
 type Runtime = z.infer<typeof runtimeDataSchema>;
 
-function handleOf(run: { runId: string; attempt: number }): RunHandle {
+function handleOf({ address }: DockerDeps, run: { runId: string; attempt: number }): RunHandle {
   const { runId, attempt } = run;
-  return { backend: 'docker', runId, attempt, externalId: containerName(run, 0), data: {} };
+  return { backend: 'docker', runId, attempt, externalId: containerName(run, 0), data: engineData(address) };
 }
 
 /**
@@ -52,7 +53,7 @@ export async function launchAttempt(
   checkSpec(spec, { name: 'docker', maxNodes: MAX_RANKS, gpus: countGpus() });
   const runtime = runtimeDataSchema.parse(spec.runtime.data);
   refuseWithoutPython(spec, runtime);
-  const handle = handleOf(spec);
+  const handle = handleOf(deps, spec);
   const interpreter = await resolveInterpreter(deps);
   const place = await realPlace(deps, spec).catch((error: unknown) => {
     throw startError(error);

@@ -9,8 +9,7 @@ const PING_MS = 250;
 
 /** `ready`: false where something must be fetched first, which `auto` does not wait for. */
 export async function probeEngine(deps: DockerDeps): Promise<BackendProbe & { ready: boolean }> {
-  if (deps.hostProblem !== null) return no(deps.hostProblem, 'Set the variable, or name the address itself.');
-  if (deps.address.kind === 'unusable') return no(deps.address.why, 'Correct docker.host.');
+  if (deps.address.kind === 'unusable') return no(deps.address.why, deps.address.hint);
   const dead = await pingEngine(deps.address, PING_MS);
   if (dead !== null) {
     return no(`no container engine answers (${dead})`, dead === 'EACCES' ? USE_RIGHTS : START);

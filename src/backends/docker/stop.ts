@@ -1,9 +1,11 @@
+import { isGoldfishError } from '../../core/errors.ts';
 import { killMarked } from '../marked-processes.ts';
 import { removeTree } from '../materialise-inputs.ts';
 import type { RunHandle, StopRequest } from '../port.ts';
 import { endWrapper, stopAttempt } from '../stop-attempt.ts';
 import { LABELS } from './container.ts';
 import { engineError, statusOf } from './engine-error.ts';
+import { requireEngineOf } from './engine-of-run.ts';
 import type { DockerDeps } from './options.ts';
 import { removeContainer } from './remove-container.ts';
 
@@ -32,11 +34,14 @@ async function removeContainers(deps: DockerDeps, handle: RunHandle): Promise<vo
     `${LABELS.attempt}=${handle.attempt}`,
   ];
   try {
+    await requireEngineOf(deps, handle);
     const engine = await deps.engine();
     const found = await engine.listContainers({ all: true, filters: { label } });
     await Promise.all(found.map(({ Id }) => removeContainer(engine, Id)));
   } catch (error) {
     if (statusOf(error) !== undefined) throw engineError(error, 'remove the run’s containers');
     await killMarked(deps.clock, handle, { thorough: true });
+    // Its container is where we may not look: it is not to be forgotten.
+    if (isGoldfishError(error)) throw error;
   }
 }
