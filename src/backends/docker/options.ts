@@ -1,3 +1,4 @@
+import type { Logger } from '../../core/logger.ts';
 import type { HostOptions } from '../host-options.ts';
 import type { Engine, EngineAddress } from './engine.ts';
 
@@ -13,6 +14,8 @@ export type DockerBackendOptions = HostOptions & {
   user: string;
   /** The folder to import the Node stage library from. */
   nodeLibraryDir: string;
+  /** Told of what could not be removed and keeps nobody waiting. */
+  log?: Logger;
 };
 
 /** The options with the way to the engine. */

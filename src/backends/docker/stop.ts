@@ -9,6 +9,9 @@ import { requireEngineOf } from './engine-of-run.ts';
 import type { DockerDeps } from './options.ts';
 import { removeContainer } from './remove-container.ts';
 
+/** States of a container in which something runs. */
+const LIVING: ReadonlySet<string> = new Set(['running', 'paused', 'restarting']);
+
 /** Asks the run wrapper; where it cannot do it, the attempt's containers are removed with all that runs in them. */
 export function terminateAttempt(deps: DockerDeps, handle: RunHandle, request: StopRequest): Promise<void> {
   return stopAttempt({ ...deps, endAll: () => removeContainers(deps, handle) }, handle, request);
@@ -20,11 +23,17 @@ export async function cleanUpAttempt(deps: DockerDeps, handle: RunHandle): Promi
   const { wrapper } = await endWrapper(deps, handle);
   await removeContainers(deps, handle);
   const scratch = (wrapper?.ranks ?? []).map(({ rank }) => folders.rank(rank).temp);
-  for (const path of [folders.inputs, folders.temp, ...scratch]) await removeTree(path);
+  for (const path of [folders.inputs, folders.temp, ...scratch]) {
+    // What is left is removed with the run's folder: a run must not stay unfinished for it.
+    await removeTree(path).catch((error: unknown) => {
+      deps.log?.warn({ run: handle.runId, err: error }, 'scratch of a run could not be removed');
+    });
+  }
 }
 
 /**
- * Every container of the attempt, found by its labels, so also one that a crash left before anybody wrote of it.
+ * Every container of the attempt, found by its labels, so also one that a crash left before anybody wrote of it. One
+ * that is dead and cannot be removed now (its files are busy) is left to the sweep: only what lives is waited for.
  * Where the engine is dead its containers may live on until it is started again: then their processes are killed.
  */
 async function removeContainers(deps: DockerDeps, handle: RunHandle): Promise<void> {
@@ -37,7 +46,16 @@ async function removeContainers(deps: DockerDeps, handle: RunHandle): Promise<vo
     await requireEngineOf(deps, handle);
     const engine = await deps.engine();
     const found = await engine.listContainers({ all: true, filters: { label } });
-    await Promise.all(found.map(({ Id }) => removeContainer(engine, Id)));
+    const tried = await Promise.allSettled(found.map(({ Id }) => removeContainer(engine, Id)));
+    const failed = tried.find((removal) => removal.status === 'rejected');
+    if (failed === undefined) return;
+    const left = await engine.listContainers({ all: true, filters: { label } });
+    if (left.some(({ State }) => LIVING.has(State))) throw failed.reason;
+    const fields = { run: handle.runId, err: failed.reason };
+    deps.log?.warn(
+      fields,
+      'a container in which nothing runs could not be removed; a later launch tries again',
+    );
   } catch (error) {
     if (statusOf(error) !== undefined) throw engineError(error, 'remove the run’s containers');
     await killMarked(deps.clock, handle, { thorough: true });
