@@ -11,7 +11,7 @@ import { launchAttempt, MAX_RANKS } from './launch.ts';
 import type { DockerBackendOptions, DockerDeps } from './options.ts';
 import { probeEngine } from './probe.ts';
 import { cleanUpAttempt, terminateAttempt } from './stop.ts';
-import { sweep } from './sweep.ts';
+import { sweepNowAndThen } from './sweep.ts';
 
 export type DockerAdapter = {
   backend: RunBackend;
@@ -38,7 +38,7 @@ export function createDockerAdapter(options: DockerBackendOptions): DockerAdapte
 }
 
 function createBackend(deps: DockerDeps, builder: ImageBuilder): RunBackend {
-  let swept: Promise<void> | undefined;
+  const swept = sweepNowAndThen(deps);
   let seen: { at: number; probe: Promise<BackendProbe> } | undefined;
   const probe = (): Promise<BackendProbe> => {
     const now = deps.clock.monotonic();
@@ -62,11 +62,8 @@ function createBackend(deps: DockerDeps, builder: ImageBuilder): RunBackend {
     build: (request, call) => buildRuntime({ ...deps, builder }, request, call),
     launch: async (spec, call) => {
       const handle = await launchAttempt(deps, spec, call);
-      // Once, when the engine is seen to work: what a dead engine or a killed process has left.
-      swept ??= sweep(deps).catch(() => {
-        swept = undefined;
-      });
-      await swept;
+      // When the engine is seen to work: what a dead engine or a killed process has left.
+      await swept();
       return handle;
     },
     getStatus: (handles) => Promise.all(handles.map((handle) => attemptStatus(deps.layout, handle))),

@@ -72,7 +72,8 @@ export type ImageFacts = {
   Config?: { Env?: string[] | null } | null;
 };
 
-export type ContainerFacts = { Id: string; Labels: Record<string, string>; State: string };
+/** `Created`: seconds since the epoch. */
+export type ContainerFacts = { Id: string; Labels: Record<string, string>; State: string; Created: number };
 
 export type EngineContainer = {
   start(): Promise<unknown>;

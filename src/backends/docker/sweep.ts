@@ -4,23 +4,51 @@ import type { ContainerFacts } from './engine.ts';
 import type { DockerDeps } from './options.ts';
 import { removeContainer } from './remove-container.ts';
 
+/** A container that is to be started is started within moments, and a trial lasts a second. */
+const YOUNG_MS = 10 * 60_000;
+/** What was too young the last time is to be found while this process lives. */
+const EVERY_MS = 15 * 60_000;
+
 /**
  * Removes what ended attempts and trials of this project have left in the engine: containers that could not be removed
- * while the engine was away, or of a trial whose process was killed. One that somebody still looks after stays.
+ * while the engine was away, or of a launch or trial whose process was killed. One that somebody may still look after
+ * stays. Errors: those of the engine, where it cannot be asked at all.
  */
 export async function sweep(deps: DockerDeps): Promise<void> {
   const engine = await deps.engine();
   const label = [`${LABELS.project}=${deps.project}`];
   for (const container of await engine.listContainers({ all: true, filters: { label } })) {
-    if (await isLeftOver(deps, container)) await removeContainer(engine, container.Id);
+    try {
+      if (await isLeftOver(deps, container)) await removeContainer(engine, container.Id);
+    } catch (error) {
+      deps.log?.warn({ container: container.Id, err: error }, 'a container that is left over stays for now');
+    }
   }
 }
 
-async function isLeftOver({ layout }: DockerDeps, { Labels, State }: ContainerFacts): Promise<boolean> {
-  const run = Labels[LABELS.run];
-  // A trial lasts a second, and is removed by whoever made it.
-  if (run === undefined) return State === 'exited' || State === 'dead';
-  const folders = layout.attempt(run, Number(Labels[LABELS.attempt]));
+async function isLeftOver({ layout, clock }: DockerDeps, container: ContainerFacts): Promise<boolean> {
+  const old = clock.now() - container.Created * 1000 > YOUNG_MS;
+  const run = container.Labels[LABELS.run];
+  // A trial is removed by whoever made it, and still asked for how it ended.
+  if (run === undefined) return old;
+  const folders = layout.attempt(run, Number(container.Labels[LABELS.attempt]));
   if (!(await pathExists(folders.dir))) return true;
-  return (await wasTaken(folders)) && !isWrapperAlive(await readWrapper(folders));
+  const wrapper = (await wasTaken(folders)) ? await readWrapper(folders) : undefined;
+  // Not taken yet, or taken by a wrapper that has not said yet who it is: perhaps it is about to be started.
+  return wrapper === undefined ? old : !isWrapperAlive(wrapper);
+}
+
+/** Sweeps when first called and again after some time; resolves when that is done. Never rejects. */
+export function sweepNowAndThen(deps: DockerDeps): () => Promise<void> {
+  let last: { at: number; done: Promise<void> } | undefined;
+  return async () => {
+    const now = deps.clock.monotonic();
+    if (last === undefined || now - last.at > EVERY_MS) {
+      const done = sweep(deps).catch(() => {
+        last = undefined;
+      });
+      last = { at: now, done };
+    }
+    await last.done;
+  };
 }

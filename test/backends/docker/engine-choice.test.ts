@@ -62,7 +62,7 @@ it('a client that could not be made is made when it is next asked for, and then 
 
 describe('the engine of a run', () => {
   const labels = { 'goldfish.project': 'p', 'goldfish.run': RUN.runId, 'goldfish.attempt': '1' };
-  const container = { Id: 'theirs', Labels: labels, State: 'running' };
+  const container = { Id: 'theirs', Labels: labels, State: 'running', Created: 0 };
 
   it('is named in the handle', async () => {
     await project.write(RUN, 'started', '');

@@ -24,7 +24,7 @@ function listen(): { log: Logger; warnings: string[] } {
 
 /** An engine that cannot remove the container in that state, as where its files are held by a mount elsewhere. */
 function stuck(state: string): ReturnType<typeof engineWith> {
-  return engineWith([{ Id: 'stuck', Labels, State: state }], () => {
+  return engineWith([{ Id: 'stuck', Labels, State: state, Created: 0 }], () => {
     throw refusal(500, 'unable to remove filesystem: device or resource busy');
   });
 }
@@ -56,7 +56,7 @@ describe('freeing an attempt', () => {
 
   it('removes the other containers beside one that cannot be removed', async () => {
     const { engine, left } = engineWith(
-      ['a', 'stuck', 'b'].map((Id) => ({ Id, Labels, State: 'exited' })),
+      ['a', 'stuck', 'b'].map((Id) => ({ Id, Labels, State: 'exited', Created: 0 })),
       (id) => {
         if (id === 'stuck') throw refusal(500, 'device or resource busy');
       },
