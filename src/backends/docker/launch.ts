@@ -1,8 +1,9 @@
 import { chown, lchown, lstat, mkdir, readdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { z } from 'zod';
-import { GoldfishError } from '../../core/errors.ts';
+import { GoldfishError, isGoldfishError } from '../../core/errors.ts';
 import { type AttemptLayout, projectLayout } from '../../core/layout.ts';
+import { wasTaken } from '../attempt-files.ts';
 import { checkSpec } from '../check-spec.ts';
 import { searchPath } from '../host-options.ts';
 import { resolveInterpreter } from '../interpreter.ts';
@@ -21,12 +22,12 @@ import { bind, containerName, containerOptions, type Init, LABELS, PLACES } from
 import { containerUser, folderOwner } from './container-user.ts';
 import type { Engine, EngineInfo, Mount } from './engine.ts';
 import { wrapperAddress } from './engine.ts';
-import { engineError } from './engine-error.ts';
+import { engineError, statusOf } from './engine-error.ts';
 import { engineData } from './engine-of-run.ts';
 import { countGpus } from './gpus.ts';
 import { inputPlaceholders } from './input-places.ts';
 import type { DockerDeps } from './options.ts';
-import { removeContainer } from './remove-container.ts';
+import { removeContainer, removeIdleContainer } from './remove-container.ts';
 
 /** More would not be faster on one machine; the limit is there so that a slip of the pen is refused. */
 export const MAX_RANKS = 64;
@@ -58,17 +59,26 @@ export async function launchAttempt(
   const place = await realPlace(deps, spec).catch((error: unknown) => {
     throw startError(error);
   });
-  await startAttempt({
-    clock: deps.clock,
-    spec,
-    handle,
-    folders: place.folders,
-    python: interpreter.path,
-    path: searchPath(deps),
-    prepare: () => prepare(deps, { ...place, runtime }),
-    signal: call.signal,
-  });
+  try {
+    await startAttempt({
+      clock: deps.clock,
+      spec,
+      handle,
+      folders: place.folders,
+      python: interpreter.path,
+      path: searchPath(deps),
+      prepare: () => prepare(deps, { ...place, runtime }),
+      signal: call.signal,
+    });
+  } catch (error) {
+    if (!(await tookMeanwhile(error, place))) throw error;
+  }
   return handle;
+}
+
+/** The run wrapper of a launch that was killed may take the attempt at any moment: then it is started, by that one. */
+async function tookMeanwhile(error: unknown, { folders }: Place): Promise<boolean> {
+  return isGoldfishError(error) && error.code === 'BACKEND_UNAVAILABLE' && (await wasTaken(folders));
 }
 
 /** What takes a first process of ours in the container. */
@@ -205,7 +215,7 @@ async function createRank(place: Rank): Promise<RankSpec> {
     init,
   });
   // One of that name was never started: no wrapper has taken the attempt.
-  await removeContainer(engine, name);
+  await removeNeverStarted(place, name);
   await engine.createContainer(options);
   return {
     rank,
@@ -217,6 +227,17 @@ async function createRank(place: Rank): Promise<RankSpec> {
       init: init === 'python',
     },
   };
+}
+
+/** Without force, for the run wrapper of a launch that was killed may start it just now: its run must go on. */
+async function removeNeverStarted({ engine, folders }: Rank, name: string): Promise<void> {
+  try {
+    await removeIdleContainer(engine, name);
+  } catch (error) {
+    if (statusOf(error) !== 409 || (await wasTaken(folders))) throw error;
+    // Somebody else has started it: a wrapper takes the attempt before it starts anything.
+    await removeContainer(engine, name);
+  }
 }
 
 function initOf(runtime: Runtime, info: EngineInfo): Init {
