@@ -50,7 +50,13 @@ const STARTED_FILE = 'started';
 export const STOP_REQUEST_FILE = 'stop-request.json';
 export const WRAPPER_ERRORS_FILE = 'wrapper.err';
 
-/** The result document, or undefined while there is none. A document of another run or attempt is garbled. */
+/** Errors of which looking again makes no difference. Any other (EIO, EMFILE, ENOMEM, …) says nothing of the file. */
+const LASTING: ReadonlySet<string> = new Set(['EISDIR', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP']);
+
+/**
+ * The result document, or undefined while there is none. A document of another run or attempt is garbled.
+ * Throws where it could not be looked at: that is no evidence of anything.
+ */
 export async function readResult(
   folders: AttemptLayout,
   handle: Pick<RunHandle, 'runId' | 'attempt'>,
@@ -59,11 +65,11 @@ export async function readResult(
   try {
     text = await readFile(folders.result, 'utf8');
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    return {
-      kind: 'unreadable',
-      detail: `The result document cannot be read (${errnoOf(error) ?? 'unknown'}).`,
-    };
+    const errno = errnoOf(error) ?? 'unknown';
+    if (errno === 'ENOENT') return undefined;
+    const detail = `The result document cannot be read (${errno}).`;
+    if (!LASTING.has(errno)) throw new Error(detail, { cause: error });
+    return { kind: 'unreadable', detail };
   }
   const parsed = resultSchema.safeParse(parseJson(text));
   if (!parsed.success) {

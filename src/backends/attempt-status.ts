@@ -1,12 +1,16 @@
+import pLimit from 'p-limit';
 import { messageOf } from '../core/errors.ts';
 import type { Layout } from '../core/layout.ts';
 import { isWrapperAlive, readResult, readWrapper, wasTaken } from './attempt-files.ts';
-import type { BackendStatus, RunHandle } from './port.ts';
+import type { BackendStatus, ResultReading, RunHandle } from './port.ts';
+
+/** Of a whole process: hundreds of runs must not use up its open files. */
+const looks = pLimit(16);
 
 /** What the files of an attempt under a run wrapper say. Looks only; changes nothing. */
 export async function attemptStatus(layout: Layout, handle: RunHandle): Promise<BackendStatus> {
   try {
-    return await look(layout, handle);
+    return await looks(() => look(layout, handle));
   } catch (error) {
     return { phase: 'unknown', raw: 'unreadable', startedAt: null, result: null, error: messageOf(error) };
   }
@@ -14,8 +18,8 @@ export async function attemptStatus(layout: Layout, handle: RunHandle): Promise<
 
 async function look(layout: Layout, handle: RunHandle): Promise<BackendStatus> {
   const folders = layout.attempt(handle.runId, handle.attempt);
-  const before = await exited(layout, handle);
-  if (before) return before;
+  const before = await readResult(folders, handle);
+  if (before?.kind === 'read') return exited(before);
   const wrapper = await readWrapper(folders);
   const startedAt = wrapper?.startedAt ?? null;
   if (isWrapperAlive(wrapper)) {
@@ -25,16 +29,14 @@ async function look(layout: Layout, handle: RunHandle): Promise<BackendStatus> {
     const endedRanks = wrapper.ranks.filter(({ ended }) => ended).map(({ rank }) => rank);
     return { phase, raw, startedAt, result: null, error: null, endedRanks };
   }
-  // It may have written its result and ended between the two looks.
-  const after = await exited(layout, handle);
-  if (after) return after;
+  // It may have written its result and ended between the two looks. What is unreadable while it lives may be replaced.
+  const after = await readResult(folders, handle);
+  if (after) return exited(after);
   const raw = wrapper || (await wasTaken(folders)) ? 'gone' : 'not started';
   return { phase: 'absent', raw, startedAt, result: null, error: null };
 }
 
-async function exited(layout: Layout, handle: RunHandle): Promise<BackendStatus | undefined> {
-  const result = await readResult(layout.attempt(handle.runId, handle.attempt), handle);
-  if (!result) return undefined;
+function exited(result: ResultReading): BackendStatus {
   const startedAt = result.kind === 'read' ? result.result.startedAt : null;
   return { phase: 'exited', raw: `exited (${result.kind})`, startedAt, result, error: null };
 }

@@ -1,7 +1,7 @@
 import { rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
-import type { Layout } from '../core/layout.ts';
+import type { AttemptLayout, Layout } from '../core/layout.ts';
 import { writeFileAtomic } from '../os/files.ts';
 import {
   isWrapperAlive,
@@ -36,7 +36,7 @@ export async function stopAttempt(
   request: StopRequest,
 ): Promise<void> {
   const folders = options.layout.attempt(handle.runId, handle.attempt);
-  if (!(await pathExists(folders.dir)) || (await readResult(folders, handle))) return;
+  if (!(await pathExists(folders.dir)) || (await hasResult(folders, handle))) return;
   await writeFileAtomic(join(folders.dir, STOP_REQUEST_FILE), JSON.stringify(request));
   const wrapper = await readWrapper(folders).catch(() => undefined);
   if (!isWrapperAlive(wrapper)) {
@@ -61,7 +61,7 @@ async function killIfDeaf(
       if (!isWrapperAlive(wrapper)) return;
     }
     const folders = layout.attempt(handle.runId, handle.attempt);
-    if (await readResult(folders, handle)) return;
+    if (await hasResult(folders, handle)) return;
     kill(wrapper.pid);
     await options.endAll(handle);
   } catch {
@@ -77,7 +77,7 @@ export async function endWrapper(
   const { clock } = options;
   const folders = options.layout.attempt(handle.runId, handle.attempt);
   const wrapper = await readWrapper(folders).catch(() => undefined);
-  const ended = (await readResult(folders, handle)) !== undefined;
+  const ended = await hasResult(folders, handle);
   if (isWrapperAlive(wrapper)) {
     const limit = clock.monotonic() + (ended ? ENDING_MS : 0);
     while (isWrapperAlive(wrapper) && clock.monotonic() < limit) await clock.sleep(10);
@@ -90,6 +90,11 @@ export async function endWrapper(
 export async function removeGroups(wrapper: WrapperFile | undefined): Promise<void> {
   const groups = wrapper?.ranks.flatMap((rank) => rank.groups) ?? [];
   for (const group of groups) await rmdir(group).catch(() => undefined);
+}
+
+/** Whether the run wrapper has said its last word. What cannot be read is not it. */
+async function hasResult(folders: AttemptLayout, handle: RunHandle): Promise<boolean> {
+  return (await readResult(folders, handle))?.kind === 'read';
 }
 
 export function kill(pid: number, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): void {

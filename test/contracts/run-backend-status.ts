@@ -29,6 +29,8 @@ export function statusesOf(get: Get): void {
       const nobody = { ...first.handle, runId: 'stage-ffffffffffff' };
       const broken = await h.run({ command: sh('exit 3') });
       await writeFile(h.layout.attempt(broken.handle.runId, 1).result, 'garbage');
+      // What executed it may live a moment longer than its result.
+      await until(async () => (await statusOf(h.backend, broken.handle)).phase === 'exited', 'its end');
       const statuses = await h.backend.getStatus([second.handle, nobody, broken.handle, first.handle]);
       expect(statuses.map(({ phase }) => phase)).toEqual(['exited', 'absent', 'exited', 'exited']);
       expect(statuses.map(({ result }) => result?.kind)).toEqual(['read', undefined, 'garbled', 'read']);
@@ -41,6 +43,9 @@ export function statusesOf(get: Get): void {
       const { handle } = await h.run({ command: ['true'] });
       const file = h.layout.attempt(handle.runId, 1).result;
       const whole = await readFile(file, 'utf8');
+      // What executed it may live a moment longer than its result, and then whatever is there may be replaced.
+      await rm(file);
+      await until(async () => (await statusOf(h.backend, handle)).phase === 'absent', 'its end');
       for (const [text, detail] of [
         ['{"schema": 1, "ru', 'damaged'],
         ['', 'damaged'],
@@ -61,8 +66,6 @@ export function statusesOf(get: Get): void {
         result: { kind: 'unreadable' },
       });
       await rm(file, { recursive: true });
-      // What executed it may live a moment longer than its result.
-      await until(async () => (await statusOf(h.backend, handle)).phase !== 'running', 'its end');
       expect(await statusOf(h.backend, handle)).toMatchObject({ phase: 'absent', result: null });
     });
 
