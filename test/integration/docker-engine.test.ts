@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TEST_IMAGE } from '../../scripts/setup/test-image.ts';
+import type { HostOptions } from '../../src/backends/host-options.ts';
+import { systemClock } from '../../src/core/clock.ts';
 import {
   type BackendHarness,
   killWrapper,
@@ -51,11 +53,13 @@ async function openGate(): Promise<{ path: string; close(): Promise<void>; open(
 describe.skipIf(!hasEngine)(`the docker backend and its engine${NEEDS_ENGINE}`, () => {
   let h: BackendHarness;
   let gate: Awaited<ReturnType<typeof openGate>>;
+  let given: HostOptions;
   beforeAll(async () => {
     gate = await openGate();
     h = await openHarness({
       ...dockerUnderTest,
       make: (options) => {
+        given = options;
         const { backend, environmentKey } = dockerAdapter(options, { host: `unix://${gate.path}` });
         return {
           backend,
@@ -172,13 +176,44 @@ describe.skipIf(!hasEngine)(`the docker backend and its engine${NEEDS_ENGINE}`, 
     await h.backend.cleanup(kept.handle);
   });
 
-  it('starts afresh over a container that a killed launch has created', async () => {
+  it('removes what a killed launch has left once it is old, and before that leaves it to be started', async () => {
+    const kept = await h.start({ command: sh(GO_AND_WAIT) });
+    await h.ready(kept.handle);
+    const [theirs] = await containersOf(kept.handle);
+    const never = await h.spec({ command: sh('true') });
+    const labels = { ...theirs?.Labels, 'goldfish.run': never.runId };
+    await docker.createContainer({ name: `goldfish-${never.runId}-1`, Image: TEST_IMAGE, Labels: labels });
+    await h.ended(await h.another().launch(await h.spec({ command: sh('true') })));
+    expect(await containersOf(never)).toHaveLength(1);
+    const clock = { ...systemClock, now: () => systemClock.now() + 60 * 60_000 };
+    const later = dockerAdapter({ ...given, clock }, { host: `unix://${gate.path}` }).backend;
+    await h.ended(await later.launch(await h.spec({ command: sh('true') })));
+    expect(await containersOf(never)).toEqual([]);
+    expect(await containersOf(kept.handle)).toHaveLength(1);
+    await h.backend.cleanup(kept.handle);
+  });
+
+  it('frees no run whose container is on another engine, for it would be forgotten there', async () => {
+    const { handle } = await h.start({ command: sh(GO_AND_WAIT) });
+    await h.ready(handle);
+    const { backend } = dockerAdapter(given, { host: null });
+    await expect(backend.cleanup(handle)).rejects.toMatchObject({
+      code: 'BACKEND_UNAVAILABLE',
+      retryable: true,
+    });
+    expect(await containersOf(handle)).toHaveLength(1);
+    await h.backend.cleanup(handle);
+    expect(await h.remains(handle)).toEqual([]);
+  });
+
+  it.each(['created', 'started'])('starts afresh over a container that somebody has %s', async (deed) => {
     const spec = await h.spec({ command: sh('echo ran >> "$GOLDFISH_CHECKPOINTS/count"; echo mine') });
-    await docker.createContainer({
+    const other = await docker.createContainer({
       name: `goldfish-${spec.runId}-1`,
       Image: TEST_IMAGE,
-      Cmd: ['echo', 'other'],
+      Cmd: ['sleep', '300'],
     });
+    if (deed === 'started') await other.start();
     const handle = await h.backend.launch(spec);
     expect((await h.ended(handle)).result).toMatchObject({ exitCode: 0 });
     expect(await h.log(handle)).toEqual(['mine']);
