@@ -116,6 +116,8 @@ class ProcessProgram:
         return True
 
     def kill(self):
+        if self._pid is None:
+            return
         linux.send_group(self._pid, signal.SIGKILL)
         for pid in linux.descendants(self._pid, linux.processes()):
             linux.send(pid, signal.SIGKILL)

@@ -23,6 +23,9 @@ from wrapper_folder import AttemptFolder, ControlFolder, Refused, StopRequest  #
 from wrapper_rank import Rank, ended_well, not_started  # noqa: E402
 
 WAKE_SECONDS = 0.2
+# How soon what could not be said of a running attempt is said again.
+AGAIN_SECONDS = 1.0
+NOT_OURS = "The machine, or somebody on it, told the run to end (TERM): Goldfish had not asked for it."
 
 
 def main(attempt_dir):
@@ -85,6 +88,7 @@ class Attempt:
             raise Refused("the request names no program")
         self.begun = []
         self.stopped_others = False
+        self.unsaid = False
         self.writer = self.began_at = self.started_at = self.deadline = self.error = None
         # Why all ranks are to end: somebody asked (its reason), or one of them failed.
         self.request = self.failed = None
@@ -147,11 +151,20 @@ class Attempt:
         about = {"runId": self.run_id, "attempt": self.number, "startedAt": self.started_at, "ranks": ranks}
         self.folder.describe(about)
 
+    def note(self):
+        """describe() of an attempt that runs: a disk that is full for now must not end it."""
+        try:
+            self.describe()
+            self.unsaid = False
+        except OSError:
+            self.unsaid = True
+
     # --- running --------------------------------------------------------------------------------------------------
 
     def run(self):
         if self.folder.stop_requested():
-            self.request = self.folder.stop_request(self.grace)
+            request = self.folder.stop_request(self.grace)
+            self.request = request._replace(reason=request.reason or "cancel")
             self.ranks[0].ending = not_started("It was stopped before its program started.")
         else:
             self.execute()
@@ -164,8 +177,8 @@ class Attempt:
             self.begun.append(rank)
             try:
                 rank.start(lambda letter, rank=rank: self.make_stream(rank, letter))
-            except linux.StartError as error:
-                rank.ending = not_started(str(error))
+            except (linux.StartError, OSError, RuntimeError) as error:
+                rank.ending = not_started(why_not_started(error))
                 self.fail(rank)
                 break
         self.watch()
@@ -180,6 +193,8 @@ class Attempt:
             self.children.reap()
             self.note_start()
             self.note_ends()
+            if self.unsaid:
+                self.note()
             living = [rank for rank in self.begun if rank.living]
             if not living:
                 return
@@ -197,7 +212,7 @@ class Attempt:
         """The attempt runs when all its ranks do."""
         if self.started_at is None and all(rank.program.started for rank in self.ranks):
             self.started_at = self.began_at
-            self.describe()
+            self.note()
             self.poke()
 
     def note_ends(self):
@@ -208,7 +223,7 @@ class Attempt:
                 if self.failed is None:
                     self.fail(rank)
             elif len(self.ranks) > 1:
-                self.describe()  # the others are waited for; nobody need wait for a sign of life of this one
+                self.note()  # the others are waited for; nobody need wait for a sign of life of this one
 
     def wait(self, now):
         poller = select.poll()
@@ -229,6 +244,8 @@ class Attempt:
         due = [moment for rank in self.ranks for moment in rank.due()]
         if not self.stopping:
             due.append(self.deadline)
+        if self.unsaid:
+            due.append(now + AGAIN_SECONDS)
         return min(3600_000, max(0, int((min(due) - now) * 1000) + 1)) if due else 3600_000
 
     # --- stopping -------------------------------------------------------------------------------------------------
@@ -244,14 +261,16 @@ class Attempt:
             self.stop("rank", self.grace)
 
     def ask(self, request):
-        """The first reason stays. A later request can only shorten the grace period."""
+        """The first reason of ours stays. A later request can only shorten the grace period."""
         if self.stopping:
+            if self.request and self.request.reason is None:
+                self.request = request
             now = time.monotonic()
             for rank in self.ranks:
                 rank.hurry(request.grace, now)
             return
         self.request = request
-        self.stop(request.reason, request.grace)
+        self.stop(request.reason or "shutdown", request.grace)
 
     def stop(self, reason, grace):
         now = time.monotonic()
@@ -294,7 +313,7 @@ class Attempt:
                 "stoppedBy": self.request.reason if self.request else None,
                 "oom": ending.oom,
                 "rank": rank.number,
-                "lost": ending.lost,
+                "lost": ending.lost or self.not_ours,
                 "error": error[:1000] or None,
                 "startedAt": self.began_at if ending.started else None,
                 "endedAt": log.iso_time(),
@@ -305,9 +324,16 @@ class Attempt:
         )
         self.poke()
 
+    @property
+    def not_ours(self):
+        """Ended by a TERM from elsewhere: how the program would have ended is not known."""
+        return self.request is not None and self.request.reason is None
+
     def explain(self, rank):
         """Why it ended so, as far as exit code and signal do not say it."""
         ending = rank.ending
+        if self.not_ours:
+            return NOT_OURS
         if self.request and self.request.message:
             return self.request.message
         if len(self.ranks) == 1 or self.request or ended_well(ending):
@@ -334,6 +360,12 @@ class Attempt:
                 connection.sendall(b"wake\n")
         except OSError:
             pass
+
+
+def why_not_started(error):
+    if isinstance(error, linux.StartError):
+        return str(error)
+    return "The program could not be started: %s." % (getattr(error, "strerror", None) or error)
 
 
 def empty(descriptor):

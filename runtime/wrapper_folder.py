@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import time
 
 import wrapper_linux as linux
 
@@ -14,7 +15,10 @@ STOP_REASONS = ("cancel", "timeout", "heartbeat", "monitor")
 RESULT_BYTES = 8192
 
 
-# rank and message: whose fault it is and why, where the one who asked knows.
+# How long a request that should be there is waited for.
+REQUEST_SECONDS = 0.3
+
+# reason None: a TERM that nobody of us sent. rank and message: whose fault it is and why, where the one who asked knows.
 StopRequest = collections.namedtuple("StopRequest", "reason grace rank message")
 
 
@@ -48,9 +52,13 @@ class AttemptFolder:
             os.close(os.open(self.path("started"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except FileExistsError as error:
             raise Refused("already taken") from error
-        sync_folder(self._path)
-        self._result = os.open(self.path(".exit.json.tmp"), os.O_RDWR | os.O_CREAT, 0o600)
-        reserve(self._result, RESULT_BYTES)
+        try:
+            sync_folder(self._path)
+            self._result = os.open(self.path(".exit.json.tmp"), os.O_RDWR | os.O_CREAT, 0o600)
+            reserve(self._result, RESULT_BYTES)
+        except OSError:
+            self.give_back()
+            raise
 
     def give_back(self):
         """Only for a job that was taken and surely not begun."""
@@ -71,15 +79,22 @@ class AttemptFolder:
         return os.path.exists(self.path("stop-request.json"))
 
     def stop_request(self, grace):
-        """What whoever asked wrote; a TERM without a readable request is a cancel."""
-        try:
-            with open(self.path("stop-request.json"), "rb") as file:
-                request = json.load(file)
-            reason, seconds = request["reason"], float(request["graceSeconds"])
-            because = request.get("because") or {}
-            rank, why = because.get("rank"), because.get("message")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return StopRequest("cancel", grace, None, None)
+        """What whoever asked wrote before the TERM; without that the TERM came from elsewhere (the machine goes down)."""
+        limit = time.monotonic() + REQUEST_SECONDS
+        while True:
+            try:
+                return self._read_request()
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                if time.monotonic() > limit:
+                    return StopRequest(None, grace, None, None)
+            time.sleep(0.02)
+
+    def _read_request(self):
+        with open(self.path("stop-request.json"), "rb") as file:
+            request = json.load(file)
+        reason, seconds = request["reason"], float(request["graceSeconds"])
+        because = request.get("because") or {}
+        rank, why = because.get("rank"), because.get("message")
         return StopRequest(
             reason if reason in STOP_REASONS else "cancel",
             max(0.0, seconds),

@@ -41,7 +41,12 @@ def start(argv, environment, options):
     """
     parent = os.getpid()
     reader, writer = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(reader)
+        os.close(writer)
+        raise
     if pid == 0:
         try:
             _become(parent, argv, environment, options)

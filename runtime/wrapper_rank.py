@@ -2,8 +2,8 @@
 
 A program is whatever stands behind these few members; process_program.py and container_program.py are the two kinds.
 
-    start(out, err)  begins, printing to two descriptors it may keep; raises linux.StartError where it cannot.
-                     It need not have started on return; whatever happens later wakes the loop.
+    start(out, err)  begins, printing to two descriptors it may keep; raises linux.StartError where it cannot, OSError
+                     or RuntimeError where the machine has no process, descriptor or thread left. It need not have started on return; whatever happens later wakes the loop.
     started          whether it runs, or did
     ended            whether there is nothing more to wait for
     ending(asked)    its Ending, once it has ended; asked: we told it to stop
@@ -19,6 +19,8 @@ import os
 import wrapper_log as log
 
 READ_BYTES = 128 * 1024
+# A program that watches `stop` has had the whole grace period when TERM comes: this is left to it.
+LAST_WORD_SECONDS = 1.0
 
 # exit_code and signal: at most one is a value; none where it never started, or where nobody can know (lost).
 Ending = collections.namedtuple("Ending", "started exit_code signal oom lost error")
@@ -40,17 +42,17 @@ class Rank:
         self.ending = None
         self.asked_to_stop = False
         self._streams = {}
-        self._term_at = self._kill_at = None
+        self._term_at = self._kill_at = self._grace = None
 
     def start(self, make_stream):
         """make_stream(letter) gives where the program's output goes."""
         writers = []
-        for letter in "oe":
-            reader, writer = os.pipe()
-            os.set_blocking(reader, False)
-            self._streams[reader] = make_stream(letter)
-            writers.append(writer)
         try:
+            for letter in "oe":
+                reader, writer = os.pipe()
+                os.set_blocking(reader, False)
+                self._streams[reader] = make_stream(letter)
+                writers.append(writer)
             self.program.start(*writers)
         finally:
             for writer in writers:
@@ -99,13 +101,15 @@ class Rank:
         self.asked_to_stop = True
         self.control.say_stop(reason)
         # A program that watches `stop` gets the grace period before TERM as well.
-        notice = grace if self.control.program_listens() else 0.0
-        self._term_at = now + notice
-        self._kill_at = now + notice + grace
+        listens = self.control.program_listens()
+        self._grace = grace
+        self._term_at = now + (grace if listens else 0.0)
+        self._kill_at = now + grace + (min(grace, LAST_WORD_SECONDS) if listens else 0.0)
 
     def hurry(self, grace, now):
-        """A later request can only shorten the grace period."""
-        if self._kill_at is not None:
+        """A later request can only shorten the grace period; the same one again changes nothing."""
+        if self._kill_at is not None and grace < self._grace:
+            self._grace = grace
             self._kill_at = min(self._kill_at, now + grace)
 
     def press(self, now):

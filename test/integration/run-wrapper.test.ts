@@ -1,11 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { WrapperSpec } from '../../src/backends/wrapper-spec.ts';
 import { readIfThere, until } from '../contracts/backend-harness.ts';
-import { attemptFolder as makeAttempt, startWrapper, wrapperResult } from '../support/run-wrapper.ts';
+import {
+  attemptFolder as makeAttempt,
+  startWrapper,
+  wrapperLog,
+  wrapperResult,
+} from '../support/run-wrapper.ts';
 
 let home: string;
 beforeEach(async () => {
@@ -94,15 +99,60 @@ it('does not follow a link that the program put where the stop file goes', async
   expect(await readFile(target, 'utf8')).toBe('precious');
 });
 
-it('is not ended by the signals of a terminal, and takes a plain TERM as a cancel', async () => {
-  const dir = await attemptFolder(['/bin/sh', '-c', 'echo > "$GOLDFISH_CONTROL/go"; sleep 30']);
+/** Starts a program that waits, and answers when it runs. */
+async function startWaiting(
+  script = 'sleep 30',
+): Promise<{ dir: string; wrapper: ReturnType<typeof startWrapper> }> {
+  const dir = await attemptFolder(['/bin/sh', '-c', `echo > "$GOLDFISH_CONTROL/go"; ${script}`]);
   const wrapper = startWrapper(dir);
   await until(() => readIfThere(join(dir, 'control', 'go')), 'the program ran');
+  return { dir, wrapper };
+}
+
+it('is not ended by the signals of a terminal, and is lost by a TERM that nobody of us sent', async () => {
+  const { dir, wrapper } = await startWaiting();
   process.kill(wrapper.pid, 'SIGINT');
   process.kill(wrapper.pid, 'SIGHUP');
   process.kill(wrapper.pid, 'SIGTERM');
   expect((await wrapper.ended).code).toBe(0);
-  expect(await wrapperResult(dir)).toMatchObject({ stoppedBy: 'cancel', signal: 'SIGTERM' });
+  expect(await wrapperResult(dir)).toMatchObject({
+    started: true,
+    stoppedBy: null,
+    lost: true,
+    signal: 'SIGTERM',
+    error: 'The machine, or somebody on it, told the run to end (TERM): Goldfish had not asked for it.',
+  });
+});
+
+it('is lost by such a TERM even where the program makes a good end of it', async () => {
+  const { dir, wrapper } = await startWaiting('trap "exit 0" TERM; while :; do sleep 0.1; done');
+  process.kill(wrapper.pid, 'SIGTERM');
+  await wrapper.ended;
+  expect(await wrapperResult(dir)).toMatchObject({ stoppedBy: null, lost: true, exitCode: 0 });
+});
+
+it('honours a request to stop that comes with the TERM or soon after it', async () => {
+  const request = JSON.stringify({ reason: 'monitor', graceSeconds: 1 });
+  for (const late of [false, true]) {
+    const { dir, wrapper } = await startWaiting();
+    const file = join(dir, 'stop-request.json');
+    if (late) process.kill(wrapper.pid, 'SIGTERM');
+    await writeFile(`${file}.new`, request);
+    await rename(`${file}.new`, file);
+    if (!late) process.kill(wrapper.pid, 'SIGTERM');
+    await wrapper.ended;
+    expect(await wrapperResult(dir)).toMatchObject({ stoppedBy: 'monitor', lost: false, signal: 'SIGTERM' });
+  }
+});
+
+it('takes over the reason of somebody of us who asks after a TERM that nobody of us sent', async () => {
+  const { dir, wrapper } = await startWaiting('trap "" TERM; while :; do sleep 0.1; done');
+  process.kill(wrapper.pid, 'SIGTERM');
+  await until(() => readIfThere(join(dir, 'control', 'stop')), 'the stop file');
+  await writeFile(join(dir, 'stop-request.json'), JSON.stringify({ reason: 'cancel', graceSeconds: 0 }));
+  process.kill(wrapper.pid, 'SIGTERM');
+  await wrapper.ended;
+  expect(await wrapperResult(dir)).toMatchObject({ stoppedBy: 'cancel', lost: false, signal: 'SIGKILL' });
 });
 
 it('continues a log that has build lines in it, without a record that was cut off', async () => {
@@ -152,3 +202,20 @@ it.skipIf(!canMount)(
     }
   },
 );
+
+it('gives who watches the stop file the grace period once, then TERM and a second, however often it is asked', async () => {
+  const { dir, wrapper } = await startWaiting(
+    ': > "$GOLDFISH_CONTROL/listens"; trap "echo TERM" TERM; echo > "$GOLDFISH_CONTROL/ready"; while :; do sleep 0.1; done',
+  );
+  await until(() => readIfThere(join(dir, 'control', 'ready')), 'it listens');
+  const began = performance.now();
+  await writeFile(join(dir, 'stop-request.json'), JSON.stringify({ reason: 'cancel', graceSeconds: 2 }));
+  process.kill(wrapper.pid, 'SIGTERM');
+  await until(() => readIfThere(join(dir, 'control', 'stop')), 'the stop file');
+  process.kill(wrapper.pid, 'SIGTERM');
+  await wrapper.ended;
+  expect(performance.now() - began).toBeGreaterThan(2_900);
+  expect(performance.now() - began).toBeLessThan(4_000);
+  expect(await wrapperLog(dir)).toEqual(['o TERM']);
+  expect(await wrapperResult(dir)).toMatchObject({ stoppedBy: 'cancel', signal: 'SIGKILL' });
+});
