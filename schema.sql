@@ -147,6 +147,8 @@ CREATE TABLE run_attempts (
   started_at       TEXT,
   ended_at         TEXT,
   released_at      TEXT,
+  -- Why an attempt was asked to stop: what comes of it has that cause, whoever sees the end.
+  stop_reason      TEXT,
   PRIMARY KEY (run_id, attempt)
 ) STRICT;
 CREATE INDEX run_attempts_unreleased ON run_attempts (run_id) WHERE released_at IS NULL;

@@ -201,6 +201,8 @@ function createBackends(parts: { config: Config; layout: Layout; clock: Clock })
     if (make === undefined) throw unknownBackend(name, names);
     const known = made.get(name) ?? make();
     made.set(name, known);
+    // One that could not be made (files that are just being replaced) is made anew the next time.
+    known.catch(() => made.delete(name));
     return known;
   };
   const get = async (name: string): Promise<RunBackend> => (await adapter(name)).backend;

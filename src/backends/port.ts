@@ -1,3 +1,4 @@
+import type { StopReason } from '../core/causes.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { SignalType } from '../core/signals.ts';
 
@@ -131,7 +132,7 @@ export type StopRequest = {
   because?: { rank: number; message: string };
 };
 
-export type StopReason = 'cancel' | 'timeout' | 'heartbeat' | 'monitor';
+export type { StopReason };
 
 /**
  * Raw beside normalised. `starting`: asked for, not seen running. `exited`: the result document is there.

@@ -53,3 +53,14 @@ const TERMINAL_EVENTS = {
 export function eventOfCause(cause: Cause): RunEventName {
   return TERMINAL_EVENTS[CAUSES[cause].state];
 }
+
+/** Why something of ours asks an attempt to end. */
+export type StopReason = 'cancel' | 'timeout' | 'heartbeat' | 'monitor';
+
+/** What a run ends for that was stopped. */
+export const STOP_CAUSES: Record<StopReason, Cause> = {
+  cancel: 'user',
+  timeout: 'timeout',
+  heartbeat: 'heartbeat_lost',
+  monitor: 'stopped_by_monitor',
+};

@@ -1,4 +1,4 @@
-import type { Cause } from './causes.ts';
+import type { Cause, StopReason } from './causes.ts';
 import type { JsonObject } from './json.ts';
 import type { EventSource, RunEventName, RunState, TerminalState } from './run-lifecycle.ts';
 import type { SignalType } from './signals.ts';
@@ -112,6 +112,8 @@ export type RunAttempt = {
   absentSince: string | null;
   absentCount: number;
   stopRequestedAt: string | null;
+  /** Why it was asked to stop. */
+  stopReason: StopReason | null;
   exitCode: number | null;
   signal: string | null;
   cause: Cause | null;

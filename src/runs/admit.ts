@@ -1,6 +1,7 @@
 import { isoTime } from '../core/clock.ts';
 import type { StageRun } from '../core/rows.ts';
 import { diskShortage } from '../data/disk.ts';
+import { isLeaseLost } from '../store/lease.ts';
 import { getPipelineRun } from '../store/pipeline-runs.ts';
 import { applyRunEvent } from '../store/run-events.ts';
 import {
@@ -17,7 +18,7 @@ import { settlePipelineRun } from './settle.ts';
 
 type Waiting = Pick<StageRun, 'id' | 'pipelineRunId' | 'backend' | 'profile' | 'plan'>;
 type WaitDeps = Pick<RunsDeps, 'db' | 'backends' | 'secrets' | 'config' | 'layout'>;
-type AdmitDeps = WaitDeps & Pick<RunsDeps, 'clock' | 'storage'>;
+type AdmitDeps = WaitDeps & Pick<RunsDeps, 'clock' | 'storage' | 'log'>;
 
 /**
  * Claims every run that may start now: its needs are complete, nothing earlier can stand for it, its backend has
@@ -31,13 +32,24 @@ export function admitRuns(deps: AdmitDeps): StageRun[] {
     // A reused run may make its dependents ready at once.
     reused = false;
     for (const ready of readyStageRuns(deps.db)) {
-      if (staysWaiting(deps, ready)) continue;
-      const outcome = deps.db.write(() => admitOne(deps, ready.id));
+      const outcome = admitAlone(deps, ready);
       if (outcome === 'reused') reused = true;
       else if (outcome !== 'waits') claimed.push(outcome);
     }
   } while (reused);
   return claimed;
+}
+
+/** What goes wrong with one run must not keep the others waiting. */
+function admitAlone(deps: AdmitDeps, ready: StageRun): StageRun | 'reused' | 'waits' {
+  try {
+    if (staysWaiting(deps, ready)) return 'waits';
+    return deps.db.write(() => admitOne(deps, ready.id));
+  } catch (error) {
+    if (isLeaseLost(error)) throw error;
+    deps.log.error({ run: ready.id, err: error }, 'a run could not be admitted');
+    return 'waits';
+  }
 }
 
 /** A run that was judged before and is held up still: thousands may wait, and each write costs a sync of the disk. */

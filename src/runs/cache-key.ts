@@ -1,16 +1,24 @@
 import { canonicalJson, hashJson, type JsonObject } from '../core/json.ts';
+import type { SignalType } from '../core/signals.ts';
 import type { StagePlan } from '../core/stage-plan.ts';
 
-/** Content of a stage's inputs by name; all must be known before a key exists. */
-export type InputHashes = Record<string, string>;
+/** What a stage's inputs are by name, as `inputIdentity` says it; all must be known before a key exists. */
+export type InputIdentities = Record<string, string>;
+
+/** The type decides what a program is given for the same bytes: another file name, a folder. */
+export function inputIdentity(input: { type: SignalType; hash: string }): string {
+  return `${input.type} ${input.hash}`;
+}
 
 /** Everything that decides what a stage computes, by the word a miss is explained with. */
-function cacheParts(plan: StagePlan, inputs: InputHashes) {
+function cacheParts(plan: StagePlan, inputs: InputIdentities) {
   return {
     command: plan.command,
     outputs: plan.outputs,
     config: plan.config,
     inputs,
+    // The program sees how many ranks it is; the rest of compute decides how fast it is, not what it makes.
+    ...(plan.compute.nodes === 1 ? {} : { nodes: plan.compute.nodes }),
     image: plan.environmentKey,
     environment: plan.environment,
     // Names only: a value that is renewed changes no result. Left out where there are none, as in plans of 0.1.
@@ -19,14 +27,14 @@ function cacheParts(plan: StagePlan, inputs: InputHashes) {
   };
 }
 
-export function cacheKey(plan: StagePlan, inputs: InputHashes): string {
+export function cacheKey(plan: StagePlan, inputs: InputIdentities): string {
   return hashJson(cacheParts(plan, inputs));
 }
 
 /** Names what differs between what would run and what ran: `config (k: 3 → 5)`, `inputs (features)`. */
 export function explainDifference(
-  now: { plan: StagePlan; inputs: InputHashes },
-  then: { plan: StagePlan; inputs: InputHashes },
+  now: { plan: StagePlan; inputs: InputIdentities },
+  then: { plan: StagePlan; inputs: InputIdentities },
 ): string[] {
   const a = cacheParts(now.plan, now.inputs);
   const b = cacheParts(then.plan, then.inputs);

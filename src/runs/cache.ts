@@ -6,7 +6,7 @@ import type { Db } from '../store/database.ts';
 import { endRun } from '../store/run-events.ts';
 import { inputsOfRun, insertOutputs, outputsOfRun } from '../store/signals.ts';
 import { getStageRun, newestCompletedRun, setCacheDecision } from '../store/stage-runs.ts';
-import { cacheKey, explainDifference, type InputHashes } from './cache-key.ts';
+import { cacheKey, explainDifference, type InputIdentities, inputIdentity } from './cache-key.ts';
 import type { RunsDeps } from './deps.ts';
 import { settleRun } from './settle.ts';
 
@@ -16,7 +16,7 @@ export type CacheDecision = { key: string; hit: StageRun | null; reason: string 
 /** Whether an earlier run can stand for this one, and why or why not. Reads only. */
 export function decideCache(
   deps: Pick<RunsDeps, 'db' | 'storage'>,
-  request: { plan: StagePlan; inputs: InputHashes; workspace: string },
+  request: { plan: StagePlan; inputs: InputIdentities; workspace: string },
 ): CacheDecision {
   const { db } = deps;
   const { plan, inputs } = request;
@@ -38,19 +38,24 @@ function originalOf(db: Db, run: StageRun): StageRun {
   return (run.cachedFrom === null ? undefined : getStageRun(db, run.cachedFrom)) ?? run;
 }
 
-function missReason(db: Db, request: { plan: StagePlan; inputs: InputHashes; workspace: string }): string {
+function missReason(
+  db: Db,
+  request: { plan: StagePlan; inputs: InputIdentities; workspace: string },
+): string {
   const last = newestCompletedRun(db, { workspace: request.workspace, stage: request.plan.stage });
   if (!last) return 'no completed run of this stage in the workspace yet';
-  const then = { plan: last.plan, inputs: inputHashes(db, last.id) };
+  const then = { plan: last.plan, inputs: knownInputs(db, last.id) };
   const differences = explainDifference(request, then);
   if (differences.length === 0) return `nothing changed since ${last.id}, but it ran with reuse off`;
   return `changed since ${last.id}: ${differences.join(', ')}`;
 }
 
-/** Hashes of a run's inputs that are known. */
-function inputHashes(db: Db, runId: string): InputHashes {
+/** Of a run's inputs those that are known. */
+function knownInputs(db: Db, runId: string): InputIdentities {
   const known = inputsOfRun(db, runId).filter((input) => input.hash !== null);
-  return Object.fromEntries(known.map((input) => [input.name, input.hash ?? '']));
+  return Object.fromEntries(
+    known.map(({ name, type, hash }) => [name, inputIdentity({ type, hash: hash ?? '' })]),
+  );
 }
 
 /**
@@ -61,7 +66,7 @@ export function reuseIfPossible(deps: Pick<RunsDeps, 'db' | 'clock' | 'storage'>
   const { db } = deps;
   const decision = decideCache(deps, {
     plan: run.plan,
-    inputs: inputHashes(db, run.id),
+    inputs: knownInputs(db, run.id),
     workspace: run.workspace,
   });
   setCacheDecision(db, {

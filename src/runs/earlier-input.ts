@@ -1,4 +1,6 @@
 import { GoldfishError } from '../core/errors.ts';
+import type { StageRun, StoredOutput } from '../core/rows.ts';
+import type { SignalType } from '../core/signals.ts';
 import type { InputOrigin } from '../core/stage-plan.ts';
 import { isStored } from '../data/stored-content.ts';
 import { producerOf, type SignalSource } from '../pipeline/pipeline.ts';
@@ -6,7 +8,7 @@ import type { ResolvedInput, ResolvedStage } from '../pipeline/resolve-pipeline.
 import { outputsOfRun } from '../store/signals.ts';
 import { getSource, newestSource } from '../store/sources.ts';
 import { newestCompletedRun } from '../store/stage-runs.ts';
-import { cacheKey, type InputHashes } from './cache-key.ts';
+import { cacheKey, type InputIdentities, inputIdentity } from './cache-key.ts';
 import type { RunsDeps } from './deps.ts';
 import type { Settle } from './settle-compute.ts';
 import { toStagePlan } from './stage-plan-of.ts';
@@ -28,17 +30,14 @@ export type Search = {
  */
 export async function earlierOrigin(
   search: Search,
-  want: { stage: string; input: string; from: SignalSource },
+  want: { stage: string; input: string; type: SignalType; from: SignalSource },
 ): Promise<InputOrigin> {
   const { from } = want;
   const run = newestCompletedRun(search.deps.db, { workspace: search.workspace, stage: from.stage });
   const output =
     run && outputsOfRun(search.deps.db, run.id).find((candidate) => candidate.name === from.signal);
-  const gone = output !== undefined && !isStored(search.deps.storage, output);
-  if (!run || !output || gone) {
-    const why = gone
-      ? `what ${run?.id} stored is no longer there`
-      : `no completed run of ${from.stage} has made it`;
+  const why = whyNot(search, { run, output, want });
+  if (!run || !output || why !== undefined) {
     throw new GoldfishError('INPUT_UNAVAILABLE', {
       message: `Input "${want.input}" of ${want.stage} needs "${from.signal}" of ${from.stage}, and ${why}.`,
       hint: `Run ${from.stage} first, or include it in stages.`,
@@ -56,6 +55,21 @@ export async function earlierOrigin(
   }
   const stale = await isStale(search, from.stage, new Map());
   return { kind: 'run', runId: run.id, stage: from.stage, signal: from.signal, hash: output.hash, stale };
+}
+
+/** Why what the newest run made cannot be the input; undefined: it can. */
+function whyNot(
+  search: Search,
+  found: {
+    run: StageRun | undefined;
+    output: StoredOutput | undefined;
+    want: { type: SignalType; from: SignalSource };
+  },
+): string | undefined {
+  const { run, output, want } = found;
+  if (!run || !output) return `no completed run of ${want.from.stage} has made it`;
+  if (!isStored(search.deps.storage, output)) return `what ${run.id} stored is no longer there`;
+  return output.type === want.type ? undefined : `${run.id} stored it as ${output.type}, not as ${want.type}`;
 }
 
 /** A stage and those of its producers that have not made what it needs either, in the order of the pipeline. */
@@ -96,20 +110,20 @@ async function judgeStale(search: Search, stage: string, known: Known): Promise<
   const definition = search.all.get(stage);
   const run = newestCompletedRun(db, { workspace: search.workspace, stage });
   if (!definition || !run) return true;
-  const hashes: InputHashes = {};
+  const inputs: InputIdentities = {};
   for (const input of definition.inputs) {
     const producer = producerOf(input);
     if (producer && (await isStale(search, producer.stage, known))) return true;
     const hash = hashNow(search, input);
     if (hash === undefined) return true;
-    hashes[input.name] = hash;
+    inputs[input.name] = inputIdentity({ type: input.type, hash });
   }
   // A backend that cannot run work now says nothing about whether the result is still right.
   const settled = await search.settle(definition.compute).catch(() => undefined);
   if (settled === undefined) return false;
   const { codeHash } = search;
   const now = toStagePlan({ stage: definition, settled, codeHash, origins: [], reuse: true });
-  return cacheKey(now, hashes) !== run.cacheKey;
+  return cacheKey(now, inputs) !== run.cacheKey;
 }
 
 function hashNow(search: Search, input: ResolvedInput): string | undefined {

@@ -13,7 +13,7 @@ import { settleRun } from './settle.ts';
 export type RunEnd = {
   cause: Cause;
   source: EventSource;
-  /** One sentence; the cause's own where absent. */
+  /** One sentence; absent: the cause says it all. */
   message?: string;
   exitCode?: number | null;
   signal?: string | null;
@@ -22,11 +22,14 @@ export type RunEnd = {
   /** When it really ended, where that is known. ISO. */
   at?: string;
   outputs?: readonly StoredOutput[];
+  /** The program ended by itself, and nobody stopped it: a cancel that came too late to change that changes nothing. */
+  byItself?: boolean;
 };
 
 /**
  * Ends a run: terminal event, outputs, the attempt's cause and what it means for the others, in one transaction.
- * A cancel that was asked for before wins over every other end. An end that comes second changes nothing.
+ * A cancel that was asked for before wins over every end but the program's own. An end that comes second changes
+ * nothing.
  */
 export async function endWithCause(
   deps: Pick<RunsDeps, 'db' | 'clock' | 'layout'>,
@@ -38,8 +41,8 @@ export async function endWithCause(
   db.write(() => {
     const now = getStageRun(db, run.id);
     if (!now || isTerminal(now.state) || now.attempt !== run.attempt) return;
-    const cause = now.cancelCause ?? end.cause;
-    const canceled = now.cancelCause !== null;
+    const canceled = now.cancelCause !== null && end.byItself !== true;
+    const cause = canceled ? (now.cancelCause ?? end.cause) : end.cause;
     const message = canceled ? `Canceled: ${now.cancelReason ?? 'no reason given'}` : end.message;
     if (!canceled && end.outputs) insertOutputs(db, end.outputs);
     endRun(db, {

@@ -7,11 +7,12 @@ import type { Clock } from '../core/clock.ts';
 import { GoldfishError } from '../core/errors.ts';
 import type { Layout } from '../core/layout.ts';
 import type { Logger } from '../core/logger.ts';
+import { GOLDFISH_VERSION } from '../core/version.ts';
 import { poke, wakeSocketPath } from '../os/wake-socket.ts';
 import type { Db } from '../store/database.ts';
 import { readLease } from '../store/lease.ts';
-import { countOpenStageRuns } from '../store/stage-runs.ts';
-import { isLeaseHeld } from './supervisor-lease.ts';
+import { isLeaseHeld, isOlder } from './supervisor-lease.ts';
+import { isWorkLeft } from './work-left.ts';
 
 /** The first pause before a process starts another supervisor where the last one it started took no lease. */
 const FIRST_PAUSE_MS = 2_000;
@@ -26,6 +27,8 @@ type Outcome = 'idle' | 'woken' | 'started' | 'starting';
  * where there is work and none does. Starting two is harmless: the lease decides. The new process has a session of
  * its own and none of our pipes, so it outlives whoever started it.
  *
+ * A supervisor of an older program is replaced: the one that is started takes its lease.
+ *
  * Callers ask again and again while they watch. A supervisor takes a moment to start, and one that cannot start must
  * not be started every half second: the pause doubles each time until the lease is seen held.
  * Errors: PROJECT_NOT_FOUND where the project's folder was removed meanwhile.
@@ -38,8 +41,9 @@ export function createEnsureSupervisor(
   let lastStart = Number.NEGATIVE_INFINITY;
   return async () => {
     if (!existsSync(context.layout.database)) throw projectGone();
-    if (countOpenStageRuns(context.db) === 0) return 'idle';
-    if (isLeaseHeld(readLease(context.db), context.clock)) {
+    if (!isWorkLeft(context.db, context.clock)) return 'idle';
+    const lease = readLease(context.db);
+    if (isLeaseHeld(lease, context.clock) && !isOlder(lease, GOLDFISH_VERSION)) {
       pause = FIRST_PAUSE_MS;
       lastStart = Number.NEGATIVE_INFINITY;
       await poke(wakeSocketPath(context.runtimeDir, context.layout.stateDir));

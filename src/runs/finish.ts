@@ -1,4 +1,5 @@
 import type { BackendStatus, RunHandle, RunResult, StopReason } from '../backends/port.ts';
+import { STOP_CAUSES } from '../core/causes.ts';
 import { isoTime } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { StageRun } from '../core/rows.ts';
@@ -80,6 +81,7 @@ async function judge(deps: RunsDeps, judged: Judged): Promise<RunEnd> {
   const { result, run } = judged;
   const facts = {
     source: 'backend',
+    byItself: result.started && !result.lost && result.stoppedBy === null,
     exitCode: result.exitCode,
     signal: result.signal,
     at: result.endedAt,
@@ -100,7 +102,10 @@ function badEnd(result: RunResult, nodes: number): BadEnd | undefined {
       message: `The program could not be started: ${result.error ?? 'unknown'}`,
     };
   }
-  if (result.stoppedBy !== null) return STOPPED[result.stoppedBy](result.error);
+  if (result.stoppedBy !== null) {
+    const { stoppedBy, error } = result;
+    return { cause: STOP_CAUSES[stoppedBy], message: STOPPED[stoppedBy](error) };
+  }
   if (result.lost) {
     return {
       cause: 'worker_lost',
@@ -123,11 +128,11 @@ function badEnd(result: RunResult, nodes: number): BadEnd | undefined {
 }
 
 /** Where we ended it. What a monitor found stands in the result's `error`. */
-const STOPPED: Record<StopReason, (error: string | null) => BadEnd> = {
-  timeout: () => ({ cause: 'timeout', message: 'The run reached its time limit and was stopped.' }),
-  cancel: () => ({ cause: 'user', message: 'The run was stopped.' }),
-  heartbeat: (error) => ({ cause: 'heartbeat_lost', message: error ?? 'The heartbeat stopped.' }),
-  monitor: (error) => ({ cause: 'stopped_by_monitor', message: error ?? 'A monitor stopped it.' }),
+const STOPPED: Record<StopReason, (error: string | null) => string> = {
+  timeout: () => 'The run reached its time limit and was stopped.',
+  cancel: () => 'The run was stopped.',
+  heartbeat: (error) => error ?? 'The heartbeat stopped.',
+  monitor: (error) => error ?? 'A monitor stopped it.',
 };
 
 async function judgeOutputs(

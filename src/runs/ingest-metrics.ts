@@ -9,6 +9,9 @@ import { readMetrics } from './metrics-file.ts';
 /** Batches taken in at one look while a run goes on; the rest waits for the next look. */
 const LIVE_BATCHES = 8;
 
+/** Characters of what a program says of its progress. */
+const MAX_MESSAGE = 200;
+
 /** Takes in what the program has logged since the last time. `final`: everything, once the program has ended. */
 export async function ingestMetrics(
   deps: Pick<RunsDeps, 'db' | 'clock' | 'layout' | 'secrets'>,
@@ -22,7 +25,8 @@ export async function ingestMetrics(
     if (from === undefined) return;
     const batch = await readMetrics(file, from, { now: isoTime(deps.clock.now()), final: request.final });
     if (batch.to === from) return;
-    const message = batch.message === null ? null : redact(batch.message, secrets);
+    // Redacted before it is cut: of a secret at the edge nothing may be left.
+    const message = batch.message === null ? null : redact(batch.message, secrets).slice(0, MAX_MESSAGE);
     const points =
       secrets.length === 0
         ? batch.points

@@ -10,7 +10,8 @@ import { isTerminal } from '../core/run-lifecycle.ts';
 import { signalFileName } from '../core/signals.ts';
 import type { ComputeSettings } from '../core/stage-plan.ts';
 import { localContent } from '../data/local-content.ts';
-import { recordAttempt, setAttemptHandle } from '../store/attempts.ts';
+import { recordAttempt } from '../store/attempts.ts';
+import { isLeaseLost } from '../store/lease.ts';
 import { applyRunEvent } from '../store/run-events.ts';
 import { inputsOfRun, outputByHash, outputsOfRun } from '../store/signals.ts';
 import { recordedSource } from '../store/sources.ts';
@@ -18,22 +19,30 @@ import { getStageRun } from '../store/stage-runs.ts';
 import { missingSecrets } from './admit.ts';
 import type { RunsDeps } from './deps.ts';
 import { endWithCause } from './end.ts';
+import { findStarted, noteStarted } from './find-started.ts';
 
 /** How often a claimed run looks for the values of its names. */
 const SECRETS_PAUSE_MS = 1_000;
 
-type LaunchOptions = { wakeSocket: string | null; signal: AbortSignal };
+type LaunchOptions = {
+  wakeSocket: string | null;
+  signal: AbortSignal;
+  /** Whether a step that failed for now (an engine that starts anew, a full disk) is to be tried again later. */
+  isPatient: () => boolean;
+};
 
 /**
  * Brings a claimed run from `preparing` to a launched attempt: code, inputs, what it runs in, the backend.
- * Every step may be repeated, so a supervisor that finds a run in one of these states starts here again.
- * Never throws for a fault of the run: that ends the run with its cause.
+ * Every step may be repeated, so a supervisor that finds a run in one of these states starts here again; what the
+ * backend took already is found, and needs nothing of all that. A fault of the run ends it with its cause.
+ * Errors: what may pass, while `isPatient`; the caller comes again.
  */
 export async function launchRun(deps: RunsDeps, runId: string, options: LaunchOptions): Promise<void> {
   const run = getStageRun(deps.db, runId);
   if (!run || isTerminal(run.state)) return;
+  if (await findStarted(deps, run, options.signal)) return;
   if (missingSecrets(deps, run) !== null) return waitForSecrets(deps, options.signal);
-  const step = stepper(deps, run, options.signal);
+  const step = stepper(deps, run, options);
 
   const backend = await step('launch_failed', () => deps.backends.get(run.backend));
   if (!backend) return;
@@ -48,12 +57,9 @@ export async function launchRun(deps: RunsDeps, runId: string, options: LaunchOp
   if (!secrets) return waitForSecrets(deps, options.signal);
   const spec = toSpec(deps, { run, prepared, runtime, secrets, wakeSocket: options.wakeSocket });
   if (!announceLaunch(deps, run)) return;
-  await step('launch_failed', async () => {
-    const handle = await backend.launch(spec, { signal: options.signal });
-    const at = isoTime(deps.clock.now());
-    deps.db.write(() => setAttemptHandle(deps.db, attemptOf(run), { handle, at }));
-    return handle;
-  });
+  const handle = await step('launch_failed', () => backend.launch(spec, { signal: options.signal }));
+  // Outside the step: a store that is busy now is no failed launch.
+  if (handle) noteStarted(deps, handle);
 }
 
 /** A claimed run whose names lost their values, or whose new supervisor has not got them: it is tried again. */
@@ -82,12 +88,13 @@ function attemptOf(run: StageRun): { runId: string; attempt: number } {
 }
 
 /** Wraps a step: its failure ends the run for the given cause; an abort (the supervisor ends) leaves it as it is. */
-function stepper(deps: RunsDeps, run: StageRun, signal: AbortSignal) {
+function stepper(deps: RunsDeps, run: StageRun, { signal, isPatient }: LaunchOptions) {
   return async <T>(cause: Cause, work: () => Promise<T>): Promise<T | undefined> => {
     try {
       return await work();
     } catch (error) {
       if (signal.aborted) return undefined;
+      if (isLeaseLost(error) || (isGoldfishError(error) && error.retryable && isPatient())) throw error;
       deps.log.warn({ run: run.id, cause, err: error }, 'a step before the start failed');
       const told = isGoldfishError(error) && error.code !== 'INTERNAL';
       const inputs = isGoldfishError(error) && error.code === 'INPUT_UNAVAILABLE';

@@ -3,7 +3,6 @@ import type { MetricPoint } from '../core/rows.ts';
 /** A longer line is no metric. */
 const MAX_LINE = 64 * 1024;
 const MAX_NAME = 128;
-const MAX_MESSAGE = 200;
 /** Numbers of seconds since the epoch are below, of milliseconds above. */
 const SECONDS_BELOW = 1e11;
 
@@ -82,6 +81,6 @@ function readProgress(entry: Record<string, unknown>): { progress: number | null
     typeof progress === 'number' && Number.isFinite(progress) ? Math.min(1, Math.max(0, progress)) : null;
   return {
     progress: fraction,
-    message: typeof message === 'string' ? message.slice(0, MAX_MESSAGE).toWellFormed() : null,
+    message: typeof message === 'string' ? message.toWellFormed() : null,
   };
 }

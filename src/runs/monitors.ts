@@ -7,8 +7,8 @@ import type { StopReason } from '../backends/port.ts';
  * stands.
  */
 export type Finding = {
-  reason: Extract<StopReason, 'heartbeat' | 'monitor'>;
-  because: { rank: number; message: string };
+  reason: Extract<StopReason, 'heartbeat' | 'monitor' | 'timeout'>;
+  because?: { rank: number; message: string };
 };
 
 /** One look at a running attempt. */
@@ -17,6 +17,8 @@ export type Observation = {
   at: number;
   /** Null: none is expected. */
   heartbeatTimeoutSeconds: number | null;
+  /** How long it may run. */
+  limitMs: number;
   /** Of every rank, where heartbeats are expected. */
   heartbeats: readonly RankHeartbeat[];
 };
@@ -27,7 +29,12 @@ export type Heartbeat =
   { kind: 'beat'; mtimeMs: number } | { kind: 'missing' } | { kind: 'unreadable'; why: string };
 
 /** What the monitors know of an attempt between two looks. */
-export type Memory = { heartbeats: ReadonlyMap<number, RankSilence> };
+export type Memory = {
+  heartbeats: ReadonlyMap<number, RankSilence>;
+  /** How long it was seen to run. */
+  ranMs: number;
+  lookedAt: number;
+};
 
 type RankSilence = {
   lookedAt: number;
@@ -39,13 +46,13 @@ type RankSilence = {
 };
 
 /**
- * No more than this is added to a silence from one look to the next: when the looker itself slept (a stopped process,
+ * No more than this is added to a time from one look to the next: when the looker itself slept (a stopped process,
  * a suspended machine), the program may have slept too.
  */
 const LONGEST_LOOK_MS = 10_000;
 
 type Monitor = {
-  remember(memory: Memory | undefined, seen: Observation): Memory;
+  remember(memory: Memory, seen: Observation): Memory;
   judge(memory: Memory, seen: Observation): Finding | undefined;
 };
 
@@ -56,7 +63,7 @@ const heartbeatMonitor: Monitor = {
     heartbeats: new Map(
       heartbeats.map(({ rank, heartbeat }) => [
         rank,
-        listen(memory?.heartbeats.get(rank), { at, now: heartbeat }),
+        listen(memory.heartbeats.get(rank), { at, now: heartbeat }),
       ]),
     ),
   }),
@@ -70,15 +77,28 @@ const heartbeatMonitor: Monitor = {
   },
 };
 
-const MONITORS: readonly Monitor[] = [heartbeatMonitor];
+/**
+ * The maximum runtime, counted from look to look: the wall clock jumps, and a machine that slept did not run. It is
+ * kept beside the program; this is for where that failed.
+ */
+const runtimeMonitor: Monitor = {
+  remember: (memory, { at }) => ({
+    ...memory,
+    ranMs: memory.ranMs + passed(memory.lookedAt, at),
+    lookedAt: at,
+  }),
+  judge: ({ ranMs }, { limitMs }) => (ranMs > limitMs ? { reason: 'timeout' } : undefined),
+};
+
+const MONITORS: readonly Monitor[] = [runtimeMonitor, heartbeatMonitor];
 
 /** One look: what to remember for the next, and the first finding. */
 export function watch(
   memory: Memory | undefined,
   seen: Observation,
 ): { memory: Memory; finding: Finding | undefined } {
-  let next: Memory = memory ?? { heartbeats: new Map() };
-  for (const monitor of MONITORS) next = monitor.remember(memory === undefined ? undefined : next, seen);
+  let next: Memory = memory ?? { heartbeats: new Map(), ranMs: 0, lookedAt: seen.at };
+  for (const monitor of MONITORS) next = monitor.remember(next, seen);
   const finding = MONITORS.map((monitor) => monitor.judge(next, seen)).find((found) => found !== undefined);
   return { memory: next, finding };
 }
@@ -86,8 +106,11 @@ export function watch(
 function listen(before: RankSilence | undefined, { at, now }: { at: number; now: Heartbeat }): RankSilence {
   const beatMs = now.kind === 'beat' ? now.mtimeMs : (before?.beatMs ?? null);
   if (before === undefined || beatMs !== before.beatMs) return { lookedAt: at, silentMs: 0, beatMs, now };
-  const passed = Math.min(Math.max(0, at - before.lookedAt), LONGEST_LOOK_MS);
-  return { lookedAt: at, silentMs: before.silentMs + passed, beatMs, now };
+  return { lookedAt: at, silentMs: before.silentMs + passed(before.lookedAt, at), beatMs, now };
+}
+
+function passed(from: number, to: number): number {
+  return Math.min(Math.max(0, to - from), LONGEST_LOOK_MS);
 }
 
 function silenceSentence(rank: number, { now, beatMs }: RankSilence, limit: number): string {

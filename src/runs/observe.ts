@@ -1,4 +1,5 @@
 import type { BackendStatus, RunBackend, RunHandle, StopRequest } from '../backends/port.ts';
+import { STOP_CAUSES } from '../core/causes.ts';
 import { isoTime } from '../core/clock.ts';
 import type { RunAttempt, StageRun } from '../core/rows.ts';
 import { getAttempt, noteObservation, noteStopRequested } from '../store/attempts.ts';
@@ -14,8 +15,6 @@ import type { AttemptWatch } from './watch-attempts.ts';
 /** Absence is death only when seen this often, over at least this long. */
 const ABSENCES = 3;
 const ABSENT_MS = 1_500;
-/** The deadline is kept beside the program; the supervisor acts only when that has failed by so much. */
-const DEADLINE_SLACK_MS = 15_000;
 
 /**
  * Looks at every launched run, one question per backend, and acts on what is seen: start, stop, loss.
@@ -33,20 +32,35 @@ export async function observeRuns(
   });
   const ended: { run: StageRun; handle: RunHandle; status: BackendStatus }[] = [];
   for (const [name, group] of Map.groupBy(launched, (item) => item.run.backend)) {
-    const backend = await deps.backends.get(name);
-    const statuses = await backend.getStatus(
-      group.map((item) => item.handle),
-      { signal },
-    );
-    for (const [index, item] of group.entries()) {
-      const status = statuses[index];
-      if (!status) continue;
-      if (status.phase === 'exited') ended.push({ run: item.run, handle: item.handle, status });
-      else await observeAlone(deps, { ...item, status, backend, watch });
+    for (const seen of await lookAt(deps, { name, group, signal })) {
+      const { run, handle, status } = seen;
+      if (status.phase === 'exited') ended.push({ run, handle, status });
+      else await observeAlone(deps, { ...seen, watch });
     }
   }
   watch.keepOnly(runs);
   return ended;
+}
+
+type Launched = { run: StageRun; attempt: RunAttempt; handle: RunHandle };
+
+/** One question for all runs of a backend. One that does not answer must not keep the others from being looked at. */
+async function lookAt(
+  deps: RunsDeps,
+  { name, group, signal }: { name: string; group: readonly Launched[]; signal: AbortSignal },
+): Promise<(Launched & { status: BackendStatus; backend: RunBackend })[]> {
+  try {
+    const backend = await deps.backends.get(name);
+    const handles = group.map((item) => item.handle);
+    const statuses = await backend.getStatus(handles, { signal });
+    return group.flatMap((item, index) => {
+      const status = statuses[index];
+      return status ? [{ ...item, status, backend }] : [];
+    });
+  } catch (error) {
+    deps.log.error({ backend: name, err: error }, 'a backend could not be asked');
+    return [];
+  }
 }
 
 type Seen = {
@@ -110,35 +124,36 @@ async function considerLost(deps: RunsDeps, seen: Seen): Promise<void> {
   if (Math.abs(deps.clock.now() - Date.parse(since)) < ABSENT_MS) return;
   await backend.cleanup(handle);
   await ingestMetrics(deps, { runId: run.id, attempt: run.attempt, final: true });
+  const reason = attempt.stopReason;
   await endWithCause(deps, run, {
-    cause: 'worker_lost',
+    cause: reason === null ? 'worker_lost' : STOP_CAUSES[reason],
     source: 'supervisor',
-    message: 'What executed the run disappeared and left no result document.',
+    message: reason === null ? LOST : `It was stopped (${reason}). ${LOST}`,
   });
 }
 
-/** Carries out a cancel, what a monitor found, or a deadline that was not kept. Judged on a fresh row. */
+const LOST = 'What executed the run disappeared and left no result document.';
+
+/**
+ * Carries out a cancel or what a monitor found. Judged on a fresh row. What was asked for is asked again by the next
+ * supervisor, and where it is not followed.
+ */
 async function stopIfDue(deps: RunsDeps, seen: Seen): Promise<void> {
-  const found = seen.status.phase === 'running' ? await seen.watch.look(seen.run, seen.status) : undefined;
-  const run = getStageRun(deps.db, seen.run.id);
-  const attempt = getAttempt(deps.db, { runId: seen.run.id, attempt: seen.run.attempt });
+  const { watch, handle, backend } = seen;
+  const found = seen.status.phase === 'running' ? await watch.look(seen.run, seen.status) : undefined;
+  const key = { runId: seen.run.id, attempt: seen.run.attempt };
+  const run = getStageRun(deps.db, key.runId);
+  const attempt = getAttempt(deps.db, key);
   if (!run || !attempt || run.endedAt !== null) return;
   const due: Omit<StopRequest, 'graceSeconds'> | undefined =
-    run.cancelCause !== null
-      ? { reason: 'cancel' }
-      : pastDeadline(deps, run, attempt)
-        ? { reason: 'timeout' }
+    attempt.stopReason !== null
+      ? { reason: attempt.stopReason }
+      : run.cancelCause !== null
+        ? { reason: 'cancel' }
         : found;
-  if (!due || attempt.stopRequestedAt !== null) return;
-  const key = { runId: run.id, attempt: run.attempt };
-  await seen.backend.terminate(seen.handle, { graceSeconds: run.plan.compute.stopGraceSeconds, ...due });
+  if (!due || !watch.mayAsk(run)) return;
+  await backend.terminate(handle, { graceSeconds: run.plan.compute.stopGraceSeconds, ...due });
+  watch.asked(run);
   const at = isoTime(deps.clock.now());
-  deps.db.write(() => noteStopRequested(deps.db, key, at));
-}
-
-function pastDeadline(deps: Pick<RunsDeps, 'clock'>, run: StageRun, attempt: RunAttempt): boolean {
-  if (attempt.startedAt === null) return false;
-  const { timeoutSeconds, stopGraceSeconds } = run.plan.compute;
-  const limit = (timeoutSeconds + stopGraceSeconds) * 1000 + DEADLINE_SLACK_MS;
-  return deps.clock.now() - Date.parse(attempt.startedAt) > limit;
+  deps.db.write(() => noteStopRequested(deps.db, key, { at, reason: due.reason }));
 }

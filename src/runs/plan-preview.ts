@@ -1,7 +1,7 @@
 import type { StagePlan } from '../core/stage-plan.ts';
 import { outputsOfRun } from '../store/signals.ts';
 import { decideCache } from './cache.ts';
-import type { InputHashes } from './cache-key.ts';
+import { type InputIdentities, inputIdentity } from './cache-key.ts';
 import type { RunsDeps } from './deps.ts';
 import { type CallPlan, planCall, type RunRequest } from './plan-call.ts';
 
@@ -64,11 +64,11 @@ function knownInputs(
   deps: Pick<RunsDeps, 'db'>,
   plan: StagePlan,
   reused: ReadonlyMap<string, string>,
-): InputHashes | undefined {
-  const hashes: InputHashes = {};
-  for (const { name, origin } of plan.inputs) {
+): InputIdentities | undefined {
+  const known: InputIdentities = {};
+  for (const { name, type, origin } of plan.inputs) {
     if (origin.kind !== 'stage') {
-      hashes[name] = origin.hash;
+      known[name] = inputIdentity({ type, hash: origin.hash });
       continue;
     }
     const producer = reused.get(origin.stage);
@@ -77,7 +77,7 @@ function knownInputs(
         ? undefined
         : outputsOfRun(deps.db, producer).find((made) => made.name === origin.signal);
     if (!output) return undefined;
-    hashes[name] = output.hash;
+    known[name] = inputIdentity({ type, hash: output.hash });
   }
-  return hashes;
+  return known;
 }

@@ -2,20 +2,14 @@ import { isoTime } from '../core/clock.ts';
 import { noteReleased, unreleasedAttempts } from '../store/attempts.ts';
 import { getStageRun } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
-import { toHandle } from './run-handle.ts';
+import { handleOf } from './run-handle.ts';
 
 /** Frees what ended runs still hold of a backend: after a crash between a run's end and its release. */
 export async function releaseEnded(deps: RunsDeps, busy: (runId: string) => boolean): Promise<void> {
   for (const attempt of unreleasedAttempts(deps.db)) {
     const run = getStageRun(deps.db, attempt.runId);
     if (!run || busy(run.id)) continue;
-    const handle = toHandle(run, attempt) ?? {
-      backend: run.backend,
-      runId: run.id,
-      attempt: attempt.attempt,
-      externalId: attempt.externalId,
-      data: {},
-    };
+    const handle = handleOf(run, attempt);
     try {
       const backend = await deps.backends.get(run.backend);
       await backend.cleanup(handle);

@@ -30,7 +30,7 @@ async function originOf(
   { stage, input }: { stage: string; input: ResolvedInput },
   { override, store }: { override: InputsOverride; store: boolean },
 ): Promise<InputOrigin> {
-  const { name, from } = input;
+  const { name, type, from } = input;
   const value = input.overridden ? override[stage]?.[name] : undefined;
   if (value !== undefined) return overriddenOrigin(search.deps, { stage, input, value }, { store });
   if ('dataset' in from) {
@@ -38,5 +38,5 @@ async function originOf(
     return { kind: 'source', name: source.name, version: source.version, hash: source.hash };
   }
   if (input.inCall) return { kind: 'stage', ...from };
-  return earlierOrigin(search, { stage, input: name, from });
+  return earlierOrigin(search, { stage, input: name, type, from });
 }

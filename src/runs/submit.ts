@@ -3,9 +3,10 @@ import { GoldfishError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { PipelineRun, StageRun, WorkspaceVersion } from '../core/rows.ts';
 import type { PlannedInput, StagePlan } from '../core/stage-plan.ts';
+import { isStored } from '../data/stored-content.ts';
 import { findLivePipelineRun, getPipelineRun, insertPipelineRun } from '../store/pipeline-runs.ts';
 import { insertRecord } from '../store/records.ts';
-import { inputsOfRun, insertInput } from '../store/signals.ts';
+import { inputsOfRun, insertInput, outputsOfRun } from '../store/signals.ts';
 import { getStageRun, insertStageRun, runsOfPipelineRun } from '../store/stage-runs.ts';
 import { findVersion } from '../store/workspaces.ts';
 import { reuseIfPossible } from './cache.ts';
@@ -70,7 +71,8 @@ export function storeCall(
     pipeline: plan.pipeline,
     stages: plan.stages,
   });
-  const live = findLivePipelineRun(db, key);
+  const found = findLivePipelineRun(db, key);
+  const live = found && isWhole(deps, found) ? found : undefined;
   // A retry that is asked for twice is one, also where nothing is to be reused.
   const isSameRetry = retryOf !== undefined && live?.retryOf === retryOf;
   const equal = request.useCache || isSameRetry ? live : undefined;
@@ -111,6 +113,13 @@ export function storeCall(
   reuseFromTheStart(deps, pipelineRun.id);
   const stored = getPipelineRun(db, pipelineRun.id) ?? pipelineRun;
   return { pipelineRun: stored, runs: runsOfPipelineRun(db, pipelineRun.id), deduplicated: false };
+}
+
+/** What a completed one stored may be gone since; then the call makes it again. */
+function isWhole(deps: RunsDeps, { id, state }: PipelineRun): boolean {
+  if (state !== 'completed') return true;
+  const outputs = runsOfPipelineRun(deps.db, id).flatMap((run) => outputsOfRun(deps.db, run.id));
+  return outputs.every((output) => isStored(deps.storage, output));
 }
 
 /** A workspace that is deleted meanwhile takes its versions along, and another may have got its name. */

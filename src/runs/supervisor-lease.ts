@@ -19,6 +19,17 @@ export function seemsStuck(lease: SupervisorLease, clock: Clock): boolean {
   return isHolderAlive(lease) && isOverdue(lease, clock);
 }
 
+/** Whether the holder is of an older program, so that one of `version` takes over. `1.2.3`; anything else is no older. */
+export function isOlder(lease: Pick<SupervisorLease, 'goldfishVersion'>, version: string): boolean {
+  const [held, mine] = [lease.goldfishVersion ?? '', version].map((text) => text.split('.').map(Number));
+  for (let n = 0; n < 3; n += 1) {
+    const [a, b] = [held?.[n], mine?.[n]];
+    if (a === undefined || b === undefined || Number.isNaN(a) || Number.isNaN(b)) return false;
+    if (a !== b) return a < b;
+  }
+  return false;
+}
+
 function isHolderAlive(lease: SupervisorLease): boolean {
   if (lease.pid === null) return false;
   return isProcessAlive({ pid: lease.pid, start: lease.pidStart ?? '', bootId: lease.bootId ?? '' });

@@ -6,33 +6,51 @@ import type { Layout } from '../core/layout.ts';
 import type { StageRun } from '../core/rows.ts';
 import { type Finding, type Heartbeat, type Memory, type RankHeartbeat, watch } from './monitors.ts';
 
+/** Deadline and stop are kept beside the program; the supervisor steps in when that has failed by so much. */
+const SLACK_MS = 5_000;
+
 /** Looks at running attempts for the monitors, and remembers what they know. One per supervisor. */
 export type AttemptWatch = {
   /** What is to be done about the attempt now; undefined: nothing. */
   look(run: StageRun, status: Pick<BackendStatus, 'endedRanks'>): Promise<Finding | undefined>;
+  /** Whether it may be asked to stop: it has not been by this supervisor, or long ago. */
+  mayAsk(run: StageRun): boolean;
+  asked(run: StageRun): void;
   /** Forgets every attempt that is not among these. */
   keepOnly(runs: readonly StageRun[]): void;
 };
 
 export function createAttemptWatch(deps: { clock: Clock; layout: Layout }): AttemptWatch {
   const memories = new Map<string, Memory>();
+  const askedAt = new Map<string, number>();
   return {
     look: async (run, { endedRanks = [] }) => {
-      const { heartbeatTimeoutSeconds, nodes } = run.plan.compute;
+      const { heartbeatTimeoutSeconds, nodes, timeoutSeconds, stopGraceSeconds } = run.plan.compute;
       const ranks = Array.from({ length: nodes }, (_, rank) => rank).filter(
         (rank) => !endedRanks.includes(rank),
       );
       const { memory, finding } = watch(memories.get(keyOf(run)), {
         heartbeats: heartbeatTimeoutSeconds === null ? [] : await heartbeatsOf(deps.layout, run, ranks),
         heartbeatTimeoutSeconds,
+        limitMs: (timeoutSeconds + stopGraceSeconds) * 1000 + SLACK_MS,
         at: deps.clock.monotonic(),
       });
       memories.set(keyOf(run), memory);
       return finding;
     },
+    mayAsk: (run) => {
+      const before = askedAt.get(keyOf(run));
+      const patienceMs = run.plan.compute.stopGraceSeconds * 1000 + SLACK_MS;
+      return before === undefined || deps.clock.monotonic() - before > patienceMs;
+    },
+    asked: (run) => {
+      askedAt.set(keyOf(run), deps.clock.monotonic());
+    },
     keepOnly: (runs) => {
       const kept = new Set(runs.map(keyOf));
-      for (const key of memories.keys()) if (!kept.has(key)) memories.delete(key);
+      for (const known of [memories, askedAt]) {
+        for (const key of known.keys()) if (!kept.has(key)) known.delete(key);
+      }
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Cause } from '../core/causes.ts';
+import type { Cause, StopReason } from '../core/causes.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { RunAttempt } from '../core/rows.ts';
 import type { Db } from './database.ts';
@@ -12,6 +12,7 @@ type Row = {
   absent_since: string | null;
   absent_count: number;
   stop_requested_at: string | null;
+  stop_reason: string | null;
   exit_code: number | null;
   signal: string | null;
   cause: string | null;
@@ -37,6 +38,7 @@ function toAttempt(row: Row): RunAttempt {
     absentSince: row.absent_since,
     absentCount: row.absent_count,
     stopRequestedAt: row.stop_requested_at,
+    stopReason: row.stop_reason as StopReason | null,
     exitCode: row.exit_code,
     signal: row.signal,
     cause: row.cause as Cause | null,
@@ -95,10 +97,12 @@ export function noteObservation(
   ).run(seen.raw, seen.startedAt, absent, seen.at, absent, key.runId, key.attempt);
 }
 
-export function noteStopRequested(db: Db, key: AttemptKey, at: string): void {
+/** The first request stays. */
+export function noteStopRequested(db: Db, key: AttemptKey, asked: { at: string; reason: StopReason }): void {
   db.prepare(
-    'UPDATE run_attempts SET stop_requested_at = coalesce(stop_requested_at, ?) WHERE run_id = ? AND attempt = ?',
-  ).run(at, key.runId, key.attempt);
+    `UPDATE run_attempts SET stop_requested_at = ?, stop_reason = ?
+     WHERE run_id = ? AND attempt = ? AND stop_requested_at IS NULL`,
+  ).run(asked.at, asked.reason, key.runId, key.attempt);
 }
 
 export type AttemptEnd = {
@@ -138,6 +142,17 @@ export function noteReleased(db: Db, key: AttemptKey, at: string): void {
   db.prepare(
     'UPDATE run_attempts SET released_at = coalesce(released_at, ?) WHERE run_id = ? AND attempt = ?',
   ).run(at, key.runId, key.attempt);
+}
+
+/** How many attempts still hold something of a backend although their run ended, at this time or later. */
+export function unreleasedSince(db: Db, endedSince: string): number {
+  const row = db
+    .prepare<{ n: number }>(
+      `SELECT count(*) AS n FROM run_attempts a JOIN stage_runs r ON r.id = a.run_id
+       WHERE a.released_at IS NULL AND r.ended_at >= ?`,
+    )
+    .get(endedSince);
+  return row?.n ?? 0;
 }
 
 /** Attempts that hold something of a backend although their run has ended. */

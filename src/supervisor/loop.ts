@@ -11,6 +11,15 @@ import { getAttempt } from '../store/attempts.ts';
 import { isLeaseLost } from '../store/lease.ts';
 import { openStageRuns } from '../store/stage-runs.ts';
 
+/** Pauses before failed work is tried again; each is twice the one before. */
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 8_000;
+/** How long a launch is tried again that something passing keeps from starting: an engine that starts anew, say. */
+const LAUNCH_PATIENCE_MS = 60_000;
+
+/** Of work on one run: since when it fails, and how often it did. Milliseconds of the monotonic clock. */
+type Trouble = { since: number; tries: number };
+
 type LoopOptions = { wakeSocket: string | null; signal: AbortSignal; wake: () => void };
 
 /**
@@ -24,16 +33,20 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
   /** Launches under way; a cancel interrupts them, for building alone may take half an hour. */
   const launches = new Map<string, AbortController>();
 
-  const start = (run: StageRun, task: () => Promise<void>): void => {
+  const troubles = new Map<string, Trouble>();
+  const start = (run: StageRun, task: () => Promise<void>, signal = options.signal): void => {
     if (work.has(run.id)) return;
+    const pause = (error: unknown): Promise<void> => {
+      // Where the lease is lost the pause outlasts the renewal that notices it.
+      if (!isLeaseLost(error)) {
+        deps.log.error({ run: run.id, err: error }, 'work on a run failed and will be tried again');
+      }
+      const { since, tries } = troubles.get(run.id) ?? { since: deps.clock.monotonic(), tries: 0 };
+      troubles.set(run.id, { since, tries: tries + 1 });
+      return deps.clock.sleep(Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS), { signal });
+    };
     const running = task()
-      .catch((error: unknown) => {
-        // Where the lease is lost the pause outlasts the renewal that notices it.
-        if (!isLeaseLost(error)) {
-          deps.log.error({ run: run.id, err: error }, 'work on a run failed and will be tried again');
-        }
-        return deps.clock.sleep(1_000, { signal: options.signal });
-      })
+      .then(() => void troubles.delete(run.id), pause)
       .then(() => {
         work.delete(run.id);
         launches.delete(run.id);
@@ -46,7 +59,11 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
     const stop = new AbortController();
     launches.set(run.id, stop);
     const signal = AbortSignal.any([options.signal, stop.signal]);
-    start(run, () => launchRun(deps, run.id, { wakeSocket: options.wakeSocket, signal }));
+    const isPatient = (): boolean => {
+      const trouble = troubles.get(run.id);
+      return trouble === undefined || deps.clock.monotonic() - trouble.since < LAUNCH_PATIENCE_MS;
+    };
+    start(run, () => launchRun(deps, run.id, { wakeSocket: options.wakeSocket, signal, isPatient }), signal);
   };
 
   const tick = async (): Promise<void> => {

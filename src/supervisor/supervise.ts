@@ -2,9 +2,9 @@ import type { ServerContext } from '../context.ts';
 import { isoTime } from '../core/clock.ts';
 import { currentProcess } from '../os/process-identity.ts';
 import { listenForWakes, wakeSocketPath } from '../os/wake-socket.ts';
-import { isLeaseHeld, LEASE_RENEW_MS, seemsStuck } from '../runs/supervisor-lease.ts';
+import { isLeaseHeld, isOlder, LEASE_RENEW_MS, seemsStuck } from '../runs/supervisor-lease.ts';
+import { isWorkLeft } from '../runs/work-left.ts';
 import { fencedBy, isLeaseLost, readLease, releaseLease, renewLease, takeLease } from '../store/lease.ts';
-import { countOpenStageRuns } from '../store/stage-runs.ts';
 import { configWatch } from './config-watch.ts';
 import { createLoop } from './loop.ts';
 
@@ -56,6 +56,7 @@ export async function supervise(
   options.signal.addEventListener('abort', bell.ring, { once: true });
   log.info({ token, pid: process.pid }, 'supervisor started');
 
+  const work = { isLeft: () => isWorkLeft(db, clock) };
   const configChanged = configWatch(context.runsDeps);
   let changedSince: number | undefined;
   let idleSince: number | undefined;
@@ -72,14 +73,14 @@ export async function supervise(
       end = 'config_changed';
       break;
     }
-    const idle = loop.busy() === 0 && countOpenStageRuns(db) === 0;
+    const idle = loop.busy() === 0 && !work.isLeft();
     idleSince = idle ? (idleSince ?? clock.monotonic()) : undefined;
     const linger = options.lingerMs ?? LINGER_MS;
     if (idleSince !== undefined && clock.monotonic() - idleSince >= linger) {
       // Closing removes the socket's name, so it comes before somebody else may take the lease and the name.
       await wakes.close();
       try {
-        if (releaseLease(db, { token, isIdle: () => countOpenStageRuns(db) === 0 })) {
+        if (releaseLease(db, { token, isIdle: () => !work.isLeft() })) {
           end = 'idle';
           break;
         }
@@ -135,7 +136,7 @@ async function acquire(
   return takeLease(context.db, {
     holder: { ...self, version: context.goldfishVersion, socket },
     at: isoTime(context.clock.now()),
-    mayTake: (current) => !isLeaseHeld(current, context.clock),
+    mayTake: (current) => !isLeaseHeld(current, context.clock) || isOlder(current, context.goldfishVersion),
   });
 }
 

@@ -10,6 +10,10 @@ describe('a secret in a text', () => {
     ['costs $& and $1', ['$& and'], 'costs *** $1'],
     ['a yes is no secret', ['yes', ''], 'a yes is no secret'],
     ['nothing', [], 'nothing'],
+    ['-----\nline one\n', ['line one\nline two'], '-----\n***\n'],
+    ['?key=a%2Fb%20c%21', ['a/b c!'], '?key=***'],
+    [Buffer.from('a/b c!').toString('base64'), ['a/b c!'], '***'],
+    ['"p\\u00e4ss"', ['päss'], '"***"'],
   ])('goes, and nothing else: %s', (text, secrets, expected) => {
     expect(redact(text, secrets)).toBe(expected);
   });

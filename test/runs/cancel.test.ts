@@ -116,8 +116,12 @@ describe('a cancel', () => {
     expect(outcomeOf()).toBe('stopping');
     project.fake.afterStart = undefined;
     await project.tick();
+    expect(attempt()?.handle).not.toBeNull();
+    await project.tick();
+    expect(stops()).toEqual([{ runId: id, graceSeconds: 10, reason: 'cancel' }]);
+    project.fake.end(id, { exitCode: null, signal: 'SIGTERM', stoppedBy: 'cancel' });
+    await project.tick();
     expect(project.run(id)).toMatchObject(CANCELED);
-    expect(stops()).toEqual([{ runId: id, graceSeconds: 0, reason: 'cancel' }]);
     expect(project.fake.cleaned).toContain(id);
     expect(attempt()?.releasedAt).not.toBeNull();
   });
@@ -150,17 +154,17 @@ describe('a cancel', () => {
     expect(stops()).toHaveLength(1);
   });
 
-  it('wins over an end that came first and is not recorded yet', async () => {
+  it('does not undo the program’s own end that came first and is not recorded yet', async () => {
     await project.tick();
     project.fake.set(id, 'running');
     await project.tick();
     cancel();
     await project.complete(id);
-    expect(project.run(id)).toMatchObject({ ...CANCELED, exitCode: 0 });
-    expect(outputsOfRun(project.db, id)).toEqual([]);
+    expect(project.run(id)).toMatchObject({ state: 'completed', cause: 'success', exitCode: 0 });
+    expect(outputsOfRun(project.db, id)).toHaveLength(1);
   });
 
-  it('wins over a success while its outputs are being stored', async () => {
+  it('keeps the outputs that are being stored when it comes', async () => {
     await project.tick();
     const { storage } = project.deps;
     let outcome: string | undefined;
@@ -174,8 +178,8 @@ describe('a cancel', () => {
     };
     await project.complete(id);
     expect(outcome).toBe('stopping');
-    expect(project.run(id)).toMatchObject(CANCELED);
-    expect(outputsOfRun(project.db, id)).toEqual([]);
+    expect(project.run(id)).toMatchObject({ state: 'completed', cause: 'success' });
+    expect(outputsOfRun(project.db, id)).toHaveLength(1);
   });
 
   it('wins over the loss of what executed the run', async () => {

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { isoTime } from '../../src/core/clock.ts';
+import { GOLDFISH_VERSION } from '../../src/core/version.ts';
 import { currentProcess } from '../../src/os/process-identity.ts';
 import { listenForWakes, wakeSocketPath } from '../../src/os/wake-socket.ts';
 import { cancelRuns } from '../../src/runs/cancel.ts';
@@ -43,9 +44,12 @@ function context() {
 }
 
 /** As if the supervisor that was started (or this process) had taken the lease. */
-function takeIt(holder: { pid: number; start: string; bootId: string } = currentProcess()): void {
+function takeIt(
+  holder: { pid: number; start: string; bootId: string } = currentProcess(),
+  version = GOLDFISH_VERSION,
+): void {
   takeLease(project.db, {
-    holder: { ...holder, version: '0.0.0', socket: '' },
+    holder: { ...holder, version, socket: '' },
     at: isoTime(time.clock.now()),
     mayTake: () => true,
   });
@@ -68,6 +72,33 @@ describe('making sure that somebody is at work', () => {
   it('starts one where the holder of the lease is gone', async () => {
     takeIt(GONE);
     expect(await ensure()).toBe('started');
+  });
+
+  it('starts one where the holder is of an older program, and none where it is of a newer one', async () => {
+    takeIt(currentProcess(), '99.0.0');
+    expect(await ensure()).toBe('woken');
+    takeIt(currentProcess(), '0.0.9');
+    expect(await ensure()).toBe('started');
+  });
+
+  it('starts one where nothing is open, but an ended run still holds something', async () => {
+    const id = project.runOf(prepared.first, 'one').id;
+    await project.tick();
+    project.fake.end(id, { exitCode: 1 });
+    const { cleanup } = project.fake.backend;
+    let cleanups = 0;
+    project.fake.backend.cleanup = async (handle) => {
+      cleanups += 1;
+      await cleanup(handle);
+    };
+    await project.tick();
+    expect(cleanups).toBe(1);
+    expect(await ensure()).toBe('idle');
+    project.db.prepare('UPDATE run_attempts SET released_at = NULL').run();
+    expect(await ensure()).toBe('started');
+    // The fake ends everything at one time of the next day.
+    time.advance(29 * 60 * 60 * 1000);
+    expect(await ensure()).toBe('idle');
   });
 
   it('starts one where the holder lives but has not renewed for 15 seconds', async () => {

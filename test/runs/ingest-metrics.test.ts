@@ -117,3 +117,16 @@ it('answers with as many points as asked for, of the names asked for, from a ste
   expect(some?.series).toMatchObject([{ name: 'loss', total: 2, points: [{ step: 48 }, { step: 49 }] }]);
   expect(some?.summary.map((metric) => metric.name)).toEqual(['loss']);
 });
+
+it('cuts a long message, and leaves nothing of a secret that stands where it is cut', async () => {
+  log({ progress: 0.5, message: 'm'.repeat(500) });
+  await ingest();
+  expect(project.run(runId).progressMessage).toBe('m'.repeat(200));
+  project.environment['KEY'] = 'a-secret-of-some-length';
+  project.db
+    .prepare("UPDATE stage_runs SET plan_json = json_set(plan_json, '$.secrets', json('{\"TOKEN\":\"KEY\"}'))")
+    .run();
+  log({ progress: 0.6, message: `${'m'.repeat(190)}a-secret-of-some-length` });
+  await ingest();
+  expect(project.run(runId).progressMessage).toBe(`${'m'.repeat(190)}***`);
+});

@@ -10,13 +10,13 @@ const beat = (mtimeMs: number): Heartbeat => ({ kind: 'beat', mtimeMs });
 function watchFor(
   seconds: number,
   show: (second: number) => Heartbeat[],
-  options: { limit?: number | null; clock?: (second: number) => number } = {},
+  options: { limit?: number | null; limitMs?: number; clock?: (second: number) => number } = {},
 ): { second: number; finding: Finding } | undefined {
-  const { limit = LIMIT, clock = (second) => second * 1000 } = options;
+  const { limit = LIMIT, limitMs = Number.POSITIVE_INFINITY, clock = (second) => second * 1000 } = options;
   let memory: Memory | undefined;
   for (let second = 0; second <= seconds; second += 1) {
     const heartbeats = show(second).map((heartbeat, rank) => ({ rank, heartbeat }));
-    const looked = watch(memory, { at: clock(second), heartbeatTimeoutSeconds: limit, heartbeats });
+    const looked = watch(memory, { at: clock(second), heartbeatTimeoutSeconds: limit, limitMs, heartbeats });
     if (looked.finding) return { second, finding: looked.finding };
     memory = looked.memory;
   }
@@ -73,5 +73,22 @@ describe('the heartbeat monitor', () => {
     const clock = (s: number): number => s * 1000 + (s > 30 ? 3_600_000 : 0);
     expect(watchFor(45, () => [beat(1)], { clock })).toBeUndefined();
     expect(watchFor(600, () => [beat(1)], { clock })?.second).toBe(52);
+  });
+});
+
+describe('the maximum runtime', () => {
+  const limitMs = 30_000;
+
+  it('counts from look to look, and says so once it is over', () => {
+    expect(watchFor(600, () => [], { limitMs })).toEqual({ second: 31, finding: { reason: 'timeout' } });
+  });
+
+  it('does not count what the looker slept', () => {
+    const clock = (second: number): number => second * 1000 + (second > 5 ? 3_600_000 : 0);
+    expect(watchFor(600, () => [], { limitMs, clock })?.second).toBe(22);
+  });
+
+  it('stands before a heartbeat that stopped because of it', () => {
+    expect(watchFor(600, () => [MISSING], { limitMs, limit: 30 })?.finding).toEqual({ reason: 'timeout' });
   });
 });

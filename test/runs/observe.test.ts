@@ -2,6 +2,7 @@ import { appendFileSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { isoTime } from '../../src/core/clock.ts';
+import { cancelRuns } from '../../src/runs/cancel.ts';
 import { getAttempt } from '../../src/store/attempts.ts';
 import { metricSummaries } from '../../src/store/metrics.ts';
 import { eventsOfRun } from '../../src/store/run-events.ts';
@@ -14,7 +15,7 @@ let time: ReturnType<typeof createTestClock>;
 let id: string;
 let other: string;
 
-const STOPS_AFTER = 60 + 5 + 15;
+const STOPS_AFTER = 60 + 5 + 5;
 
 beforeAll(async () => {
   prepared = await prepareGivenVersion({
@@ -196,20 +197,49 @@ describe('a deadline', () => {
     await project.tick();
   });
 
-  it('is kept beside the program; the supervisor steps in 15 s after the grace period, once', async () => {
-    time.advance(STOPS_AFTER * 1000);
-    await project.tick();
+  it('is kept beside the program; the supervisor steps in 5 s after the grace period, once', async () => {
+    await look(STOPS_AFTER);
     expect(project.fake.stops).toEqual([]);
-    time.advance(1);
+    await look(1);
     await look(3, 0);
     expect(project.fake.stops).toEqual([{ runId: id, graceSeconds: 5, reason: 'timeout' }]);
-    expect(attempt()?.stopRequestedAt).toBe(isoTime(time.clock.now()));
+    expect(attempt()).toMatchObject({ stopRequestedAt: isoTime(time.clock.now()), stopReason: 'timeout' });
     expect(project.run(id).state).toBe('running');
   });
 
+  it('does not come earlier where the wall clock jumps, or the machine slept', async () => {
+    time.jump(3_600_000);
+    await look(2);
+    time.advance(3_600_000);
+    await look(2);
+    expect(project.fake.stops).toEqual([]);
+    time.jump(-3_600_000);
+    await look(STOPS_AFTER - 8);
+    expect(project.fake.stops).toHaveLength(1);
+  });
+
+  it('that is not followed is asked for again, as the same, also by the next supervisor', async () => {
+    await look(STOPS_AFTER + 1);
+    await look(10);
+    expect(project.fake.stops).toHaveLength(1);
+    await look(1);
+    expect(project.fake.stops).toHaveLength(2);
+    cancelRuns(project.deps, { target: id, reason: 'Takes too long' });
+    const next = project.newLoop();
+    await next.tick();
+    await next.tick();
+    expect(project.fake.stops.map(({ reason }) => reason)).toEqual(['timeout', 'timeout', 'timeout']);
+  });
+
+  it('names the cause also where what executed the run is killed without a result', async () => {
+    await look(STOPS_AFTER + 1);
+    project.fake.set(id, 'absent');
+    await look(3);
+    expect(project.run(id)).toMatchObject({ state: 'terminated', cause: 'timeout' });
+  });
+
   it('ends the run as timeout when the program is stopped', async () => {
-    time.advance(STOPS_AFTER * 1000 + 1);
-    await project.tick();
+    await look(STOPS_AFTER + 1);
     project.fake.end(id, { exitCode: null, signal: 'SIGKILL', stoppedBy: 'timeout' });
     await project.tick();
     expect(project.run(id)).toMatchObject({ state: 'terminated', cause: 'timeout', signal: 'SIGKILL' });
@@ -217,8 +247,7 @@ describe('a deadline', () => {
 
   it('does not begin before the program has', async () => {
     project.fake.set(other, 'starting');
-    time.advance(3_600_000);
-    await project.tick();
+    await look(STOPS_AFTER + 1);
     expect(project.fake.stops.map((stop) => stop.runId)).toEqual([id]);
   });
 });
@@ -227,7 +256,8 @@ describe('trouble with one run', () => {
   it('does not keep the others from being looked at, and is tried again', async () => {
     project.fake.set(id, 'running');
     project.fake.set(other, 'running');
-    time.jump(Date.parse('2026-01-02T03:04:05.000Z') - time.clock.now() + STOPS_AFTER * 1000 + 1);
+    await look(STOPS_AFTER + 1);
+    time.advance(1_000);
     const { terminate } = project.fake.backend;
     project.fake.backend.terminate = async (handle, request) => {
       if (handle.runId === id) throw new Error('no answer');
@@ -287,7 +317,7 @@ describe('a heartbeat', () => {
   });
 
   it('is not expected of a run that does not run yet, nor judged by a supervisor that has just begun to look', async () => {
-    await look(30);
+    await look(20);
     expect(project.fake.stops.map((stop) => stop.runId)).toEqual([id]);
     project.fake.set(other, 'running');
     const next = project.newLoop();
@@ -295,7 +325,7 @@ describe('a heartbeat', () => {
       time.advance(1_000);
       await next.tick();
     }
-    expect(project.fake.stops).toHaveLength(1);
+    expect(project.fake.stops.map((stop) => stop.runId)).not.toContain(other);
   });
 
   it('is no link and no folder that the stage put there', async () => {

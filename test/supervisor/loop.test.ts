@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { RunBackend } from '../../src/backends/port.ts';
+import { GoldfishError } from '../../src/core/errors.ts';
 import type { RunsDeps } from '../../src/runs/deps.ts';
 import { attemptsOfRun, getAttempt } from '../../src/store/attempts.ts';
 import { fencedBy } from '../../src/store/lease.ts';
@@ -148,10 +149,27 @@ describe('a supervisor that is killed', () => {
     expect(getAttempt(project.db, { runId: id, attempt: 1 })).toMatchObject({ handle: null });
     project.fake.afterStart = undefined;
     await project.tick();
-    expect(project.fake.launchCalls).toEqual([id, id]);
+    expect(project.fake.launchCalls).toEqual([id]);
     expect(project.fake.launched).toHaveLength(1);
     expect(getAttempt(project.db, { runId: id, attempt: 1 })?.handle).not.toBeNull();
     expect(events()).toEqual(['submit', 'prepare', 'build', 'launch']);
+  });
+
+  it('then is followed by one that needs nothing a launch needs: it may all be gone while the program runs', async () => {
+    const dying = new AbortController();
+    project.fake.afterStart = () => {
+      dying.abort();
+      throw new Error('killed');
+    };
+    const first = project.newLoop(dying.signal);
+    await first.tick();
+    await first.settled();
+    project.fake.afterStart = undefined;
+    project.fake.failBuild = new Error('the image is gone');
+    project.fake.failLaunch = new Error('the engine takes nothing new');
+    await work(project.loop);
+    expect(project.run(id)).toMatchObject({ state: 'completed', cause: 'success' });
+    expect(project.fake.builds).toBe(1);
   });
 });
 
@@ -197,6 +215,36 @@ describe('a supervisor that is asked to end', () => {
   });
 });
 
+describe('a launch that something passing keeps from starting', () => {
+  const passing = () =>
+    new GoldfishError('BACKEND_UNAVAILABLE', {
+      message: 'The engine does not answer.',
+      retryable: true,
+    });
+
+  it('is tried again, and starts once the trouble is over', async () => {
+    project.fake.failLaunch = passing();
+    for (let n = 0; n < 3; n += 1) await project.tick();
+    expect(project.run(id)).toMatchObject({ state: 'launching', cause: null });
+    project.fake.failLaunch = undefined;
+    await work(project.loop);
+    expect(project.run(id).cause).toBe('success');
+    expect(project.fake.launched).toHaveLength(1);
+  });
+
+  it('ends the run after a minute', async () => {
+    project.fake.failBuild = passing();
+    const from = project.deps.clock.monotonic();
+    for (let n = 0; n < 20 && project.run(id).endedAt === null; n += 1) await project.tick();
+    expect(project.run(id)).toMatchObject({
+      cause: 'build_failed',
+      errorMessage: 'The engine does not answer.',
+    });
+    expect(project.deps.clock.monotonic() - from).toBeGreaterThanOrEqual(60_000);
+    expect(project.deps.clock.monotonic() - from).toBeLessThan(75_000);
+  });
+});
+
 describe('one look', () => {
   it('starts at most one piece of work per run, however often it is repeated', async () => {
     let release = (): void => undefined;
@@ -212,7 +260,7 @@ describe('one look', () => {
     expect(project.fake.launchCalls).toEqual([id]);
   });
 
-  it('tries work again that failed for no fault of the run, after a second', async () => {
+  it('tries work again that failed for no fault of the run, after a pause that doubles', async () => {
     const { write } = project.db;
     let failures = 2;
     project.deps.db = {
@@ -230,7 +278,7 @@ describe('one look', () => {
     expect(project.logged.at(-1)).toBe('work on a run failed and will be tried again the disk is full');
     const from = project.deps.clock.monotonic();
     await project.tick();
-    expect(project.deps.clock.monotonic() - from).toBe(1_000);
+    expect(project.deps.clock.monotonic() - from).toBe(2_000);
     await project.tick();
     expect(project.run(id).state).toBe('launching');
   });

@@ -207,7 +207,7 @@ describe('a supervisor', () => {
     await complete();
     expect(await running).toBe('idle');
     expect(
-      project.logged.filter((line) => line === 'a look at the runs failed the engine restarts'),
+      project.logged.filter((line) => line === 'a backend could not be asked the engine restarts'),
     ).toHaveLength(2);
   });
 });

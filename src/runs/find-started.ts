@@ -1,0 +1,33 @@
+import type { RunHandle } from '../backends/port.ts';
+import { isoTime } from '../core/clock.ts';
+import type { StageRun } from '../core/rows.ts';
+import { getAttempt, setAttemptHandle } from '../store/attempts.ts';
+import type { RunsDeps } from './deps.ts';
+import { handleOf } from './run-handle.ts';
+
+type Deps = Pick<RunsDeps, 'db' | 'clock' | 'backends'>;
+
+/**
+ * Whether the backend has the attempt already, though nobody stored its handle: the supervisor that asked for it was
+ * killed in between. Then it is stored, and the attempt is looked at like every other. Asks for nothing that a launch
+ * needs: secrets, inputs and images may be gone by now, and the program runs.
+ * Errors: the backend's own, where it cannot look.
+ */
+export async function findStarted(deps: Deps, run: StageRun, signal?: AbortSignal): Promise<boolean> {
+  const attempt = getAttempt(deps.db, { runId: run.id, attempt: run.attempt });
+  if (!attempt || attempt.handle !== null) return false;
+  const backend = await deps.backends.get(run.backend);
+  const handle = handleOf(run, attempt);
+  const [status] = await backend.getStatus([handle], signal ? { signal } : {});
+  if (status === undefined || status.phase === 'unknown') {
+    throw new Error(`${run.backend} could not look: ${status?.error ?? 'no answer'}`);
+  }
+  if (status.phase === 'absent') return false;
+  noteStarted(deps, handle);
+  return true;
+}
+
+export function noteStarted(deps: Pick<Deps, 'db' | 'clock'>, handle: RunHandle): void {
+  const at = isoTime(deps.clock.now());
+  deps.db.write(() => setAttemptHandle(deps.db, handle, { handle, at }));
+}

@@ -1,0 +1,2 @@
+-- Why an attempt was asked to stop: what comes of it has that cause, whoever sees the end.
+ALTER TABLE run_attempts ADD COLUMN stop_reason TEXT;
