@@ -47,7 +47,6 @@ export type WrapperFile = z.infer<typeof wrapperSchema>;
 
 /** Files of an attempt that only backends with a run wrapper know. */
 const STARTED_FILE = 'started';
-export const STOP_REQUEST_FILE = 'stop-request.json';
 export const WRAPPER_ERRORS_FILE = 'wrapper.err';
 
 /** Errors of which looking again makes no difference. Any other (EIO, EMFILE, ENOMEM, …) says nothing of the file. */

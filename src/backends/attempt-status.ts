@@ -3,6 +3,7 @@ import { messageOf } from '../core/errors.ts';
 import type { Layout } from '../core/layout.ts';
 import { isWrapperAlive, readResult, readWrapper, wasTaken } from './attempt-files.ts';
 import type { BackendStatus, ResultReading, RunHandle } from './port.ts';
+import { readStopNote, resultOfKilled } from './stop-request.ts';
 
 /** Of a whole process: hundreds of runs must not use up its open files. */
 const looks = pLimit(16);
@@ -32,6 +33,13 @@ async function look(layout: Layout, handle: RunHandle): Promise<BackendStatus> {
   // It may have written its result and ended between the two looks. What is unreadable while it lives may be replaced.
   const after = await readResult(folders, handle);
   if (after) return exited(after);
+  const note = await readStopNote(folders);
+  if (wrapper && note?.killedAt !== undefined) {
+    return exited({
+      kind: 'read',
+      result: resultOfKilled(handle, wrapper, { ...note, killedAt: note.killedAt }),
+    });
+  }
   const raw = wrapper || (await wasTaken(folders)) ? 'gone' : 'not started';
   return { phase: 'absent', raw, startedAt, result: null, error: null };
 }

@@ -1,17 +1,9 @@
 import { rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { AttemptLayout, Layout } from '../core/layout.ts';
-import { writeFileAtomic } from '../os/files.ts';
-import {
-  isWrapperAlive,
-  pathExists,
-  readResult,
-  readWrapper,
-  STOP_REQUEST_FILE,
-  type WrapperFile,
-} from './attempt-files.ts';
+import { isWrapperAlive, pathExists, readResult, readWrapper, type WrapperFile } from './attempt-files.ts';
 import type { RunHandle, StopRequest } from './port.ts';
+import { noteKilled, noteStop, readStopNote, type StopNote } from './stop-request.ts';
 
 export type StopOptions = {
   layout: Layout;
@@ -20,15 +12,19 @@ export type StopOptions = {
   endAll: (handle: RunHandle) => Promise<unknown>;
 };
 
-/** How long after the last moment of grace a run wrapper that does nothing is taken for deaf. */
+/** How long after the moment by which a run wrapper has ended its programs one that has not is taken for deaf. */
 const DEAF_MS = 5_000;
 /** How long a run wrapper may take to end after its result. */
 const ENDING_MS = 2_000;
 
+/** Attempts (by folder) whose run wrapper this process waits for. */
+const waitedFor = new Set<string>();
+
 /**
  * Leaves the request where the run wrapper finds it, then wakes the wrapper. A wrapper that has not started its
  * program yet will not start it. Where the wrapper is dead, what it left running is ended at once; where it does
- * not react (stopped, stuck) it is killed with everything it runs after the grace period.
+ * not react (stopped, stuck) it is killed with everything it runs once its time is over, and the run ends by the
+ * reason of the request. May be repeated, by another process too: the time of the first request counts.
  */
 export async function stopAttempt(
   options: StopOptions,
@@ -37,36 +33,51 @@ export async function stopAttempt(
 ): Promise<void> {
   const folders = options.layout.attempt(handle.runId, handle.attempt);
   if (!(await pathExists(folders.dir)) || (await hasResult(folders, handle))) return;
-  await writeFileAtomic(join(folders.dir, STOP_REQUEST_FILE), JSON.stringify(request));
+  const note = await noteStop(options.clock, folders, request);
   const wrapper = await readWrapper(folders).catch(() => undefined);
   if (!isWrapperAlive(wrapper)) {
     await options.endAll(handle);
     return;
   }
+  if (isOverdue(options.clock, note)) return endDeaf(options, { handle, wrapper, note });
   kill(wrapper.pid, 'SIGTERM');
-  void killIfDeaf(options, { handle, wrapper, graceSeconds: request.graceSeconds });
+  void killIfDeaf(options, { handle, wrapper, note });
 }
 
-/** A program that watches `stop` has the grace period twice. Never rejects: nobody waits for it. */
-async function killIfDeaf(
-  options: StopOptions,
-  asked: { handle: RunHandle; wrapper: WrapperFile; graceSeconds: number },
-): Promise<void> {
+type Asked = { handle: RunHandle; wrapper: WrapperFile; note: StopNote };
+
+function isOverdue(clock: Clock, note: StopNote): boolean {
+  return clock.now() > Date.parse(note.endBy) + DEAF_MS;
+}
+
+/** Waits for it in one place only. Never rejects: nobody waits for this; the next request or cleanup looks again. */
+async function killIfDeaf(options: StopOptions, asked: Asked): Promise<void> {
   const { layout, clock } = options;
-  const { handle, wrapper, graceSeconds } = asked;
-  const limit = clock.monotonic() + graceSeconds * 2000 + DEAF_MS;
+  const { handle, wrapper } = asked;
+  const folders = layout.attempt(handle.runId, handle.attempt);
+  if (waitedFor.has(folders.dir)) return;
+  waitedFor.add(folders.dir);
   try {
-    while (clock.monotonic() < limit) {
-      await clock.sleep(Math.min(1_000, DEAF_MS));
+    for (;;) {
+      await clock.sleep(1_000);
       if (!isWrapperAlive(wrapper)) return;
+      // A later request may have shortened its time.
+      const note = (await readStopNote(folders)) ?? asked.note;
+      if (isOverdue(clock, note)) return await endDeaf(options, { ...asked, note });
     }
-    const folders = layout.attempt(handle.runId, handle.attempt);
-    if (await hasResult(folders, handle)) return;
-    kill(wrapper.pid);
-    await options.endAll(handle);
   } catch {
-    // Looking failed; the next terminate or cleanup looks again.
+    // Looking failed.
+  } finally {
+    waitedFor.delete(folders.dir);
   }
+}
+
+async function endDeaf(options: StopOptions, { handle, wrapper, note }: Asked): Promise<void> {
+  const folders = options.layout.attempt(handle.runId, handle.attempt);
+  if (await hasResult(folders, handle)) return;
+  await noteKilled(options.clock, folders, note);
+  kill(wrapper.pid);
+  await options.endAll(handle);
 }
 
 /** Sees the run wrapper off, killing it where it has no result yet. Repeating it is harmless. */
