@@ -150,6 +150,22 @@ describe('capacity', () => {
   });
 });
 
+describe('trouble with one run', () => {
+  it('does not keep the others from being admitted', async () => {
+    const broken = of('s0').id;
+    const { capacity } = project.deps.backends;
+    project.db.prepare("UPDATE stage_runs SET backend_type = 'odd' WHERE id = ?").run(broken);
+    project.deps.backends.capacity = (name) => {
+      if (name === 'odd') throw new Error('no such backend');
+      return capacity(name);
+    };
+    await project.tick();
+    expect(project.run(broken).state).toBe('pending');
+    expect(holding().length).toBeGreaterThan(0);
+    expect(project.logged).toContain('a run could not be admitted no such backend');
+  });
+});
+
 describe('max_parallel', () => {
   it('is never exceeded in a pipeline run and does not hold the others up', async () => {
     setCapacity(20);

@@ -124,7 +124,9 @@ it('cuts a long message, and leaves nothing of a secret that stands where it is 
   expect(project.run(runId).progressMessage).toBe('m'.repeat(200));
   project.environment['KEY'] = 'a-secret-of-some-length';
   project.db
-    .prepare("UPDATE stage_runs SET plan_json = json_set(plan_json, '$.secrets', json('{\"TOKEN\":\"KEY\"}'))")
+    .prepare(
+      'UPDATE stage_runs SET plan_json = json_set(plan_json, \'$.secrets\', json(\'{"TOKEN":"KEY"}\'))',
+    )
     .run();
   log({ progress: 0.6, message: `${'m'.repeat(190)}a-secret-of-some-length` });
   await ingest();

@@ -34,6 +34,13 @@ describe('a run whose stored output is lost', () => {
     expect(project.runOf(pipelineRun.id, 'lone').cause).toBe('cached');
   });
 
+  it('makes an equal call another one, which makes it anew', async () => {
+    const { pipelineRun, deduplicated } = await project.submit();
+    expect(deduplicated).toBe(false);
+    expect(project.runOf(pipelineRun.id, 'one').state).toBe('pending');
+    expect(project.runOf(pipelineRun.id, 'lone').cause).toBe('cached');
+  });
+
   it('is no input either: a call that would read it is refused with the call that makes it anew', async () => {
     const request = { workspace: 'exp', reason: 'A test', useCache: true, stages: ['two'], ...again };
     await expect(previewRun(project.deps, request)).rejects.toMatchObject({

@@ -215,6 +215,18 @@ describe('an input given by the call', () => {
   });
 });
 
+describe('an input that an earlier run made', () => {
+  it('is refused as one that was stored as another type, with the call that makes it anew', async () => {
+    const id = await completed('make');
+    project.write('pipeline.yaml', PIPELINE.replace('{ x: json, y: json }', '{ x: csv, y: json }'));
+    expect(await refusal({ stages: ['use'] })).toMatchObject({
+      code: 'INPUT_UNAVAILABLE',
+      message: `Input "x" of use needs "x" of make, and ${id} stored it as json, not as csv.`,
+      fix: { tool: 'run', arguments: { workspace: 'exp', stages: ['make'] } },
+    });
+  });
+});
+
 describe('a dataset', () => {
   it('is its newest version when the call is planned, and stays that', async () => {
     await register('digits', '[1]');
