@@ -31,7 +31,7 @@ const resultSchema: z.ZodType<RunResult> = z
   });
 
 /**
- * `groups`: control groups that the wrapper made around a rank, and removes unless it is killed. `ended`: whether the
+ * `process`: the program, leader of a session of its own. `groups`: control groups that the wrapper made around a rank, and removes unless it is killed. `ended`: whether the
  * rank has ended while others run.
  */
 const wrapperSchema = z.object({
@@ -40,7 +40,14 @@ const wrapperSchema = z.object({
   bootId: z.string(),
   startedAt: z.string().nullable(),
   ranks: z
-    .array(z.object({ rank: z.number().int(), groups: z.array(z.string()), ended: z.boolean() }))
+    .array(
+      z.object({
+        rank: z.number().int(),
+        groups: z.array(z.string()),
+        ended: z.boolean(),
+        process: z.object({ pid: z.number().int().positive(), start: z.string() }).nullish(),
+      }),
+    )
     .default([]),
 });
 export type WrapperFile = z.infer<typeof wrapperSchema>;

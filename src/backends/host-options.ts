@@ -13,7 +13,7 @@ export type HostOptions = {
   hostEnvironment: Readonly<Record<string, string | undefined>>;
 };
 
-const FALLBACK_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+export const FALLBACK_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function searchPath(options: Pick<HostOptions, 'hostEnvironment'>): string {
   const path = options.hostEnvironment['PATH'];

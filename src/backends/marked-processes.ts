@@ -1,7 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
 import { processStart } from '../os/process-identity.ts';
+import type { WrapperFile } from './attempt-files.ts';
 import type { RunHandle } from './port.ts';
+import { recordedProcesses } from './recorded-processes.ts';
 import { kill } from './stop-attempt.ts';
 
 const POLL_MS = 10;
@@ -12,17 +14,23 @@ const EMPTY_LOOKS = 3;
 /**
  * Kills whatever carries the attempt's mark in its environment: programs of a run wrapper that was killed, daemons
  * with a session of their own. Returns when nothing is left, or after `limitMs`; true when nothing is.
- * `thorough` where no wrapper has done the same before.
+ * `thorough` where no wrapper has done the same before; then `wrapper`, what it wrote of itself, also leads to
+ * programs that gave up their environment.
  */
 export async function killMarked(
   clock: Clock,
   handle: Pick<RunHandle, 'runId' | 'attempt'>,
-  { thorough, limitMs = 5_000 }: { thorough: boolean; limitMs?: number },
+  {
+    thorough,
+    wrapper,
+    limitMs = 5_000,
+  }: { thorough: boolean; wrapper?: WrapperFile | undefined; limitMs?: number },
 ): Promise<boolean> {
   const limit = clock.monotonic() + limitMs;
   let empty = thorough ? 0 : EMPTY_LOOKS - 1;
   for (;;) {
-    const found = await markedProcesses(handle);
+    const recorded = thorough && wrapper ? await recordedProcesses(handle, wrapper) : [];
+    const found = [...(await markedProcesses(handle)), ...recorded];
     empty = found.length === 0 ? empty + 1 : 0;
     if (empty >= EMPTY_LOOKS) return true;
     if (clock.monotonic() > limit) return false;

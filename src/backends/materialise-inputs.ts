@@ -2,7 +2,10 @@ import { constants } from 'node:fs';
 import { chmod, copyFile, lstat, mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf, GoldfishError } from '../core/errors.ts';
+import { pathExists } from './attempt-files.ts';
+import { FALLBACK_PATH } from './host-options.ts';
 import type { SpecInput } from './port.ts';
+import { runCommand } from './run-command.ts';
 
 /**
  * Copies of the inputs below `inputsDir`, read-only, for a stage without a sandbox: a link to the stored object would
@@ -10,7 +13,7 @@ import type { SpecInput } from './port.ts';
  * Copies share blocks where the file system can. Errors: INPUT_UNAVAILABLE where content is gone.
  */
 export async function copyInputs(inputsDir: string, inputs: readonly SpecInput[]): Promise<void> {
-  if (await exists(inputsDir)) return;
+  if (await pathExists(inputsDir)) return;
   const temporary = `${inputsDir}.unfinished`;
   await removeTree(temporary);
   await mkdir(temporary, { recursive: true, mode: 0o700 });
@@ -27,7 +30,7 @@ export async function copyInputs(inputsDir: string, inputs: readonly SpecInput[]
 
 /** Refuses early where a sandbox would only say that it cannot bind a path. */
 export async function requireInputs(inputs: readonly SpecInput[]): Promise<void> {
-  for (const input of inputs) if (!(await exists(input.localPath))) throw goneInput(input);
+  for (const input of inputs) if (!(await pathExists(input.localPath))) throw goneInput(input);
 }
 
 async function copyReadOnly(from: string, to: string): Promise<void> {
@@ -42,19 +45,37 @@ async function copyReadOnly(from: string, to: string): Promise<void> {
   await chmod(to, 0o555);
 }
 
-/** Removes a tree whose folders may be read-only. Links are removed, never followed. */
+/**
+ * Removes a tree whose folders may be read-only. Links are removed, never followed. Throws where something is left,
+ * as what is mounted in it is.
+ */
 export async function removeTree(path: string): Promise<void> {
-  const stat = await lstat(path).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (!stat) return;
-  if (!stat.isDirectory()) return rm(path, { force: true });
+  try {
+    const stat = await lstat(path);
+    if (stat.isDirectory()) await openFolders(path, stat.dev);
+    await rm(path, { recursive: true, force: true });
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' && !(await pathExists(path))) return;
+    // Folders nested deeper than a path may be long, or other file systems: the machine's own tools can do it.
+    await runCommand({ command: ['chmod', '-R', 'u+rwx', '--', path], ...AT_ROOT }).catch(() => undefined);
+    await runCommand({ command: ['rm', '-rf', '--one-file-system', '--', path], ...AT_ROOT });
+    if (await pathExists(path)) throw error;
+  }
+}
+
+const AT_ROOT = { cwd: '/', environment: { PATH: FALLBACK_PATH, LC_ALL: 'C' } };
+
+async function openFolders(path: string, device: number): Promise<void> {
+  if ((await lstat(path)).dev !== device) throw new Error('another file system is mounted in the tree');
   await chmod(path, 0o700);
   for (const entry of await readdir(path, { withFileTypes: true })) {
-    if (entry.isDirectory()) await removeTree(join(path, entry.name));
+    if (entry.isDirectory()) await openFolders(join(path, entry.name), device);
   }
-  await rm(path, { recursive: true, force: true });
+}
+
+/** As far as it goes: a run must not stay unfinished for its scratch. What is left goes with the run's folder. */
+export async function removeScratch(paths: readonly string[]): Promise<void> {
+  for (const path of paths) await removeTree(path).catch(() => undefined);
 }
 
 function goneInput(input: SpecInput): GoldfishError {
@@ -63,14 +84,4 @@ function goneInput(input: SpecInput): GoldfishError {
     hint: 'Run the producing stage again with use_cache: false.',
     details: { input: input.name, hash: input.hash },
   });
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false;
-    throw error;
-  }
 }

@@ -1,5 +1,6 @@
 import { rmdir } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
+import { errnoOf } from '../core/errors.ts';
 import type { AttemptLayout, Layout } from '../core/layout.ts';
 import { isWrapperAlive, pathExists, readResult, readWrapper, type WrapperFile } from './attempt-files.ts';
 import type { RunHandle, StopRequest } from './port.ts';
@@ -16,6 +17,8 @@ export type StopOptions = {
 const DEAF_MS = 5_000;
 /** How long a run wrapper may take to end after its result. */
 const ENDING_MS = 2_000;
+/** How long a control group may be busy after the last of its processes was killed. */
+const GROUP_MS = 1_000;
 
 /** Attempts (by folder) whose run wrapper this process waits for. */
 const waitedFor = new Set<string>();
@@ -97,10 +100,23 @@ export async function endWrapper(
   return { ended, wrapper };
 }
 
-/** Empty by then; the wrapper removes them itself unless it was killed. */
-export async function removeGroups(wrapper: WrapperFile | undefined): Promise<void> {
+/**
+ * Empty by then, or (`clock`) within a second, when the last killed process is gone. The wrapper removes them itself
+ * unless it was killed.
+ */
+export async function removeGroups(wrapper: WrapperFile | undefined, clock?: Clock): Promise<void> {
   const groups = wrapper?.ranks.flatMap((rank) => rank.groups) ?? [];
-  for (const group of groups) await rmdir(group).catch(() => undefined);
+  for (const group of groups) {
+    const limit = clock ? clock.monotonic() + GROUP_MS : 0;
+    while ((await isBusy(group)) && clock && clock.monotonic() < limit) await clock.sleep(5);
+  }
+}
+
+async function isBusy(group: string): Promise<boolean> {
+  return rmdir(group).then(
+    () => false,
+    (error: unknown) => errnoOf(error) === 'EBUSY',
+  );
 }
 
 /** Whether the run wrapper has said its last word. What cannot be read is not it. */

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Resources } from '../../src/backends/port.ts';
 import { assetPath } from '../../src/core/assets.ts';
 import { type Harness, openHarness } from '../backends/process-harness.ts';
-import { endOf, readIfThere, until } from '../contracts/backend-harness.ts';
+import { endOf, findProcesses, readIfThere, until } from '../contracts/backend-harness.ts';
 
 const bwrap =
   spawnSync('bwrap', ['--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'true'])
@@ -101,6 +101,32 @@ else:
           for (const group of groups) {
             expect(await readIfThere(join(group, 'cgroup.procs')), 'the group is gone').toBeUndefined();
           }
+        }
+      },
+    );
+
+    it.skipIf(mode !== 'none' || lacks('pids') !== '')(
+      `find what left its session and its environment after the wrapper was killed${lacks('pids')}`,
+      async () => {
+        const mark = `86400.${process.pid}1`;
+        const spec = await h.spec({
+          ...amounts({ pidsLimit: 30 }),
+          command: [
+            '/bin/sh',
+            '-c',
+            `env -i setsid sleep ${mark} & echo > "$GOLDFISH_CONTROL/go"; sleep 300`,
+          ],
+        });
+        const handle = await h.backend.launch(spec);
+        await h.ready(handle);
+        const sleeping = (): Promise<number[]> => findProcesses(`sleep\0${mark}`);
+        await until(async () => (await sleeping()).length === 1, 'it sleeps');
+        const { ranks } = JSON.parse(await readFile(h.layout.attempt(handle.runId, 1).wrapper, 'utf8'));
+        await h.loseExecutor(handle);
+        await h.backend.cleanup(handle);
+        expect(await sleeping()).toEqual([]);
+        for (const group of ranks[0].groups) {
+          expect(await readIfThere(join(group, 'cgroup.procs')), 'the group is gone').toBeUndefined();
         }
       },
     );

@@ -2,10 +2,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RunHandle, StopReason } from '../../src/backends/port.ts';
+import { cleanUpAttempt } from '../../src/backends/process/stop.ts';
 import { stopAttempt } from '../../src/backends/stop-attempt.ts';
 import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { type Harness, openHarness } from '../backends/process-harness.ts';
-import { endOf, statusOf, until } from '../contracts/backend-harness.ts';
+import { endOf, findProcesses, statusOf, until } from '../contracts/backend-harness.ts';
 
 const WAIT = 'echo > "$GOLDFISH_CONTROL/go"; sleep 300';
 
@@ -103,6 +104,32 @@ describe('a stop that is asked for again', () => {
     await ask(lifeAt(60_000).clock, handle, { reason: 'cancel', graceSeconds: 20 });
     expect(await statusOf(h.backend, handle)).toMatchObject({ phase: 'absent', result: null });
   });
+});
+
+it('ends what gave up its environment after the wrapper was killed', async () => {
+  const mark = `86400.${process.pid}`;
+  const { handle } = await h.start({ command: ['/bin/sh', '-c', `env -i sleep ${mark} & ${WAIT}`] });
+  await h.ready(handle);
+  const sleeping = (): Promise<number[]> => findProcesses(`sleep\0${mark}`);
+  await until(async () => (await sleeping()).length === 1, 'it sleeps');
+  await h.loseExecutor(handle);
+  await h.backend.cleanup(handle);
+  expect(await sleeping()).toEqual([]);
+});
+
+it('is not taken for done by a cleanup while something of the run lives that cannot be ended', async () => {
+  const { handle } = await h.start({ command: ['/bin/sh', '-c', WAIT] });
+  await h.ready(handle);
+  // No time to end anything in.
+  let now = 0;
+  const hurried = { ...systemClock, monotonic: () => (now += 1e9) };
+  await expect(cleanUpAttempt({ layout: h.layout, clock: hurried }, handle)).rejects.toMatchObject({
+    code: 'BACKEND_UNAVAILABLE',
+    retryable: true,
+    message: 'Processes of the run live on: they could not be ended within 5 s.',
+  });
+  await h.backend.cleanup(handle);
+  expect(await h.remains(handle)).toEqual([]);
 });
 
 it('is carried out on a deaf wrapper without being asked for again, and says whose fault it was', async () => {

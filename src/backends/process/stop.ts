@@ -1,5 +1,7 @@
+import { GoldfishError } from '../../core/errors.ts';
+import { readWrapper, type WrapperFile } from '../attempt-files.ts';
 import { killMarked } from '../marked-processes.ts';
-import { removeTree } from '../materialise-inputs.ts';
+import { removeScratch } from '../materialise-inputs.ts';
 import type { RunHandle, StopRequest } from '../port.ts';
 import { endWrapper, removeGroups, stopAttempt } from '../stop-attempt.ts';
 import type { ProcessBackendOptions } from './options.ts';
@@ -8,18 +10,36 @@ type Options = Pick<ProcessBackendOptions, 'layout' | 'clock'>;
 
 /** Asks the run wrapper; where it cannot do it, the attempt's processes are killed. */
 export function terminateAttempt(options: Options, handle: RunHandle, request: StopRequest): Promise<void> {
-  const endAll = (): Promise<unknown> => killMarked(options.clock, handle, { thorough: true });
+  const endAll = async (): Promise<void> => {
+    const folders = options.layout.attempt(handle.runId, handle.attempt);
+    const wrapper = await readWrapper(folders).catch(() => undefined);
+    await endProcesses(options, handle, { thorough: true, wrapper });
+  };
   return stopAttempt({ ...options, endAll }, handle, request);
 }
 
-/** Ends what is left and removes what only the program needed. Repeating it is harmless. */
+/**
+ * Ends what is left and removes what only the program needed. Repeating it is harmless.
+ * Errors: BACKEND_UNAVAILABLE while something lives that could still write.
+ */
 export async function cleanUpAttempt(options: Options, handle: RunHandle): Promise<void> {
   const folders = options.layout.attempt(handle.runId, handle.attempt);
   const { ended, wrapper } = await endWrapper(options, handle);
-  await killMarked(options.clock, handle, { thorough: !ended });
-  await removeGroups(wrapper);
+  await endProcesses(options, handle, { thorough: !ended, wrapper });
+  await removeGroups(wrapper, options.clock);
   const scratch = (wrapper?.ranks ?? []).map(({ rank }) => folders.rank(rank).temp);
-  for (const path of [folders.inputs, `${folders.inputs}.unfinished`, folders.temp, ...scratch]) {
-    await removeTree(path);
-  }
+  await removeScratch([folders.inputs, `${folders.inputs}.unfinished`, folders.temp, ...scratch]);
+}
+
+async function endProcesses(
+  { clock }: Options,
+  handle: RunHandle,
+  known: { thorough: boolean; wrapper: WrapperFile | undefined },
+): Promise<void> {
+  if (await killMarked(clock, handle, known)) return;
+  throw new GoldfishError('BACKEND_UNAVAILABLE', {
+    message: 'Processes of the run live on: they could not be ended within 5 s.',
+    hint: 'They may wait for a disk that does not answer. It is tried again.',
+    retryable: true,
+  });
 }
