@@ -90,7 +90,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
   if (!readOnly) ensureProject(db, { name: config.projectName, now: clock.now() });
 
   const storage = createLocalStorage({ dir: config.storage.local.path });
-  const backends = createBackends({ config, layout, clock });
+  const backends = createBackends({ config, layout, clock, log });
   const workspaces = createWorkspaces({
     db,
     clock,
@@ -190,8 +190,10 @@ type Adapter = {
   environmentKey: Backends['environmentKey'];
 };
 
+type BackendParts = { config: Config; layout: Layout; clock: Clock; log: Logger };
+
 /** Adapters are imported when first asked for, so that a start pays only for what it uses. */
-function createBackends(parts: { config: Config; layout: Layout; clock: Clock }): Backends {
+function createBackends(parts: BackendParts): Backends {
   const { config } = parts;
   const adapters = makersOf(parts);
   const names = Object.keys(adapters);
@@ -221,12 +223,8 @@ function createBackends(parts: { config: Config; layout: Layout; clock: Clock })
   };
 }
 
-function makersOf(parts: {
-  config: Config;
-  layout: Layout;
-  clock: Clock;
-}): Record<string, () => Promise<Adapter>> {
-  const { config, layout, clock } = parts;
+function makersOf(parts: BackendParts): Record<string, () => Promise<Adapter>> {
+  const { config, layout, clock, log } = parts;
   const environment = hostEnvironment();
   const host = {
     layout,
@@ -241,7 +239,7 @@ function makersOf(parts: {
       const { hostProblem, baseImage, user } = config.docker;
       const address = config.docker.host ?? environment['DOCKER_HOST'] ?? null;
       const nodeLibraryDir = assetPath('sdk/node');
-      const options = { ...host, host: address, hostProblem, baseImage, user, nodeLibraryDir };
+      const options = { ...host, host: address, hostProblem, baseImage, user, nodeLibraryDir, log };
       const { backend, environmentKey } = createDockerAdapter(options);
       return { backend, environmentKey: (_name, request) => environmentKey(request) };
     },

@@ -79,7 +79,7 @@ function readSecrets(deps: Pick<RunsDeps, 'secrets'>, run: StageRun): Record<str
 }
 
 /** The name an attempt is found by, whoever crashed in between. */
-export function externalIdOf(run: Pick<StageRun, 'id' | 'attempt'>): string {
+function externalIdOf(run: Pick<StageRun, 'id' | 'attempt'>): string {
   return `goldfish-${run.id}-${run.attempt}`;
 }
 
