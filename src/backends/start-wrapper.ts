@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -67,8 +67,12 @@ export async function replaceFile(file: string, content: string, mode: number): 
   await rename(temporary, file);
 }
 
+/** What is slow here is a disk; a wrapper that has not answered by then is taken for stuck. */
+const ANSWER_MS = 60_000;
+
 /** The wrapper gets the secrets through a pipe, answers one line, and from then on depends on nobody. */
-async function startWrapper({ python, path, folders, spec }: WrapperStart): Promise<void> {
+async function startWrapper(start: WrapperStart): Promise<void> {
+  const { python, path, folders, spec } = start;
   const errors = join(folders.dir, WRAPPER_ERRORS_FILE);
   const errorFile = await open(errors, 'a', 0o600);
   try {
@@ -86,7 +90,9 @@ async function startWrapper({ python, path, folders, spec }: WrapperStart): Prom
     stdin.on('error', () => undefined);
     stdin.end(JSON.stringify({ secrets: spec.secrets }));
     child.unref();
-    const answer = parseAnswer(await Promise.race([text(stdout), failed]));
+    const line = await patiently(start, Promise.race([text(stdout), failed]));
+    if (line === undefined) return await giveUp(start, child);
+    const answer = parseAnswer(line);
     if (answer?.took || answer?.why === 'already taken') return;
     throw new GoldfishError('BACKEND_UNAVAILABLE', {
       message: `The program that runs stages did not start: ${clip(answer?.why ?? (await lastLine(errors)), 200)}.`,
@@ -95,6 +101,44 @@ async function startWrapper({ python, path, folders, spec }: WrapperStart): Prom
     });
   } finally {
     await errorFile.close();
+  }
+}
+
+/** The answer; undefined where nobody waits for it any more: the caller has gone, or it takes too long. */
+async function patiently<T>({ clock, signal }: WrapperStart, answer: Promise<T>): Promise<T | undefined> {
+  const arrived = new AbortController();
+  const signals = signal ? [signal, arrived.signal] : [arrived.signal];
+  const patience = clock.sleep(ANSWER_MS, { signal: AbortSignal.any(signals) }).then(() => undefined);
+  try {
+    return await Promise.race([answer, patience]);
+  } finally {
+    arrived.abort();
+  }
+}
+
+/**
+ * A wrapper that has taken the job is left alone: the attempt is started, and its status tells the rest. One that has
+ * not is killed, so that it cannot take it later. It is stopped for the look, so that it cannot take it meanwhile.
+ */
+async function giveUp({ folders, signal }: WrapperStart, child: ChildProcess): Promise<void> {
+  child.stdout?.destroy();
+  signalGroup(child.pid, 'SIGSTOP');
+  const taken = await wasTaken(folders).catch(() => true);
+  signalGroup(child.pid, taken ? 'SIGCONT' : 'SIGKILL');
+  signal?.throwIfAborted();
+  if (taken) return;
+  throw new GoldfishError('BACKEND_UNAVAILABLE', {
+    message: `The program that runs stages did not answer within ${ANSWER_MS / 1000} s.`,
+    hint: 'Look at the disk of the project and at the interpreter named by process.python. It is tried again.',
+    retryable: true,
+  });
+}
+
+function signalGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch {
+    // It has ended meanwhile.
   }
 }
 
