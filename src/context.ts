@@ -245,7 +245,11 @@ function makersOf(parts: BackendParts): Record<string, () => Promise<Adapter>> {
     },
     process: async () => {
       const adapter = await import('./backends/process/process-backend.ts');
-      const options = { ...host, sandbox: config.process.sandbox };
+      const options = {
+        ...host,
+        sandbox: config.process.sandbox,
+        hiddenFolders: [config.storage.local.path],
+      };
       return {
         backend: adapter.createProcessBackend(options),
         environmentKey: (_name, { files }) => adapter.environmentKey(options, files),

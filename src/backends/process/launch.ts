@@ -2,7 +2,7 @@ import { mkdir, realpath } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { z } from 'zod';
-import { GoldfishError } from '../../core/errors.ts';
+import { errnoOf, GoldfishError } from '../../core/errors.ts';
 import { type AttemptLayout, projectLayout } from '../../core/layout.ts';
 import { checkSpec } from '../check-spec.ts';
 import { searchPath } from '../host-options.ts';
@@ -73,13 +73,32 @@ async function realPlace(options: ProcessBackendOptions, spec: RunSpec): Promise
   );
   const codeDir = await realpath(spec.codeDir);
   const checkpointsDir = await realpath(spec.checkpointsDir);
-  const hidden = isBelow(stateDir, root) ? [root] : [root, stateDir];
+  const hidden = outermost([root, stateDir, ...(await existing(options.hiddenFolders ?? []))]);
   return {
     spec: { ...spec, inputs, codeDir, checkpointsDir },
     folders,
     nodeLibrary: real.nodeLibrary,
     hidden,
   };
+}
+
+/** Without those that lie in another. */
+function outermost(folders: readonly string[]): string[] {
+  const distinct = [...new Set(folders)];
+  return distinct.filter((path) => !distinct.some((other) => other !== path && isBelow(path, other)));
+}
+
+/** Real paths of the folders that are there. */
+async function existing(folders: readonly string[]): Promise<string[]> {
+  const found = await Promise.all(
+    folders.map((path) =>
+      realpath(path).catch((error: unknown) => {
+        if (errnoOf(error) === 'ENOENT') return [];
+        throw error;
+      }),
+    ),
+  );
+  return found.flat();
 }
 
 /** Folders, inputs and documents of the attempt. Everything may be there already from a launch that was cut short. */
@@ -89,6 +108,13 @@ async function prepare(
 ): Promise<RankSpec[]> {
   const { spec, folders } = parts;
   const sandbox = options.findSandbox();
+  if (sandbox.kind === 'unknown') {
+    throw new GoldfishError('BACKEND_UNAVAILABLE', {
+      message: `Stages cannot be started now: ${sandbox.why}.`,
+      hint: 'It is tried again; the machine may be overloaded.',
+      retryable: true,
+    });
+  }
   if (options.sandbox === 'bubblewrap' && sandbox.kind === 'none') {
     throw new GoldfishError('BACKEND_UNAVAILABLE', {
       message: `process.sandbox is bubblewrap, but ${sandbox.why}.`,
@@ -115,7 +141,7 @@ async function prepare(
 type Machine = Place & {
   interpreter: Interpreter;
   options: LaunchOptions;
-  sandbox: Sandbox;
+  sandbox: Exclude<Sandbox, { kind: 'unknown' }>;
   sdkDir: string;
   own: RankFolders;
 };

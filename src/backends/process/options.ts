@@ -4,4 +4,6 @@ import type { HostOptions } from '../host-options.ts';
 export type ProcessBackendOptions = HostOptions & {
   /** `process.sandbox`. */
   sandbox: 'auto' | 'bubblewrap' | 'none';
+  /** Outside the project and its state: what a sandbox hides too (the object store). */
+  hiddenFolders?: readonly string[];
 };

@@ -10,14 +10,21 @@ import type { ProcessBackendOptions } from './options.ts';
 import { describeSandbox, findSandbox, INSTALL_SANDBOX, type Sandbox } from './sandbox.ts';
 import { cleanUpAttempt, terminateAttempt } from './stop.ts';
 
+const TRY_AGAIN_MS = 30_000;
+
 /**
  * Runs stages as supervised processes of this machine: the embedded default. One run wrapper per attempt outlives
  * server and supervisor, keeps the deadline and leaves the result document; this side prepares, looks and asks.
  */
 export function createProcessBackend(options: ProcessBackendOptions): RunBackend {
   let found: Sandbox | undefined;
+  let triedAt = 0;
+  // Decided once per process, unless it could not be tried; trying may take long, so not at every look.
   const sandbox = (): Sandbox => {
-    found ??= findSandbox(options);
+    const now = options.clock.monotonic();
+    if (found && (found.kind !== 'unknown' || now - triedAt < TRY_AGAIN_MS)) return found;
+    found = findSandbox(options);
+    triedAt = now;
     return found;
   };
   return {
@@ -61,6 +68,9 @@ async function probe(options: ProcessBackendOptions, sandbox: Sandbox): Promise<
       why: 'the process backend needs Linux',
       hint: 'Run Goldfish on Linux, or in a Linux container or virtual machine.',
     };
+  }
+  if (sandbox.kind === 'unknown') {
+    return { available: false, why: sandbox.why, hint: 'It is tried again; the machine may be overloaded.' };
   }
   if (options.sandbox === 'bubblewrap' && sandbox.kind === 'none') {
     return {

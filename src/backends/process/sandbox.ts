@@ -4,10 +4,11 @@ import { isAbsolute, join, sep } from 'node:path';
 import { searchPath } from '../host-options.ts';
 import type { ProcessBackendOptions } from './options.ts';
 
-/** What stands between a stage and the machine, decided once per process. */
+/** What stands between a stage and the machine. `unknown`: it could not be tried now. */
 export type Sandbox =
   | { kind: 'bubblewrap'; program: string }
-  | { kind: 'none'; why: string; missing: boolean };
+  | { kind: 'none'; why: string; missing: boolean }
+  | { kind: 'unknown'; why: string };
 
 export const INSTALL_SANDBOX = 'On Debian: apt-get install bubblewrap.';
 
@@ -24,8 +25,13 @@ const TRIAL = [
   '--',
 ];
 
+const TRIAL_MS = 10_000;
+
 /** Looks for bubblewrap and tries it (7 ms): where namespaces are forbidden it is there and yet of no use. */
-export function findSandbox(options: Pick<ProcessBackendOptions, 'sandbox' | 'hostEnvironment'>): Sandbox {
+export function findSandbox(
+  options: Pick<ProcessBackendOptions, 'sandbox' | 'hostEnvironment'>,
+  limitMs = TRIAL_MS,
+): Sandbox {
   if (options.sandbox === 'none') return { kind: 'none', why: 'process.sandbox is none', missing: false };
   const path = searchPath(options);
   const program = path
@@ -37,9 +43,14 @@ export function findSandbox(options: Pick<ProcessBackendOptions, 'sandbox' | 'ho
   const trial = spawnSync(program, [...TRIAL, 'true'], {
     stdio: 'ignore',
     env: { PATH: path },
-    timeout: 10_000,
+    timeout: limitMs,
+    killSignal: 'SIGKILL',
   });
   if (trial.status === 0) return { kind: 'bubblewrap', program };
+  // Killed by the limit or by somebody, or not started for want of memory: that says nothing of namespaces.
+  if (trial.status === null) {
+    return { kind: 'unknown', why: 'bubblewrap is installed, but did not answer when it was tried' };
+  }
   return { kind: 'none', why: 'bubblewrap is installed, but this machine forbids namespaces', missing: true };
 }
 
