@@ -179,14 +179,18 @@ function transact<T>(transaction: () => T): T {
 
 type Migration = { number: number; sql: string };
 
+let read: Migration[] | undefined;
+
+/** Read once in a process: they are those of this program. */
 function migrations(): Migration[] {
-  return readdirSync(MIGRATIONS)
+  read ??= readdirSync(MIGRATIONS)
     .filter((name) => name.endsWith('.sql'))
     .sort()
     .map((name) => ({
       number: Number(name.slice(0, 4)),
       sql: readFileSync(join(MIGRATIONS, name), 'utf8'),
     }));
+  return read;
 }
 
 /** Applies what is missing, one transaction for all; `user_version` is the number of the last one applied. */

@@ -5,6 +5,13 @@ import { estimateTokens } from './tokens.ts';
 export const MAX_RESULT_TOKENS = 6_000;
 /** What an answer to a call without an explicit `limit` may cost. */
 export const DEFAULT_RESULT_TOKENS = 1_900;
+/** Of that, what is not rows: names of fields, cursors, counts. */
+const ENVELOPE_TOKENS = 200;
+
+/** What the rows, lines or text of a page may cost, so that the whole answer is never cut behind its own cursor. */
+export function pageBudget(asked: boolean): number {
+  return (asked ? MAX_RESULT_TOKENS : DEFAULT_RESULT_TOKENS) - ENVELOPE_TOKENS;
+}
 
 /** Arguments that ask for more than a default answer. */
 const ASKING_FOR_MORE = ['limit', 'cursor', 'include', 'tail', 'max_points', 'names', 'paths'];
@@ -30,7 +37,7 @@ export async function fitPage<Page>(request: {
   fetch: (limit: number) => Promise<Page> | Page;
   rows: (page: Page) => readonly unknown[];
 }): Promise<Page> {
-  const budget = request.limit === undefined ? DEFAULT_RESULT_TOKENS : MAX_RESULT_TOKENS;
+  const budget = pageBudget(request.limit !== undefined);
   const page = await request.fetch(request.limit ?? 20);
   const fitting = fittingCount(request.rows(page), budget);
   return fitting < request.rows(page).length ? request.fetch(fitting) : page;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ServerContext } from '../context.ts';
 import type { LogsPage } from '../runs/read-logs.ts';
-import { DEFAULT_RESULT_TOKENS, fittingCount, MAX_RESULT_TOKENS } from './budget.ts';
+import { fittingCount, pageBudget } from './budget.ts';
 import { defineTool } from './define-tool.ts';
 import { answer, cursor, runId, text } from './fields.ts';
 import { readTime } from './ids.ts';
@@ -67,7 +67,7 @@ export const logs = defineTool({
 /** The page is read again with fewer lines where it would be too long, so that its cursor is exact. */
 async function fittingPage(ctx: ServerContext, args: LogsInput): Promise<LogsPage> {
   const explicit = args.tail !== undefined || args.cursor !== undefined;
-  const budget = explicit ? MAX_RESULT_TOKENS - 200 : DEFAULT_RESULT_TOKENS;
+  const budget = pageBudget(explicit);
   const page = await read(ctx, args, PAGE_LINES, args.tail);
   const shown = page.lines.map(({ stream, text: line }) => ({ stream, text: line }));
   if (args.tail !== undefined && args.cursor === undefined) {

@@ -3,12 +3,13 @@ import type { ServerContext } from '../context.ts';
 import { formatVersion } from '../core/names.ts';
 import { countRunsByVersion } from '../store/overview.ts';
 import type { WorkspaceDiff } from '../workspaces/slot-preview.ts';
-import { DEFAULT_RESULT_TOKENS, fittingCount } from './budget.ts';
+import { fittingCount, pageBudget } from './budget.ts';
 import { defineTool } from './define-tool.ts';
 import { answer, cursor, limit, listFields, reference, text, workspace } from './fields.ts';
 import { badCursor } from './ids.ts';
 import { listPage } from './list-page.ts';
 import { count, lines } from './text.ts';
+import { estimateTokens } from './tokens.ts';
 import { tagsByVersion, tagText } from './version-tags.ts';
 
 const versionRow = z.object({
@@ -95,9 +96,6 @@ const diffOutput = answer({
   next_cursor: z.string().nullable(),
 });
 
-/** Characters of text on a first page, and on those that were asked for by cursor. */
-const TEXT_PAGE = { first: 5_000, more: 14_000 };
-
 export const diff = defineTool({
   name: 'diff',
   title: 'Show differences',
@@ -122,7 +120,7 @@ export const diff = defineTool({
     const found = await ctx.workspaces.diff({
       target,
       statOnly,
-      maxCharacters: input.cursor === undefined ? TEXT_PAGE.first : TEXT_PAGE.more,
+      size: { budget: pageBudget(input.cursor !== undefined), costOf },
       ...(against === undefined ? {} : { against }),
       ...(input.paths ? { paths: input.paths } : {}),
       ...(at.cursor === undefined ? {} : { cursor: at.cursor }),
@@ -179,6 +177,11 @@ function previousRun(ctx: ServerContext, typed: string) {
   return all[all.findIndex((run) => run.id === id) + 1];
 }
 
+/** As the answer carries it. */
+function costOf(text: string): number {
+  return estimateTokens(JSON.stringify(text));
+}
+
 type Place = { cursor: string | undefined; offset: number };
 
 /**
@@ -202,7 +205,7 @@ function toAnswer(found: WorkspaceDiff, at: Place & { statOnly: boolean }): z.in
     ...(file.mode ? { mode: `${file.mode.from} → ${file.mode.to}` } : {}),
   }));
   const rest = rows.slice(at.offset);
-  const shown = at.statOnly ? rest.slice(0, fittingCount(rest, DEFAULT_RESULT_TOKENS)) : rest;
+  const shown = at.statOnly ? rest.slice(0, fittingCount(rest, pageBudget(false))) : rest;
   const next = found.nextCursor === null ? null : `0~${found.nextCursor}`;
   return {
     target: found.target,

@@ -29,12 +29,16 @@ export type DiffPage = {
   paths?: readonly string[];
   statOnly?: boolean;
   cursor?: string;
-  maxCharacters?: number;
+  /** How much a page may hold. Default: 20,000 characters. */
+  size?: PageSize;
 };
+
+/** What a line of text, or a file's row as JSON, costs, and what a page may. */
+export type PageSize = { budget: number; costOf: (text: string) => number };
 
 const FILES_PER_STAT_PAGE = 200;
 const FILES_PER_TEXT_PAGE = 50;
-const DEFAULT_CHARACTERS = 20_000;
+const CHARACTERS: PageSize = { budget: 20_000, costOf: (text) => text.length };
 const FLAGS = ['-r', '--find-renames', '--no-ext-diff', '--no-textconv', '--no-color'];
 
 /**
@@ -70,16 +74,20 @@ export async function diffTrees(
   // All of it in one go where it fits a page; otherwise only the files of this page.
   const asked = files.length === all.length ? paths : files.flatMap(pathsOf);
   const patches = await patchesOf(git, { from: trees.from, to: trees.to, place, files, paths: asked });
-  const budget = page.maxCharacters ?? DEFAULT_CHARACTERS;
+  const { budget, costOf } = page.size ?? CHARACTERS;
+  let left = budget;
   let text = '';
   let count = 0;
   let line = start.line;
-  for (const patch of patches) {
-    const part = takeLines(patch, line, budget - text.length);
+  for (const [index, patch] of patches.entries()) {
+    left -= costOf(JSON.stringify(files[index] ?? ''));
+    const part = takeLines(patch, line, { left, costOf });
     // At least one line a page, or a line longer than a page would never be passed.
     if (part.next === line && text !== '') break;
-    const taken = part.next === line ? takeLines(patch, line, Number.POSITIVE_INFINITY, 1) : part;
+    const taken =
+      part.next === line ? takeLines(patch, line, { left: Number.POSITIVE_INFINITY, costOf, most: 1 }) : part;
     text += taken.text;
+    left -= taken.cost;
     line = taken.next;
     if (line < patch.length) break;
     count += 1;
@@ -281,16 +289,19 @@ function header(file: FileChange): string[] {
 function takeLines(
   lines: readonly string[],
   from: number,
-  budget: number,
-  most = Number.POSITIVE_INFINITY,
-): { text: string; next: number } {
+  limit: { left: number; costOf: PageSize['costOf']; most?: number },
+): { text: string; next: number; cost: number } {
+  const end = Math.min(lines.length, from + (limit.most ?? lines.length));
   let text = '';
+  let cost = 0;
   let next = from;
-  while (next < lines.length && next - from < most) {
+  while (next < end) {
     const line = `${lines[next] ?? ''}\n`;
-    if (text.length + line.length > budget) break;
+    const added = limit.costOf(line);
+    if (cost + added > limit.left) break;
     text += line;
+    cost += added;
     next += 1;
   }
-  return { text, next };
+  return { text, next, cost };
 }

@@ -5,6 +5,7 @@ import {
   fitResult,
   fittingCount,
   MAX_RESULT_TOKENS,
+  pageBudget,
   resultBudget,
 } from '../../src/tools/budget.ts';
 import { estimateTokens } from '../../src/tools/tokens.ts';
@@ -57,6 +58,21 @@ describe('a page of rows', () => {
   it('may be larger where the caller asked for it', async () => {
     const page = await fitPage({ limit: 100, fetch, rows: (found) => found.rows });
     expect(page.rows.length).toBe(100);
+  });
+
+  it('leaves room for what stands around the rows, so that nothing is cut behind its cursor', () => {
+    for (const length of [5, 40, 300, 900]) {
+      const lines = Array.from({ length: 400 }, (_, i) => ({
+        stream: 'stdout',
+        text: `${i} `.repeat(length / 5),
+      }));
+      for (const asked of [false, true]) {
+        const shown = lines.slice(0, fittingCount(lines, pageBudget(asked)));
+        const around = { run_id: 'stage-a1b2c3d4e5f6', cursor: '1.123456789', more: true, complete: false };
+        const whole = { ...around, lines: shown };
+        expect(fitResult(whole, asked ? MAX_RESULT_TOKENS : DEFAULT_RESULT_TOKENS)).toBe(whole);
+      }
+    }
   });
 
   it('always has one row, however long it is', () => {

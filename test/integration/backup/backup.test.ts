@@ -57,7 +57,7 @@ describe('a backup restored elsewhere', () => {
 
     const copy = await openCopy();
     expect(checkDatabase(copy.db)).toBeNull();
-    const diff = await copy.workspaces.diff({ target: 'exp@v2', maxCharacters: 10_000 });
+    const diff = await copy.workspaces.diff({ target: 'exp@v2' });
     expect(diff.files.map((file) => file.path)).toEqual(['modules/one.py']);
     const mounted = await copy.workspaces.mount({ workspace: 'exp' });
     expect(readFileSync(join(base, 'copy/workspaces', mounted.slot, 'modules/one.py'), 'utf8')).toBe(

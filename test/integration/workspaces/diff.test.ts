@@ -1,6 +1,8 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { DEFAULT_RESULT_TOKENS, pageBudget } from '../../../src/tools/budget.ts';
+import { estimateTokens } from '../../../src/tools/tokens.ts';
 import { errorOf, mountedProject, type Project } from '../../support/workspaces-project.ts';
 
 let project: Project;
@@ -149,7 +151,7 @@ describe('diff', () => {
     do {
       const page = await workspaces.diff({
         target: 'w1',
-        maxCharacters: 2000,
+        size: { budget: 2000, costOf: (text) => text.length },
         ...(cursor === undefined ? {} : { cursor }),
       });
       expect(page.totals).toEqual(whole.totals);
@@ -163,6 +165,24 @@ describe('diff', () => {
     const added = text.split('\n').filter((line) => line.startsWith('+') && !line.startsWith('+++'));
     expect(added).toHaveLength(whole.totals.added);
     expect(text.split('\n').filter((line) => line.startsWith('+++'))).toHaveLength(122);
+  });
+
+  it('comes in pages that cost what they may, whatever the files are called and hold', async () => {
+    project = await mountedProject();
+    const { workspaces } = project;
+    const numbers = Array.from({ length: 300 }, (_, i) => `${i},${Math.sin(i)},${Math.cos(i)}\n`).join('');
+    for (let i = 0; i < 8; i += 1) project.write(`w1/a folder/with a rather long name/${i}.csv`, numbers);
+    const costOf = (text: string): number => estimateTokens(JSON.stringify(text));
+    let cursor: string | undefined;
+    let text = '';
+    do {
+      const request = { target: 'w1', size: { budget: pageBudget(false), costOf } };
+      const page = await workspaces.diff({ ...request, ...(cursor === undefined ? {} : { cursor }) });
+      expect(estimateTokens(JSON.stringify(page))).toBeLessThan(DEFAULT_RESULT_TOKENS);
+      text += page.text;
+      cursor = page.nextCursor ?? undefined;
+    } while (cursor !== undefined);
+    expect(text.split('\n').filter((line) => /^\+\d/.test(line))).toHaveLength(8 * 300);
   });
 
   it('refuses a cursor of another comparison, or of files that changed since', async () => {
