@@ -10,6 +10,7 @@ import type { AttemptLayout } from '../core/layout.ts';
 import { clip } from '../core/names.ts';
 import { withLock } from '../store/lock.ts';
 import { readResult, WRAPPER_ERRORS_FILE, wasTaken } from './attempt-files.ts';
+import { diskFull } from './disk-full.ts';
 import type { RunHandle, RunSpec } from './port.ts';
 import type { RankSpec, WrapperSpec } from './wrapper-spec.ts';
 
@@ -158,13 +159,11 @@ async function lastLine(file: string): Promise<string> {
 /** Errors of the file system in words for people; others as they are. */
 export function startError(error: unknown): unknown {
   if (isGoldfishError(error) || (error instanceof Error && error.name === 'AbortError')) return error;
-  const errno = errnoOf(error) ?? 'unknown';
-  const full = ['ENOSPC', 'EDQUOT'].includes(errno);
-  return new GoldfishError(full ? 'STORAGE_UNAVAILABLE' : 'BACKEND_UNAVAILABLE', {
-    message: full
-      ? 'The disk is full: the run could not be prepared.'
-      : `The run could not be prepared (${errno}).`,
-    hint: full ? 'Free some space, then retry.' : 'Look at the supervisor’s log, then retry.',
+  const full = diskFull(error, 'the run could not be prepared');
+  if (full) return full;
+  return new GoldfishError('BACKEND_UNAVAILABLE', {
+    message: `The run could not be prepared (${errnoOf(error) ?? 'unknown'}).`,
+    hint: 'Look at the supervisor’s log, then retry.',
     retryable: true,
     cause: error,
   });

@@ -6,6 +6,7 @@ import { errnoOf, GoldfishError } from '../../core/errors.ts';
 import { writeFileAtomic } from '../../os/files.ts';
 import { withLock } from '../../store/lock.ts';
 import { codeFiles } from '../code-files.ts';
+import { diskFull } from '../disk-full.ts';
 import { searchPath } from '../host-options.ts';
 import { type Interpreter, resolveInterpreter } from '../interpreter.ts';
 import { pipProblem } from '../pip-problem.ts';
@@ -104,7 +105,7 @@ async function make(making: Making): Promise<Ready> {
     return ready;
   } catch (error) {
     await rm(environment, { recursive: true, force: true });
-    throw asStorageError(error);
+    throw diskFull(error, 'the virtual environment could not be made') ?? error;
   } finally {
     await rm(source, { recursive: true, force: true });
   }
@@ -200,16 +201,6 @@ function changedInterpreter(): GoldfishError {
     message: 'The Python interpreter here is not the one the run was planned with.',
     hint: 'Call run again. If it repeats, name one interpreter by its full path with process.python in goldfish.yaml.',
     details: { field: 'process.python' },
-  });
-}
-
-function asStorageError(error: unknown): unknown {
-  if (!['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) return error;
-  return new GoldfishError('STORAGE_UNAVAILABLE', {
-    message: 'The disk is full: the virtual environment could not be made.',
-    hint: 'Free some space, then retry.',
-    retryable: true,
-    cause: error,
   });
 }
 
