@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listSegments } from '../../src/backends/log-format.ts';
 import { readLog } from '../../src/backends/log-segments.ts';
 import { type Harness, openHarness } from '../backends/process-harness.ts';
-import { findProcesses, readIfThere, statusOf, until } from '../contracts/backend-harness.ts';
+import { endOf, findProcesses, readIfThere, until } from '../contracts/backend-harness.ts';
 import { NEEDS_BUBBLEWRAP } from '../contracts/process-under-test.ts';
 import { GO_AND_WAIT, py, sh } from '../contracts/run-backend.ts';
 
@@ -72,7 +72,7 @@ for (const mode of ['none', 'bubblewrap'] as const) {
       const { wrapper } = h.layout.attempt(handle.runId, 1);
       process.kill(JSON.parse(await readFile(wrapper, 'utf8')).pid, 'SIGSTOP');
       await h.backend.terminate(handle, { graceSeconds: 0, reason: 'cancel' });
-      await until(async () => (await statusOf(h.backend, handle)).phase === 'absent', 'absence');
+      expect(await endOf(h.backend, handle)).toMatchObject({ stoppedBy: 'cancel', lost: false });
       await until(async () => (await findProcesses(handle.runId)).length === 0, 'nothing left');
     });
 
