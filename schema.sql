@@ -107,6 +107,8 @@ CREATE TABLE stage_runs (
   created_at       TEXT NOT NULL,
   started_at       TEXT,
   ended_at         TEXT,
+  -- A run that is to be started anew waits until then.
+  not_before       TEXT,
   CHECK ((ended_at IS NULL) = (state NOT IN ('completed', 'failed', 'terminated', 'canceled'))),
   CHECK ((cause IS NULL) = (ended_at IS NULL)),
   FOREIGN KEY (workspace_name, version) REFERENCES workspace_versions (workspace_name, version) ON UPDATE CASCADE

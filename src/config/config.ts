@@ -70,6 +70,8 @@ export function toConfig(
       stopGraceSeconds: file.defaults.stop_grace_seconds,
       /** Runs of one pipeline run at once; null: as many as there is capacity for. */
       maxParallel: file.defaults.max_parallel,
+      /** How often a run may be started anew by itself. */
+      maxRestarts: file.defaults.max_restarts,
     },
     storage: {
       backend: file.storage.backend,

@@ -30,6 +30,8 @@ export function oneOf<const Words extends readonly string[]>(words: Words) {
   return z.enum(words, `must be ${list}`);
 }
 
+export const restartsSchema = numberOf('a whole number from 0 to 100', { min: 0, max: 100, whole: true });
+
 export const secondsSchema = numberOf('a number of seconds above 0 and at most a year', {
   above: 0,
   max: MAX_SECONDS,

@@ -14,6 +14,7 @@ import {
   oneOf,
   pathSchema,
   pidsSchema,
+  restartsSchema,
   secondsSchema,
   section,
 } from './fields.ts';
@@ -121,6 +122,7 @@ export const configSchema = z.strictObject(
       max_parallel: numberOf('a whole number from 1, or null for no limit', { min: 1, whole: true })
         .nullable()
         .default(null),
+      max_restarts: restartsSchema.default(0),
     }),
     storage: section({
       backend: oneOf(['local']).default('local'),
@@ -173,7 +175,7 @@ export type ConfigFile = z.output<typeof configSchema>;
 export const LATER_KEYS: ReadonlySet<string> = new Set([
   ...['invariants', 'budgets', 'gce', 'validation', 'experiments', 'metrics', 'notifications', 'backup'],
   ...['dashboard', 'versions.mirror', 'mcp.http', 'storage.gcs', 'docker.warm_pool'],
-  ...['launch_timeout_seconds', 'capacity_wait_seconds', 'log_sync_interval', 'max_restarts', 'monitors'].map(
+  ...['launch_timeout_seconds', 'capacity_wait_seconds', 'log_sync_interval', 'monitors'].map(
     (key) => `defaults.${key}`,
   ),
 ]);

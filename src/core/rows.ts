@@ -101,6 +101,8 @@ export type StageRun = {
   createdAt: string;
   startedAt: string | null;
   endedAt: string | null;
+  /** Where it is to be started anew: not before this time. */
+  notBefore: string | null;
 };
 
 export type RunAttempt = {

@@ -1,4 +1,5 @@
 import type { JsonObject } from './json.ts';
+import type { RestartPolicy } from './restart-policy.ts';
 import type { SignalType } from './signals.ts';
 
 /** Where an input's data comes from, decided when the run is submitted. */
@@ -61,6 +62,8 @@ export type StagePlan = {
   needs: string[];
   /** False where the stage says `cache: false` or the call says `use_cache: false`. */
   cache: boolean;
+  /** When it is started anew by itself. Decides no result; absent in plans of 0.1: never. */
+  retries?: RestartPolicy;
   /** Hash of the version's files without configs/, pipeline.yaml and pipelines/. */
   codeHash: string;
   /** Identity of what the stage runs in: interpreter and requirements, or image. */

@@ -90,5 +90,6 @@ function assembleStage(name: string, draft: StageDraft, drafts: ReadonlyMap<stri
       type === undefined ? [] : [{ name: output, type }],
     ),
     cache: draft.cache,
+    retries: draft.retries,
   };
 }

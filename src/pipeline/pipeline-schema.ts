@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { imageSchema, oneOf } from '../config/fields.ts';
+import { imageSchema, oneOf, restartsSchema } from '../config/fields.ts';
+import { RESTARTABLE } from '../core/causes.ts';
 import { isName } from '../core/names.ts';
 import { SIGNAL_TYPES } from '../core/signals.ts';
 
@@ -32,6 +33,15 @@ export const pipelineSchema = z.strictObject(
   'must be a mapping with the keys name and stages',
 );
 
+/** When a run of the stage is started anew by itself. */
+const retriesSchema = z.strictObject(
+  {
+    max_restarts: restartsSchema.optional(),
+    on: z.array(oneOf(RESTARTABLE), 'must be a list of causes').optional(),
+  },
+  'must be a mapping with the keys max_restarts and on',
+);
+
 export const stageSchema = z.strictObject(
   {
     name: nameSchema,
@@ -50,12 +60,13 @@ export const stageSchema = z.strictObject(
     inputs: signalsSchema,
     outputs: signalsSchema,
     cache: z.boolean('must be true or false').optional(),
+    retries: retriesSchema.nullish(),
   },
   'must be a mapping with the keys name, inputs and outputs',
 );
 
 /** Keys the contract names and this version does not read yet. */
-export const LATER_STAGE_KEYS: ReadonlySet<string> = new Set(['retries']);
+export const LATER_STAGE_KEYS: ReadonlySet<string> = new Set();
 export const LATER_SIGNAL_KEYS: ReadonlySet<string> = new Set(['schema']);
 
 export const inputSchema = z.strictObject(

@@ -1,5 +1,6 @@
 import type { Locate, Path, Place } from '../config/problem.ts';
 import type { ProfileBook } from '../config/profiles.ts';
+import type { Cause } from '../core/causes.ts';
 import type { JsonObject } from '../core/json.ts';
 import { formatVersion } from '../core/names.ts';
 import type { SignalType } from '../core/signals.ts';
@@ -34,7 +35,11 @@ export type Stage = {
   outputs: PlannedOutput[];
   /** False: never reuse an earlier run. */
   cache: boolean;
+  retries: StageRetries;
 };
+
+/** What a stage says of restarts; null: the default holds. */
+export type StageRetries = { maxRestarts: number | null; on: readonly Cause[] | null };
 
 /** A pipeline without problems: every input has its producer, there is no cycle, every config can be read. */
 export type Pipeline = {

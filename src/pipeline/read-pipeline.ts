@@ -4,6 +4,7 @@ import type { YamlFile } from '../config/yaml-file.ts';
 import { isJsonObject, type Json, type JsonObject } from '../core/json.ts';
 import { isName } from '../core/names.ts';
 import type { SignalType } from '../core/signals.ts';
+import type { StageRetries } from './pipeline.ts';
 import {
   LATER_SIGNAL_KEYS,
   LATER_STAGE_KEYS,
@@ -35,6 +36,7 @@ export type StageDraft = {
   /** False where outputs have problems of their own, so that a missing one is no news. */
   outputsKnown: boolean;
   cache: boolean;
+  retries: StageRetries;
 };
 
 const HINT = 'Look at the pipeline of a new workspace for the format.';
@@ -87,7 +89,13 @@ function readStage(reading: Reading, value: Json, at: Path): StageDraft {
     outputs,
     outputsKnown: stageSchema.shape.outputs.safeParse(stage['outputs']).success,
     cache: stage['cache'] !== false,
+    retries: retriesIn(stage['retries']),
   };
+}
+
+function retriesIn(value: Json | undefined): StageRetries {
+  const read = stageSchema.shape.retries.safeParse(value).data;
+  return { maxRestarts: read?.max_restarts ?? null, on: read?.on ?? null };
 }
 
 function checkKind(reading: Reading, kind: Json, at: Path): void {

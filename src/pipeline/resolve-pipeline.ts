@@ -2,10 +2,12 @@ import { unknownName } from '../config/check-shape.ts';
 import type { Config } from '../config/config.ts';
 import { type Problem, problemList } from '../config/problem.ts';
 import type { Setting } from '../config/settings.ts';
+import { RESTARTABLE } from '../core/causes.ts';
 import { GoldfishError } from '../core/errors.ts';
 import { topologicalOrder } from '../core/graph.ts';
 import type { JsonObject } from '../core/json.ts';
 import { clip } from '../core/names.ts';
+import type { RestartPolicy } from '../core/restart-policy.ts';
 import type { PlannedOutput } from '../core/stage-plan.ts';
 import { type MergedConfig, mergeStageConfig } from './merge-stage-config.ts';
 import { type Pipeline, type PipelineLookups, producerOf, type Stage, type StageInput } from './pipeline.ts';
@@ -31,6 +33,7 @@ export type ResolvedStage = {
   inputs: ResolvedInput[];
   outputs: PlannedOutput[];
   cache: boolean;
+  retries: RestartPolicy;
   /** Stages of the same call it waits for, each once. */
   needs: string[];
 };
@@ -46,6 +49,7 @@ export type ResolveRequest = {
   /** Of the call, for all its stages. */
   profile?: string | undefined;
   backend?: string | undefined;
+  maxRestarts?: number | undefined;
   defaults: Config['defaults'];
   /** Of the loaded config, for the origins of defaults. */
   settings?: readonly Setting[];
@@ -184,6 +188,10 @@ function resolveStage(
     inputs,
     outputs: stage.outputs,
     cache: stage.cache,
+    retries: {
+      maxRestarts: request.maxRestarts ?? stage.retries.maxRestarts ?? request.defaults.maxRestarts,
+      on: stage.retries.on ?? RESTARTABLE,
+    },
     needs: [...new Set(inputs.flatMap((input) => (input.inCall ? (producerOf(input)?.stage ?? []) : [])))],
   };
 }

@@ -1,4 +1,5 @@
 import { isoTime } from '../core/clock.ts';
+import { LONGEST_RESTART_PAUSE_MS } from '../core/restart-policy.ts';
 import type { StageRun } from '../core/rows.ts';
 import { diskShortage } from '../data/disk.ts';
 import { isLeaseLost } from '../store/lease.ts';
@@ -16,9 +17,12 @@ import { reuseIfPossible } from './cache.ts';
 import type { RunsDeps } from './deps.ts';
 import { settlePipelineRun } from './settle.ts';
 
-type Waiting = Pick<StageRun, 'id' | 'pipelineRunId' | 'backend' | 'profile' | 'plan'>;
-type WaitDeps = Pick<RunsDeps, 'db' | 'backends' | 'secrets' | 'config' | 'layout'>;
-type AdmitDeps = WaitDeps & Pick<RunsDeps, 'clock' | 'storage' | 'log'>;
+type Waiting = Pick<
+  StageRun,
+  'id' | 'pipelineRunId' | 'backend' | 'profile' | 'plan' | 'attempt' | 'notBefore'
+>;
+type WaitDeps = Pick<RunsDeps, 'db' | 'backends' | 'secrets' | 'config' | 'layout' | 'clock'>;
+type AdmitDeps = WaitDeps & Pick<RunsDeps, 'storage' | 'log'>;
 
 /**
  * Claims every run that may start now: its needs are complete, nothing earlier can stand for it, its backend has
@@ -80,6 +84,8 @@ export function waitsFor(deps: WaitDeps, run: Waiting): string | null {
   const { db } = deps;
   const upstream = needsOf(db, run.id).filter((need) => need.state !== 'completed');
   if (upstream.length > 0) return `stage ${upstream.map((need) => `${need.stage} (${need.id})`).join(', ')}`;
+  const pause = pauseOf(deps, run);
+  if (pause !== null) return pause;
   const missing = missingSecrets(deps, run);
   if (missing !== null) return missing;
   const capacity = deps.backends.capacity(run.backend);
@@ -101,6 +107,14 @@ export function waitsFor(deps: WaitDeps, run: Waiting): string | null {
 export function missingSecrets(deps: Pick<RunsDeps, 'secrets'>, run: Pick<StageRun, 'plan'>): string | null {
   const names = deps.secrets.missing(Object.values(run.plan.secrets));
   return names.length === 0 ? null : `environment ${names.join(', ')}`;
+}
+
+/** No longer than a restart waits: the wall clock may have been set back since. */
+function pauseOf({ clock }: WaitDeps, { attempt, notBefore }: Waiting): string | null {
+  if (notBefore === null) return null;
+  const leftMs = Date.parse(notBefore) - clock.now();
+  if (leftMs <= 0 || leftMs > LONGEST_RESTART_PAUSE_MS) return null;
+  return `the pause before attempt ${attempt}: ${Math.ceil(leftMs / 1000)} s more`;
 }
 
 function gpusWanted({ db, backends }: Pick<RunsDeps, 'db' | 'backends'>, run: Waiting): string | null {

@@ -1,13 +1,15 @@
 import type { Cause } from '../core/causes.ts';
 import { isoTime } from '../core/clock.ts';
+import { judgeRestart, type RestartVerdict } from '../core/restart-policy.ts';
 import type { Failure, StageRun, StoredOutput } from '../core/rows.ts';
-import { type EventSource, isTerminal } from '../core/run-lifecycle.ts';
-import { setAttemptCause } from '../store/attempts.ts';
-import { endRun } from '../store/run-events.ts';
+import { type EventSource, isTerminal, judgeEvent } from '../core/run-lifecycle.ts';
+import { attemptsOfRun, setAttemptCause } from '../store/attempts.ts';
+import { endRun, restartRun } from '../store/run-events.ts';
 import { insertOutputs } from '../store/signals.ts';
 import { getStageRun } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
 import { describeFailure } from './failure.ts';
+import { between } from './runtime-so-far.ts';
 import { settleRun } from './settle.ts';
 
 export type RunEnd = {
@@ -27,9 +29,9 @@ export type RunEnd = {
 };
 
 /**
- * Ends a run: terminal event, outputs, the attempt's cause and what it means for the others, in one transaction.
- * A cancel that was asked for before wins over every end but the program's own. An end that comes second changes
- * nothing.
+ * Ends a run, or leads it back to pending where its restart policy says so: event, outputs, the attempt's cause and
+ * what it means for the others, in one transaction. A cancel that was asked for before wins over every end but the
+ * program's own. An end that comes second changes nothing.
  */
 export async function endWithCause(
   deps: Pick<RunsDeps, 'db' | 'clock' | 'layout'>,
@@ -38,27 +40,65 @@ export async function endWithCause(
 ): Promise<void> {
   const { db } = deps;
   const failure = end.cause === 'success' ? undefined : await describeFailure(deps, run, end);
+  const at = end.at ?? isoTime(deps.clock.now());
   db.write(() => {
     const now = getStageRun(db, run.id);
     if (!now || isTerminal(now.state) || now.attempt !== run.attempt) return;
     const canceled = now.cancelCause !== null && end.byItself !== true;
-    const cause = canceled ? (now.cancelCause ?? end.cause) : end.cause;
-    const message = canceled ? `Canceled: ${now.cancelReason ?? 'no reason given'}` : end.message;
-    if (!canceled && end.outputs) insertOutputs(db, end.outputs);
-    endRun(db, {
-      runId: run.id,
-      cause,
-      source: end.source,
-      at: end.at ?? isoTime(deps.clock.now()),
-      attempt: run.attempt,
-      patch: {
-        exitCode: end.exitCode ?? null,
-        signal: end.signal ?? null,
-        ...(message === undefined ? {} : { errorMessage: message }),
-        ...(failure === undefined || canceled ? {} : { failure }),
-      },
-    });
-    setAttemptCause(db, { runId: run.id, attempt: run.attempt }, cause);
-    settleRun(deps, run.id);
+    setAttemptCause(db, attemptOf(run), { cause: canceled ? (now.cancelCause ?? end.cause) : end.cause, at });
+    if (canceled) {
+      const message = `Canceled: ${now.cancelReason ?? 'no reason given'}`;
+      finish(deps, run, { ...end, cause: now.cancelCause ?? 'user', message, at });
+      return;
+    }
+    const verdict = now.cancelCause === null ? restartOrEnd(deps, now, end) : undefined;
+    if (verdict?.kind === 'restart') return restart(deps, run, { ...end, at, afterMs: verdict.afterMs });
+    if (end.outputs) insertOutputs(db, end.outputs);
+    const message = [end.message, verdict?.why].filter((text) => text != null).join(' ');
+    const cause = verdict?.cause ?? end.cause;
+    finish(deps, run, { ...end, cause, at, ...(message === '' ? {} : { message }) }, failure);
   });
+}
+
+type Deps = Pick<RunsDeps, 'db' | 'clock' | 'layout'>;
+
+function attemptOf(run: StageRun): { runId: string; attempt: number } {
+  return { runId: run.id, attempt: run.attempt };
+}
+
+/** Undefined where nothing is to be judged: it has no policy, or its state leads to no restart. */
+function restartOrEnd({ db }: Deps, now: StageRun, end: RunEnd): RestartVerdict | undefined {
+  const policy = now.plan.retries;
+  if (policy === undefined || judgeEvent(now.state, 'restart').kind !== 'moved') return undefined;
+  const ended = attemptsOfRun(db, now.id).flatMap(({ cause, startedAt, endedAt }) =>
+    cause === null ? [] : [{ cause, ranMs: between(startedAt, endedAt) }],
+  );
+  return ended.at(-1)?.cause === end.cause ? judgeRestart(policy, ended) : undefined;
+}
+
+function restart(deps: Deps, run: StageRun, end: RunEnd & { at: string; afterMs: number }): void {
+  const { cause, source, at, message = null, exitCode = null, signal = null } = end;
+  restartRun(deps.db, {
+    ...attemptOf(run),
+    source,
+    at,
+    detail: { cause, message, exit_code: exitCode, signal },
+    notBefore: isoTime(deps.clock.now() + end.afterMs),
+  });
+}
+
+function finish(deps: Deps, run: StageRun, end: RunEnd & { at: string }, failure?: Failure): void {
+  endRun(deps.db, {
+    ...attemptOf(run),
+    cause: end.cause,
+    source: end.source,
+    at: end.at,
+    patch: {
+      exitCode: end.exitCode ?? null,
+      signal: end.signal ?? null,
+      ...(end.message === undefined ? {} : { errorMessage: end.message }),
+      ...(failure === undefined ? {} : { failure }),
+    },
+  });
+  settleRun(deps, run.id);
 }

@@ -20,6 +20,7 @@ import { missingSecrets } from './admit.ts';
 import type { RunsDeps } from './deps.ts';
 import { endWithCause } from './end.ts';
 import { findStarted, noteStarted } from './find-started.ts';
+import { runtimeSoFar } from './runtime-so-far.ts';
 
 /** How often a claimed run looks for the values of its names. */
 const SECRETS_PAUSE_MS = 1_000;
@@ -42,6 +43,8 @@ export async function launchRun(deps: RunsDeps, runId: string, options: LaunchOp
   if (!run || isTerminal(run.state)) return;
   if (await findStarted(deps, run, options.signal)) return;
   if (missingSecrets(deps, run) !== null) return waitForSecrets(deps, options.signal);
+  const timeoutSeconds = run.plan.compute.timeoutSeconds - runtimeSoFar(deps.db, run.id) / 1000;
+  if (timeoutSeconds <= 0) return refuseSpent(deps, run);
   const step = stepper(deps, run, options);
 
   const backend = await step('launch_failed', () => deps.backends.get(run.backend));
@@ -55,11 +58,18 @@ export async function launchRun(deps: RunsDeps, runId: string, options: LaunchOp
   // Read as late as can be: building may have taken half an hour.
   const secrets = readSecrets(deps, run);
   if (!secrets) return waitForSecrets(deps, options.signal);
-  const spec = toSpec(deps, { run, prepared, runtime, secrets, wakeSocket: options.wakeSocket });
+  const { wakeSocket } = options;
+  const spec = toSpec(deps, { run, prepared, runtime, secrets, timeoutSeconds, wakeSocket });
   if (!announceLaunch(deps, run)) return;
   const handle = await step('launch_failed', () => backend.launch(spec, { signal: options.signal }));
   // Outside the step: a store that is busy now is no failed launch.
   if (handle) noteStarted(deps, handle);
+}
+
+/** The maximum runtime is that of all attempts together. */
+async function refuseSpent(deps: RunsDeps, run: StageRun): Promise<void> {
+  const message = `Not started again: its attempts ran the ${run.plan.compute.timeoutSeconds} s it may run.`;
+  await endWithCause(deps, run, { cause: 'timeout', source: 'supervisor', message });
 }
 
 /** A claimed run whose names lost their values, or whose new supervisor has not got them: it is tried again. */
@@ -207,6 +217,7 @@ function toSpec(
     prepared: Prepared;
     runtime: Runtime;
     secrets: Record<string, string>;
+    timeoutSeconds: number;
     wakeSocket: string | null;
   },
 ): RunSpec {
@@ -233,7 +244,7 @@ function toSpec(
     })),
     resources: resourcesOf(plan.compute),
     runtime,
-    timeoutSeconds: plan.compute.timeoutSeconds,
+    timeoutSeconds: parts.timeoutSeconds,
     stopGraceSeconds: plan.compute.stopGraceSeconds,
     wakeSocket,
   };

@@ -29,6 +29,8 @@ export type RunRequest = {
   backend?: string;
   /** The caller's own word for runs that belong together. */
   group?: string;
+  /** How often each run may be started anew by itself; absent: as its stage or the config says. */
+  maxRestarts?: number;
   /** False: neither an equal call nor an equal stage is reused. */
   useCache: boolean;
 };
@@ -64,7 +66,7 @@ export async function planCall(
     pipeline: request.pipeline,
   });
   if (!pipeline || problems.length > 0) throw invalidPipeline(problems, source.workspace);
-  const { stages: names, configOverride, inputsOverride = {}, profile, backend } = request;
+  const { stages: names, configOverride, inputsOverride = {}, profile, backend, maxRestarts } = request;
   const project = { pipeline, lookups, defaults: deps.config.defaults, settings: deps.settings };
   const stages = resolvePipeline({
     ...project,
@@ -73,6 +75,7 @@ export async function planCall(
     inputsOverride,
     profile,
     backend,
+    maxRestarts,
   });
   const settle = settler(deps, source);
   const search = {

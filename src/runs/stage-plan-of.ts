@@ -25,6 +25,7 @@ export function toStagePlan(parts: {
     outputs: stage.outputs,
     needs: stage.needs,
     cache: stage.cache && parts.reuse,
+    retries: stage.retries,
     codeHash: parts.codeHash,
     environmentKey: settled.environmentKey,
   };

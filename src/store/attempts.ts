@@ -130,12 +130,12 @@ export function recordAttemptEnd(db: Db, key: AttemptKey, end: AttemptEnd): void
   );
 }
 
-export function setAttemptCause(db: Db, key: AttemptKey, cause: Cause): void {
-  db.prepare('UPDATE run_attempts SET cause = coalesce(cause, ?) WHERE run_id = ? AND attempt = ?').run(
-    cause,
-    key.runId,
-    key.attempt,
-  );
+/** Why it ended, and when, where no result said so. */
+export function setAttemptCause(db: Db, key: AttemptKey, end: { cause: Cause; at: string }): void {
+  db.prepare(
+    `UPDATE run_attempts SET cause = coalesce(cause, ?), ended_at = coalesce(ended_at, ?)
+     WHERE run_id = ? AND attempt = ?`,
+  ).run(end.cause, end.at, key.runId, key.attempt);
 }
 
 export function noteReleased(db: Db, key: AttemptKey, at: string): void {

@@ -33,9 +33,22 @@ export type RunChange = {
 /** Moves a run along its lifecycle. The only writer of `stage_runs.state`. */
 export function applyRunEvent(
   db: Db,
-  change: RunChange & { event: Exclude<RunEventName, 'complete' | 'fail' | 'terminate' | 'cancel'> },
+  change: RunChange & {
+    event: Exclude<RunEventName, 'complete' | 'fail' | 'terminate' | 'cancel'>;
+  },
 ): Verdict {
   return transition(db, { ...change, cause: null });
+}
+
+/** Leads a run back to pending as its next attempt. */
+export function restartRun(db: Db, change: RunChange & { notBefore: string }): Verdict {
+  return db.write(() => {
+    const verdict = transition(db, { ...change, event: 'restart', cause: null });
+    if (verdict.kind === 'moved') {
+      db.prepare('UPDATE stage_runs SET not_before = ? WHERE id = ?').run(change.notBefore, change.runId);
+    }
+    return verdict;
+  });
 }
 
 /** Ends a run for a cause; the cause decides the state. */

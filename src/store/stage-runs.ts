@@ -31,6 +31,7 @@ type Row = {
   created_at: string;
   started_at: string | null;
   ended_at: string | null;
+  not_before: string | null;
 };
 
 function toStageRun(row: Row): StageRun {
@@ -61,6 +62,7 @@ function toStageRun(row: Row): StageRun {
     createdAt: row.created_at,
     startedAt: row.started_at,
     endedAt: row.ended_at,
+    notBefore: row.not_before,
   };
 }
 

@@ -6,6 +6,7 @@ import { CAUSES } from '../core/causes.ts';
 import type { StoredOutput } from '../core/rows.ts';
 import { isTerminal } from '../core/run-lifecycle.ts';
 import type { RunDetails } from '../runs/runs.ts';
+import { between } from '../runs/runtime-so-far.ts';
 import { defineTool } from './define-tool.ts';
 import { answer, nextCall, runId } from './fields.ts';
 import {
@@ -31,6 +32,8 @@ const output = answer({
   reason: z.string().nullable(),
   exit_code: z.int().nullable(),
   signal: z.string().nullable(),
+  restarts: z.int().describe('Where it was started anew by itself'),
+  runtime_seconds: z.number().describe('Of its ended attempts, where there were several'),
   progress: z.number().nullable(),
   progress_message: z.string().nullable().describe('Untrusted: said by the program'),
   failure: failureShape.nullable(),
@@ -72,6 +75,7 @@ const output = answer({
       source: z.string(),
       attempt: z.int(),
       at: z.string(),
+      cause: z.string().optional().describe('Of a restart: how the attempt ended'),
     }),
   ),
   attempts: z.array(
@@ -119,6 +123,7 @@ function describe(ctx: ServerContext, details: RunDetails, include: ReadonlySet<
     reason: pipelineRun?.reason ?? null,
     exit_code: run.exitCode,
     signal: run.signal,
+    ...restartsPart(details),
     progress: run.progress,
     progress_message: run.progressMessage,
     failure: toFailure(run),
@@ -161,14 +166,21 @@ function configPart({ run }: RunDetails) {
 }
 
 function eventsPart({ events }: RunDetails) {
-  return events.map(({ event, fromState, toState, source, attempt, createdAt }) => ({
+  return events.map(({ event, fromState, toState, source, attempt, createdAt, detail }) => ({
     event,
     from: fromState,
     to: toState,
     source,
     attempt,
     at: createdAt,
+    ...(event === 'restart' ? { cause: String(detail['cause']) } : {}),
   }));
+}
+
+function restartsPart({ run, attempts }: RunDetails) {
+  if (run.attempt === 1) return {};
+  const ran = attempts.map(({ startedAt, endedAt }) => between(startedAt, endedAt) ?? 0);
+  return { restarts: run.attempt - 1, runtime_seconds: ran.reduce((sum, ms) => sum + ms, 0) / 1000 };
 }
 
 function attemptsPart({ attempts }: RunDetails) {
@@ -217,6 +229,8 @@ function render(run: z.output<typeof output>, kit: TextKit): string {
     `${run.run_id}: ${run.stage} of ${run.workspace}@${run.version} is ${state}${run.cause === 'exit_nonzero' ? code : ''}${took && ` after ${took}`}.`,
     run.cause !== 'success' && run.sentence,
     run.cached && `Reused from ${run.cached_from}: ${run.cache_reason}.`,
+    run.restarts !== undefined &&
+      `Attempt ${run.attempt}: started anew ${run.restarts === 1 ? 'once' : `${run.restarts} times`}; the attempts ran ${run.runtime_seconds} s together.`,
     run.blocked_by && `It waits for ${run.blocked_by}.`,
     typeof run.progress === 'number' && `progress: ${Math.round(run.progress * 100)} %`,
     run.failure && renderFailure(run.failure, kit),

@@ -42,6 +42,7 @@ const input = z.strictObject({
   dry_run: z.boolean().optional().describe('Only say what would run and why'),
   wait_seconds: z.number().min(0).max(3_600).optional().describe('Wait this long for the end'),
   use_cache: z.boolean().optional().describe('false: reuse nothing'),
+  max_restarts: z.int().min(0).max(100).optional().describe('Of each run, after a crash or loss'),
 });
 type RunInput = z.infer<typeof input>;
 
@@ -98,6 +99,7 @@ function toRequest(args: RunInput): RunRequest {
     ...(args.profile === undefined ? {} : { profile: args.profile }),
     ...(args.backend === undefined ? {} : { backend: args.backend }),
     ...(args.group === undefined ? {} : { group: args.group }),
+    ...(args.max_restarts === undefined ? {} : { maxRestarts: args.max_restarts }),
   };
 }
 

@@ -54,6 +54,7 @@ describe('goldfish.yaml', () => {
         heartbeatTimeoutSeconds: null,
         stopGraceSeconds: 10,
         maxParallel: null,
+        maxRestarts: 0,
       },
       storage: {
         backend: 'local',
@@ -126,6 +127,7 @@ audit: { min_reason_length: 0 }
         heartbeatTimeoutSeconds: 90,
         stopGraceSeconds: 0,
         maxParallel: 1,
+        maxRestarts: 0,
       },
       storage: {
         backend: 'local',

@@ -52,6 +52,7 @@ stages:
             { name: 'split', type: 'csv' },
           ],
           cache: true,
+          retries: { maxRestarts: null, on: null },
         },
         {
           name: 'train',
@@ -66,6 +67,7 @@ stages:
           ],
           outputs: [{ name: 'features', type: 'directory' }],
           cache: false,
+          retries: { maxRestarts: null, on: null },
         },
       ],
     });
@@ -191,7 +193,16 @@ describe('a stage', () => {
         '2 «"--privileged"» "image" must be the name of an image such as python:3.12-slim, not "--privileged".',
       ],
     ],
-    [`  - { name: a, ${RUN}, retries: {} }\n`, ['2 «retries» "retries" arrives in a later version.']],
+    [
+      `  - { name: a, ${RUN}, retries: { max_restarts: -1 } }\n`,
+      ['2 «-1» "retries.max_restarts" must be a whole number from 0 to 100, not -1.'],
+    ],
+    [
+      `  - { name: a, ${RUN}, retries: { on: [timeout] } }\n`,
+      [
+        '2 «timeout]» "retries.on[0]" must be one of exit_nonzero, output_missing, preflight_failed, launch_failed, heartbeat_lost, oom, preempted, worker_lost, upload_failed, not "timeout".',
+      ],
+    ],
     [`  - { name: a, ${RUN}, output: {} }\n`, ['2 «output» Unknown key "output".']],
     [`  - { name: a, ${RUN}, cache: "no" }\n`, ['2 «"no"» "cache" must be true or false, not "no".']],
     ['  - { name: a, command: run it }\n', ['2 «run» "command" must be a list of texts, not "run it".']],

@@ -16,6 +16,7 @@ const DEFAULTS = {
   heartbeatTimeoutSeconds: null,
   stopGraceSeconds: 10,
   maxParallel: null,
+  maxRestarts: 0,
 } as const;
 
 type RandomStage = { name: string; command: string[]; inputs: JsonObject; outputs: JsonObject };

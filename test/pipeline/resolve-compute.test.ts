@@ -11,6 +11,7 @@ const DEFAULTS: ResolveRequest['defaults'] = {
   heartbeatTimeoutSeconds: null,
   stopGraceSeconds: 10,
   maxParallel: null,
+  maxRestarts: 0,
 };
 
 /** What is decided for a stage `train` with this `compute`, as `value (origin)`. */

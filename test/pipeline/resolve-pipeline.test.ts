@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { RESTARTABLE } from '../../src/core/causes.ts';
 import { isGoldfishError } from '../../src/core/errors.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import { requirePipeline } from '../../src/pipeline/load-pipeline.ts';
@@ -37,6 +38,7 @@ const DEFAULTS: ResolveRequest['defaults'] = {
   heartbeatTimeoutSeconds: null,
   stopGraceSeconds: 10,
   maxParallel: null,
+  maxRestarts: 0,
 };
 
 async function resolve(request: Omit<Partial<ResolveRequest>, 'pipeline'> = {}) {
@@ -97,6 +99,7 @@ describe('resolving a pipeline', () => {
       ],
       outputs: [{ name: 'model', type: 'directory' }],
       cache: true,
+      retries: { maxRestarts: 0, on: RESTARTABLE },
       needs: ['preprocess'],
     });
   });

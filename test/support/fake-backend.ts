@@ -37,6 +37,12 @@ export type FakeBackend = {
 
 export function createFakeBackend(): FakeBackend {
   const statuses = new Map<string, BackendStatus>();
+  /** The newest attempt of each run: what the test says is about that one. */
+  const newest = new Map<string, number>();
+  const attemptOf = (runId: string): number => newest.get(runId) ?? 1;
+  const tell = (runId: string, told: BackendStatus): void => {
+    statuses.set(`${runId}/${attemptOf(runId)}`, told);
+  };
   const status = (phase: BackendStatus['phase'], result: BackendStatus['result'] = null): BackendStatus => ({
     phase,
     raw: phase,
@@ -56,12 +62,12 @@ export function createFakeBackend(): FakeBackend {
     failLaunch: undefined,
     afterStart: undefined,
     failCleanup: undefined,
-    set: (runId, phase) => void statuses.set(runId, status(phase)),
+    set: (runId, phase) => tell(runId, status(phase)),
     end: (runId, result = {}) => {
       const whole: RunResult = {
         schema: 1,
         runId,
-        attempt: 1,
+        attempt: attemptOf(runId),
         started: true,
         exitCode: 0,
         signal: null,
@@ -77,10 +83,10 @@ export function createFakeBackend(): FakeBackend {
         logBytes: 0,
         ...result,
       };
-      statuses.set(runId, status('exited', { kind: 'read', result: whole }));
+      tell(runId, status('exited', { kind: 'read', result: whole }));
     },
     spoil: (runId, kind) => {
-      statuses.set(runId, status('exited', { kind, detail: `It is ${kind}.` }));
+      tell(runId, status('exited', { kind, detail: `It is ${kind}.` }));
     },
     backend: {
       name: 'process',
@@ -106,14 +112,16 @@ export function createFakeBackend(): FakeBackend {
         const { runId, attempt } = spec;
         fake.launchCalls.push(runId);
         if (fake.failLaunch) throw fake.failLaunch;
-        if (!statuses.has(runId)) {
+        newest.set(runId, attempt);
+        if (!statuses.has(`${runId}/${attempt}`)) {
           fake.launched.push(spec);
-          statuses.set(runId, status('starting'));
+          tell(runId, status('starting'));
         }
         await fake.afterStart?.(runId);
         return { backend: 'process', runId, attempt, externalId: `goldfish-${runId}-${attempt}`, data: {} };
       },
-      getStatus: async (handles) => handles.map((handle) => statuses.get(handle.runId) ?? status('absent')),
+      getStatus: async (handles) =>
+        handles.map(({ runId, attempt }) => statuses.get(`${runId}/${attempt}`) ?? status('absent')),
       terminate: async (handle, request) => {
         fake.stops.push({ runId: handle.runId, ...request });
       },

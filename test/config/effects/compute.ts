@@ -43,6 +43,8 @@ const PLANNED: Parameters<typeof waitsFor>[1] = {
   pipelineRunId: 'prun-1',
   backend: 'docker',
   profile: 'default',
+  attempt: 1,
+  notBefore: null,
   plan: {
     stage: 'a',
     command: ['run'],
@@ -107,6 +109,11 @@ export const COMPUTE_EFFECTS: Effects = {
     { stopGraceSeconds: 3 },
     'is how long a stage may take to stop',
   ),
+  'defaults.max_restarts': effect('is how often a run is started anew by itself', async (kit) => {
+    const ctx = await kit.open('defaults: { backend: process, max_restarts: 2 }\n');
+    const { runs } = await kit.submit(ctx);
+    expect(runs[0]?.plan.retries).toMatchObject({ maxRestarts: 2 });
+  }),
   'defaults.max_parallel': admits(
     'defaults: { backend: process, max_parallel: 1 }\nprocess: { max_parallel: 4 }\n',
     'max_parallel: 1 runs of this pipeline run are active',
