@@ -19,6 +19,7 @@ type Options = {
   dryRun?: true;
   /** False for `--no-cache`. */
   cache: boolean;
+  maxRestarts?: string;
   wait?: true;
   printId?: true;
   verbose?: true;
@@ -47,6 +48,7 @@ export const addRun: AddCommand = (program, perform) => {
     .option('--group <name>', 'a label for runs that belong together')
     .option('--dry-run', 'only say what would run, and why')
     .option('--no-cache', 'reuse nothing')
+    .option('--max-restarts <n>', 'start a run anew so often after a crash or loss')
     .option('--wait', 'until it is over; fails when it did not complete')
     .option('--print-id', 'print the id of the pipeline run alone')
     .option('--verbose', 'list its runs')
@@ -68,6 +70,7 @@ async function run(cli: Cli, workspace: string, options: Options): Promise<Exit>
       group: options.group,
       dry_run: options.dryRun,
       use_cache: options.cache ? undefined : false,
+      max_restarts: options.maxRestarts === undefined ? undefined : Number(options.maxRestarts),
     }),
   });
   if (options.dryRun) return showPlan(cli, answer);
