@@ -5,7 +5,7 @@ import { type Followed, followRuns, noteEnd, noteNext } from '../follow.ts';
 import { isTrue, type Row, rowsAt, stateAt, textAt } from '../render/fields.ts';
 import { runLine } from '../render/run-line.ts';
 import { stateStyle } from '../render/style.ts';
-import { type AddCommand, collect, given } from './command.ts';
+import { type AddCommand, collect, given, parseNumber } from './command.ts';
 
 type Options = {
   reason: string;
@@ -19,7 +19,7 @@ type Options = {
   dryRun?: true;
   /** False for `--no-cache`. */
   cache: boolean;
-  maxRestarts?: string;
+  maxRestarts?: number;
   wait?: true;
   printId?: true;
   verbose?: true;
@@ -48,7 +48,7 @@ export const addRun: AddCommand = (program, perform) => {
     .option('--group <name>', 'a label for runs that belong together')
     .option('--dry-run', 'only say what would run, and why')
     .option('--no-cache', 'reuse nothing')
-    .option('--max-restarts <n>', 'start a run anew so often after a crash or loss')
+    .option('--max-restarts <n>', 'start a run anew so often after a crash or loss', parseNumber)
     .option('--wait', 'until it is over; fails when it did not complete')
     .option('--print-id', 'print the id of the pipeline run alone')
     .option('--verbose', 'list its runs')
@@ -70,7 +70,7 @@ async function run(cli: Cli, workspace: string, options: Options): Promise<Exit>
       group: options.group,
       dry_run: options.dryRun,
       use_cache: options.cache ? undefined : false,
-      max_restarts: options.maxRestarts === undefined ? undefined : Number(options.maxRestarts),
+      max_restarts: options.maxRestarts,
     }),
   });
   if (options.dryRun) return showPlan(cli, answer);
