@@ -65,6 +65,8 @@ export function toConfig(
       backend: file.defaults.backend,
       profile: file.defaults.profile,
       timeoutSeconds: file.defaults.timeout_seconds,
+      /** How long a run may take from its claim to its program. */
+      launchTimeoutSeconds: file.defaults.launch_timeout_seconds,
       /** Null: no sign of life is expected. */
       heartbeatTimeoutSeconds: file.defaults.heartbeat_timeout_seconds,
       stopGraceSeconds: file.defaults.stop_grace_seconds,

@@ -117,6 +117,7 @@ export const configSchema = z.strictObject(
       backend: oneOf(BACKENDS).default('auto'),
       profile: nameSchema.default('default'),
       timeout_seconds: secondsSchema.default(3600),
+      launch_timeout_seconds: secondsSchema.default(2700),
       heartbeat_timeout_seconds: heartbeatSchema.nullable().default(null),
       stop_grace_seconds: numberOf('a number of seconds from 0 to 3600', { min: 0, max: 3600 }).default(10),
       max_parallel: numberOf('a whole number from 1, or null for no limit', { min: 1, whole: true })
@@ -175,9 +176,7 @@ export type ConfigFile = z.output<typeof configSchema>;
 export const LATER_KEYS: ReadonlySet<string> = new Set([
   ...['invariants', 'budgets', 'gce', 'validation', 'experiments', 'metrics', 'notifications', 'backup'],
   ...['dashboard', 'versions.mirror', 'mcp.http', 'storage.gcs', 'docker.warm_pool'],
-  ...['launch_timeout_seconds', 'capacity_wait_seconds', 'log_sync_interval', 'monitors'].map(
-    (key) => `defaults.${key}`,
-  ),
+  ...['capacity_wait_seconds', 'log_sync_interval', 'monitors'].map((key) => `defaults.${key}`),
 ]);
 
 /** Every key that holds a value, dotted: `defaults.timeout_seconds`; `*` stands for a name of the user's choice. */

@@ -1,6 +1,6 @@
-import type { RunHandle } from '../backends/port.ts';
+import type { BackendStatus, RunHandle } from '../backends/port.ts';
 import { isoTime } from '../core/clock.ts';
-import type { StageRun } from '../core/rows.ts';
+import type { RunAttempt, StageRun } from '../core/rows.ts';
 import { getAttempt, setAttemptHandle } from '../store/attempts.ts';
 import type { RunsDeps } from './deps.ts';
 import { handleOf } from './run-handle.ts';
@@ -16,15 +16,28 @@ type Deps = Pick<RunsDeps, 'db' | 'clock' | 'backends'>;
 export async function findStarted(deps: Deps, run: StageRun, signal?: AbortSignal): Promise<boolean> {
   const attempt = getAttempt(deps.db, { runId: run.id, attempt: run.attempt });
   if (!attempt || attempt.handle !== null) return false;
-  const backend = await deps.backends.get(run.backend);
-  const handle = handleOf(run, attempt);
-  const [status] = await backend.getStatus([handle], signal ? { signal } : {});
-  if (status === undefined || status.phase === 'unknown') {
-    throw new Error(`${run.backend} could not look: ${status?.error ?? 'no answer'}`);
-  }
-  if (status.phase === 'absent') return false;
-  noteStarted(deps, handle);
+  if ((await phaseOf(deps, { run, attempt, signal })) === 'absent') return false;
+  noteStarted(deps, handleOf(run, attempt));
   return true;
+}
+
+/** Whether the program of an attempt runs or has ended, whoever knows of it. */
+export async function hasBegun(deps: Deps, run: StageRun, attempt: RunAttempt): Promise<boolean> {
+  const phase = await phaseOf(deps, { run, attempt, signal: undefined });
+  if (phase !== 'running' && phase !== 'exited') return false;
+  if (attempt.handle === null) noteStarted(deps, handleOf(run, attempt));
+  return true;
+}
+
+async function phaseOf(
+  deps: Deps,
+  asked: { run: StageRun; attempt: RunAttempt; signal: AbortSignal | undefined },
+): Promise<BackendStatus['phase']> {
+  const { run, attempt, signal } = asked;
+  const backend = await deps.backends.get(run.backend);
+  const [status] = await backend.getStatus([handleOf(run, attempt)], signal ? { signal } : {});
+  if (status !== undefined && status.phase !== 'unknown') return status.phase;
+  throw new Error(`${run.backend} could not look: ${status?.error ?? 'no answer'}`);
 }
 
 export function noteStarted(deps: Pick<Deps, 'db' | 'clock'>, handle: RunHandle): void {

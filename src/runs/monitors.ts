@@ -109,7 +109,8 @@ function listen(before: RankSilence | undefined, { at, now }: { at: number; now:
   return { lookedAt: at, silentMs: before.silentMs + passed(before.lookedAt, at), beatMs, now };
 }
 
-function passed(from: number, to: number): number {
+/** Milliseconds from one look to the next, as far as they count. */
+export function passed(from: number, to: number): number {
   return Math.min(Math.max(0, to - from), LONGEST_LOOK_MS);
 }
 

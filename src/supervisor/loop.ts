@@ -1,9 +1,10 @@
 import type { StageRun } from '../core/rows.ts';
 import { admitRuns } from '../runs/admit.ts';
-import { cancelUnlaunched } from '../runs/cancel-unlaunched.ts';
 import type { RunsDeps } from '../runs/deps.ts';
+import { cancelUnlaunched, endLate } from '../runs/end-unlaunched.ts';
 import { finishRun } from '../runs/finish.ts';
 import { launchRun } from '../runs/launch.ts';
+import { createLaunchWatch } from '../runs/launch-watch.ts';
 import { observeRuns } from '../runs/observe.ts';
 import { releaseEnded } from '../runs/release.ts';
 import { createAttemptWatch } from '../runs/watch-attempts.ts';
@@ -30,6 +31,7 @@ type LoopOptions = { wakeSocket: string | null; signal: AbortSignal; wake: () =>
 export function createLoop(deps: RunsDeps, options: LoopOptions) {
   const work = new Map<string, Promise<void>>();
   const watch = createAttemptWatch(deps);
+  const launchWatch = createLaunchWatch(deps.clock, deps.config.defaults.launchTimeoutSeconds);
   /** Launches under way; a cancel interrupts them, for building alone may take half an hour. */
   const launches = new Map<string, AbortController>();
 
@@ -69,11 +71,13 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
   const tick = async (): Promise<void> => {
     admitRuns(deps);
     const open = openStageRuns(deps.db);
-    for (const run of open) if (run.cancelCause !== null) launches.get(run.id)?.abort();
+    const late = launchWatch.look(open);
+    for (const run of open) if (run.cancelCause !== null || late.has(run.id)) launches.get(run.id)?.abort();
     const free = open.filter((run) => run.state !== 'pending' && !work.has(run.id));
     const observed: StageRun[] = [];
     for (const run of free) {
-      if (isLaunched(deps, run)) observed.push(run);
+      if (late.has(run.id)) start(run, () => endLate(deps, run));
+      else if (isLaunched(deps, run)) observed.push(run);
       else if (run.cancelCause !== null) start(run, () => cancelUnlaunched(deps, run));
       else launch(run);
     }

@@ -55,6 +55,7 @@ describe('goldfish.yaml', () => {
         stopGraceSeconds: 10,
         maxParallel: null,
         maxRestarts: 0,
+        launchTimeoutSeconds: 2700,
       },
       storage: {
         backend: 'local',
@@ -128,6 +129,7 @@ audit: { min_reason_length: 0 }
         stopGraceSeconds: 0,
         maxParallel: 1,
         maxRestarts: 0,
+        launchTimeoutSeconds: 2700,
       },
       storage: {
         backend: 'local',

@@ -17,6 +17,7 @@ const DEFAULTS = {
   stopGraceSeconds: 10,
   maxParallel: null,
   maxRestarts: 0,
+  launchTimeoutSeconds: 2700,
 } as const;
 
 type RandomStage = { name: string; command: string[]; inputs: JsonObject; outputs: JsonObject };

@@ -12,6 +12,7 @@ const DEFAULTS: ResolveRequest['defaults'] = {
   stopGraceSeconds: 10,
   maxParallel: null,
   maxRestarts: 0,
+  launchTimeoutSeconds: 2700,
 };
 
 /** What is decided for a stage `train` with this `compute`, as `value (origin)`. */

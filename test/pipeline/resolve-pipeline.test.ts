@@ -39,6 +39,7 @@ const DEFAULTS: ResolveRequest['defaults'] = {
   stopGraceSeconds: 10,
   maxParallel: null,
   maxRestarts: 0,
+  launchTimeoutSeconds: 2700,
 };
 
 async function resolve(request: Omit<Partial<ResolveRequest>, 'pipeline'> = {}) {

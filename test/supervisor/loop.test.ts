@@ -17,6 +17,7 @@ import { createTestClock } from '../support/test-clock.ts';
 let prepared: PreparedProject;
 let project: RunsProject;
 let id: string;
+let time: ReturnType<typeof createTestClock>;
 
 beforeAll(async () => {
   prepared = await prepareGivenVersion({
@@ -29,7 +30,8 @@ beforeAll(async () => {
 afterAll(() => prepared.dispose());
 
 beforeEach(async () => {
-  project = await prepared.open({ clock: createTestClock().clock });
+  time = createTestClock();
+  project = await prepared.open({ clock: time.clock });
   id = project.runOf(prepared.first, 'one').id;
 });
 afterEach(() => project.dispose());
@@ -242,6 +244,63 @@ describe('a launch that something passing keeps from starting', () => {
     });
     expect(project.deps.clock.monotonic() - from).toBeGreaterThanOrEqual(60_000);
     expect(project.deps.clock.monotonic() - from).toBeLessThan(75_000);
+  });
+});
+
+describe('a run that does not come to run', () => {
+  const LIMIT_S = 2_700;
+  async function wait(seconds: number): Promise<void> {
+    for (let waited = 0; waited < seconds; waited += 5) {
+      await project.deps.clock.sleep(5_000);
+      await project.tick();
+    }
+  }
+
+  it('is ended after its time, and what is still about to start is stopped and released', async () => {
+    await project.tick();
+    await wait(LIMIT_S);
+    expect(project.run(id).state).toBe('launching');
+    await wait(10);
+    expect(project.run(id)).toMatchObject({
+      state: 'failed',
+      cause: 'launch_failed',
+      errorMessage: 'It did not begin within 2700 s (defaults.launch_timeout_seconds).',
+    });
+    expect(project.fake.stops).toEqual([{ runId: id, graceSeconds: 0, reason: 'cancel' }]);
+    expect(getAttempt(project.db, { runId: id, attempt: 1 })?.releasedAt).not.toBeNull();
+  });
+
+  it('is left alone where it begins at the last moment', async () => {
+    await project.tick();
+    await wait(LIMIT_S - 5);
+    project.fake.set(id, 'running');
+    await wait(60);
+    expect(project.run(id).state).toBe('running');
+    expect(project.fake.stops).toEqual([]);
+  });
+
+  it('is not ended because the machine slept or the wall clock jumped', async () => {
+    await project.tick();
+    time.advance(2 * 3_600_000);
+    time.jump(7 * 3_600_000);
+    await project.tick();
+    expect(project.run(id).state).toBe('launching');
+  });
+
+  it('is ended while it is being built, too', async () => {
+    project.fake.holdBuild = new Promise(() => undefined);
+    await project.loop.tick();
+    for (let waited = 0; waited <= LIMIT_S + 20 && project.run(id).endedAt === null; waited += 5) {
+      time.advance(5_000);
+      await project.loop.tick();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    for (let n = 0; n < 20 && project.run(id).endedAt === null; n += 1) {
+      await project.loop.tick();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(project.run(id)).toMatchObject({ cause: 'launch_failed' });
+    expect(project.fake.launched).toEqual([]);
   });
 });
 

@@ -1,6 +1,9 @@
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import type { RunBackend } from '../../../src/backends/port.ts';
 import { admitRuns, waitsFor } from '../../../src/runs/admit.ts';
+import { createLoop } from '../../../src/supervisor/loop.ts';
+import { createTestClock } from '../../support/test-clock.ts';
 import { type Effects, effect } from './kit.ts';
 
 const GIB = 1024 ** 3;
@@ -97,6 +100,28 @@ export const COMPUTE_EFFECTS: Effects = {
     { timeoutSeconds: 5 },
     'is how long a stage may run',
   ),
+  'defaults.launch_timeout_seconds': effect('is how long a run may take to begin', async (kit) => {
+    const ctx = await kit.open('defaults: { backend: process, launch_timeout_seconds: 5 }\n');
+    await kit.submit(ctx);
+    const { clock, advance } = createTestClock();
+    const [run] = admitRuns(ctx.runsDeps);
+    // Building is never done; each look takes a second.
+    const build: RunBackend['build'] = (_, { signal }) =>
+      new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+    const get = async (name: string) => ({ ...(await ctx.runsDeps.backends.get(name)), build });
+    const deps = { ...ctx.runsDeps, clock, backends: { ...ctx.runsDeps.backends, get } };
+    const options = { wakeSocket: null, signal: AbortSignal.timeout(30_000), wake: () => undefined };
+    const loop = createLoop(deps, options);
+    for (let second = 0; second < 60 && ctx.runs.inspect(run?.id ?? '').run.endedAt === null; second += 1) {
+      await loop.tick();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      advance(1_000);
+    }
+    expect(ctx.runs.inspect(run?.id ?? '').run).toMatchObject({
+      cause: 'launch_failed',
+      errorMessage: 'It did not begin within 5 s (defaults.launch_timeout_seconds).',
+    });
+  }),
   'defaults.heartbeat_timeout_seconds': gives(
     'defaults',
     'heartbeat_timeout_seconds: 90',

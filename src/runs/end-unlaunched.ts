@@ -1,0 +1,49 @@
+import { isoTime } from '../core/clock.ts';
+import type { RunAttempt, StageRun } from '../core/rows.ts';
+import { getAttempt, noteReleased } from '../store/attempts.ts';
+import type { RunsDeps } from './deps.ts';
+import { endWithCause } from './end.ts';
+import { findStarted, hasBegun } from './find-started.ts';
+import { handleOf } from './run-handle.ts';
+
+/**
+ * Ends a run whose cancel came before its launch was confirmed. If an earlier supervisor got as far as asking the
+ * backend, whatever that started is found by its name, and is stopped or has ended like every other run.
+ */
+export async function cancelUnlaunched(deps: RunsDeps, run: StageRun): Promise<void> {
+  const attempt = attemptOf(deps, run);
+  if (attempt) {
+    if (await findStarted(deps, run)) return;
+    await stopByName(deps, run, attempt);
+  }
+  await endWithCause(deps, run, { cause: run.cancelCause ?? 'user', source: 'caller' });
+}
+
+/** Ends a run that has been on its way for too long; one that has begun meanwhile is looked at like every other. */
+export async function endLate(deps: RunsDeps, run: StageRun): Promise<void> {
+  const attempt = attemptOf(deps, run);
+  if (attempt) {
+    if (await hasBegun(deps, run, attempt)) return;
+    await stopByName(deps, run, attempt);
+  }
+  const { launchTimeoutSeconds } = deps.config.defaults;
+  await endWithCause(deps, run, {
+    cause: 'launch_failed',
+    source: 'supervisor',
+    message: `It did not begin within ${launchTimeoutSeconds} s (defaults.launch_timeout_seconds).`,
+  });
+}
+
+function attemptOf(deps: RunsDeps, run: StageRun): RunAttempt | undefined {
+  return getAttempt(deps.db, { runId: run.id, attempt: run.attempt });
+}
+
+/** What is still about to start (it may only have been stopped) finds the request to stop and does not begin. */
+async function stopByName(deps: RunsDeps, run: StageRun, attempt: RunAttempt): Promise<void> {
+  const backend = await deps.backends.get(run.backend);
+  const handle = handleOf(run, attempt);
+  await backend.terminate(handle, { graceSeconds: 0, reason: 'cancel' });
+  await backend.cleanup(handle);
+  const key = { runId: run.id, attempt: run.attempt };
+  deps.db.write(() => noteReleased(deps.db, key, isoTime(deps.clock.now())));
+}
