@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
+import { GoldfishError } from '../core/errors.ts';
 import { processStart } from '../os/process-identity.ts';
 import type { WrapperFile } from './attempt-files.ts';
 import type { RunHandle } from './port.ts';
@@ -37,6 +38,16 @@ export async function killMarked(
     for (const pid of found) kill(pid);
     await clock.sleep(POLL_MS);
   }
+}
+
+/** The same, where nothing may live on. Errors: BACKEND_UNAVAILABLE while something does that could still write. */
+export async function endMarked(...asked: Parameters<typeof killMarked>): Promise<void> {
+  if (await killMarked(...asked)) return;
+  throw new GoldfishError('BACKEND_UNAVAILABLE', {
+    message: 'Processes of the run live on: they could not be ended within 5 s.',
+    hint: 'They may wait for a disk that does not answer. It is tried again.',
+    retryable: true,
+  });
 }
 
 async function markedProcesses(handle: Pick<RunHandle, 'runId' | 'attempt'>): Promise<number[]> {

@@ -1,5 +1,5 @@
 import { isGoldfishError } from '../../core/errors.ts';
-import { killMarked } from '../marked-processes.ts';
+import { endMarked } from '../marked-processes.ts';
 import { removeTree } from '../materialise-inputs.ts';
 import type { RunHandle, StopRequest } from '../port.ts';
 import { endWrapper, stopAttempt } from '../stop-attempt.ts';
@@ -58,7 +58,7 @@ async function removeContainers(deps: DockerDeps, handle: RunHandle): Promise<vo
     );
   } catch (error) {
     if (statusOf(error) !== undefined) throw engineError(error, 'remove the run’s containers');
-    await killMarked(deps.clock, handle, { thorough: true });
+    await endMarked(deps.clock, handle, { thorough: true });
     // Its container is where we may not look: it is not to be forgotten.
     if (isGoldfishError(error)) throw error;
   }

@@ -1,6 +1,5 @@
-import { GoldfishError } from '../../core/errors.ts';
-import { readWrapper, type WrapperFile } from '../attempt-files.ts';
-import { killMarked } from '../marked-processes.ts';
+import { readWrapper } from '../attempt-files.ts';
+import { endMarked } from '../marked-processes.ts';
 import { removeScratch } from '../materialise-inputs.ts';
 import type { RunHandle, StopRequest } from '../port.ts';
 import { endWrapper, removeGroups, stopAttempt } from '../stop-attempt.ts';
@@ -13,7 +12,7 @@ export function terminateAttempt(options: Options, handle: RunHandle, request: S
   const endAll = async (): Promise<void> => {
     const folders = options.layout.attempt(handle.runId, handle.attempt);
     const wrapper = await readWrapper(folders).catch(() => undefined);
-    await endProcesses(options, handle, { thorough: true, wrapper });
+    await endMarked(options.clock, handle, { thorough: true, wrapper });
   };
   return stopAttempt({ ...options, endAll }, handle, request);
 }
@@ -25,21 +24,8 @@ export function terminateAttempt(options: Options, handle: RunHandle, request: S
 export async function cleanUpAttempt(options: Options, handle: RunHandle): Promise<void> {
   const folders = options.layout.attempt(handle.runId, handle.attempt);
   const { ended, wrapper } = await endWrapper(options, handle);
-  await endProcesses(options, handle, { thorough: !ended, wrapper });
+  await endMarked(options.clock, handle, { thorough: !ended, wrapper });
   await removeGroups(wrapper, options.clock);
   const scratch = (wrapper?.ranks ?? []).map(({ rank }) => folders.rank(rank).temp);
   await removeScratch([folders.inputs, `${folders.inputs}.unfinished`, folders.temp, ...scratch]);
-}
-
-async function endProcesses(
-  { clock }: Options,
-  handle: RunHandle,
-  known: { thorough: boolean; wrapper: WrapperFile | undefined },
-): Promise<void> {
-  if (await killMarked(clock, handle, known)) return;
-  throw new GoldfishError('BACKEND_UNAVAILABLE', {
-    message: 'Processes of the run live on: they could not be ended within 5 s.',
-    hint: 'They may wait for a disk that does not answer. It is tried again.',
-    retryable: true,
-  });
 }
