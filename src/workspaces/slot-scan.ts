@@ -8,7 +8,6 @@ import type { SlotProblem } from './slot-problems.ts';
 
 /** Never part of a version, whatever ignore files say: private state, secrets, the generated journal. */
 const ALWAYS_IGNORED = ['.goldfish', '.env', '/STATE.md'];
-const IGNORE_FILES = new Set(['.gitignore', '.goldfishignore']);
 const STAT_BATCH = 256;
 
 /** What a slot holds, compared with its index. Paths are relative, with forward slashes. */
@@ -33,17 +32,19 @@ export async function scanSlot(slot: SlotFolder): Promise<SlotScan> {
   const place = { index, workTree: dir };
   const list = (...args: string[]): Promise<string[]> =>
     git.text(['ls-files', '-z', ...args, ...rules], place).then(splitNul);
-  const [differing, ignored] = await Promise.all([
+  const [differing, ignored, nowIgnored] = await Promise.all([
     list('--modified', '--deleted', '--others'),
     list('--others', '--ignored', '--directory'),
+    // Asked every time: an ignore file that is itself ignored changes without being among what differs.
+    list('--cached', '--ignored'),
   ]);
   const candidates = new Set(differing);
-  const rulesChanged = differing.some((path) => IGNORE_FILES.has(path.slice(path.lastIndexOf('/') + 1)));
-  const nowIgnored = rulesChanged ? await list('--cached', '--ignored') : [];
   for (const path of nowIgnored) candidates.delete(path);
 
   const walk = await walkFolder(dir, ignoredPaths(ignored));
-  const files = await lookAt(slot, [...candidates].filter(isFilePath));
+  const links = new Set(walk.links);
+  const [behind, own] = parted([...candidates].filter(isFilePath), (path) => isBehindLink(path, links));
+  const files = await lookAt(slot, own);
   const specials = await withoutIgnored(slot, walk.specials);
   const problems = [
     ...walk.problems,
@@ -51,8 +52,26 @@ export async function scanSlot(slot: SlotFolder): Promise<SlotScan> {
     ...(await escapingLinks(dir, walk.links)),
     ...files.problems,
   ];
-  const { present, gone } = files;
+  const { present } = files;
+  const gone = [...files.gone, ...behind];
   return { present, gone, nowIgnored, emptyFolders: walk.emptyFolders.sort(), problems };
+}
+
+/** Where a folder became a link, what lay in the folder is no more, though a look through the link finds something. */
+function isBehindLink(path: string, links: ReadonlySet<string>): boolean {
+  if (links.size === 0) return false;
+  for (let at = path.indexOf('/'); at !== -1; at = path.indexOf('/', at + 1)) {
+    if (links.has(path.slice(0, at))) return true;
+  }
+  return false;
+}
+
+/** Those for which it holds, and the others. */
+function parted(paths: readonly string[], holds: (path: string) => boolean): [string[], string[]] {
+  const yes: string[] = [];
+  const no: string[] = [];
+  for (const path of paths) (holds(path) ? yes : no).push(path);
+  return [yes, no];
 }
 
 /** git names a nested repository with a slash at its end; what is below `.git` at the root is never ours. */

@@ -1,0 +1,53 @@
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { mountedProject, type Project, textsOf } from '../../support/workspaces-project.ts';
+
+let project: Project;
+afterEach(() => {
+  project.remove();
+});
+
+const slot = (...path: string[]): string => join(project.layout.slot('w1'), ...path);
+const checkpoint = () => project.workspaces.checkpoint({ slot: 'w1', message: 'm' });
+
+describe('a folder replaced by a link', () => {
+  it('is saved as the link, whether the files behind it are the old ones or others', async () => {
+    for (const isSame of [true, false]) {
+      project = await mountedProject();
+      project.write('w1/old/deep/a.txt', 'one');
+      await checkpoint();
+      if (isSame) renameSync(slot('old'), slot('new'));
+      else {
+        rmSync(slot('old'), { recursive: true });
+        mkdirSync(slot('new', 'deep'), { recursive: true });
+        writeFileSync(slot('new', 'deep', 'a.txt'), 'other');
+      }
+      symlinkSync('new', slot('old'));
+      expect(await project.workspaces.diff({ target: 'w1' })).toMatchObject({ problems: [] });
+      expect(await checkpoint()).toMatchObject({ created: true });
+      expect(await project.workspaces.dirty('w1')).toBe(false);
+      const paths = Object.keys(await textsOf(project, 'a')).filter((path) => path !== 'old');
+      expect(paths).toContain('new/deep/a.txt');
+      expect(paths).not.toContain('old/deep/a.txt');
+      await project.workspaces.hibernate({ slot: 'w1', message: 'away' });
+      await project.workspaces.mount({ workspace: 'a', slot: 'w1' });
+      expect(project.read('w1/old/deep/a.txt')).toBe(isSame ? 'one' : 'other');
+      if (isSame) project.remove();
+    }
+  });
+});
+
+describe('an ignore file that is itself ignored', () => {
+  it('takes files that were versioned out of the next version', async () => {
+    project = await mountedProject();
+    project.write('w1/data.csv', '1');
+    await checkpoint();
+    project.write('w1/.gitignore', '.gitignore\n*.csv\n');
+    expect(await project.workspaces.dirty('w1')).toBe(true);
+    expect(await checkpoint()).toMatchObject({ created: true });
+    expect(Object.keys(await textsOf(project, 'a'))).not.toContain('data.csv');
+    expect(project.read('w1/data.csv')).toBe('1');
+    expect(await project.workspaces.dirty('w1')).toBe(false);
+  });
+});
