@@ -88,12 +88,16 @@ export async function writeVersion(
   for (const folder of emptyFolders) await mkdir(join(to.dir, folder), { recursive: true });
 }
 
+/** Whether a slot's folder has nothing to lose: missing, or a real folder (no link to one) with nothing in it. */
+export async function isFreeFolder(dir: string): Promise<boolean> {
+  const stat = await lstat(dir).catch(() => undefined);
+  return !stat || (stat.isDirectory() && (await isEmptyOrMissing(dir)));
+}
+
 /** Refuses a slot with files that Goldfish did not put there. Errors: SLOT_OCCUPIED, CONFLICT. */
 export async function requireFreeFolder(layout: Layout, slot: string): Promise<void> {
   const folders = slotFolders(layout, slot);
-  const stat = await lstat(folders.dir).catch(() => undefined);
-  if (stat && !stat.isDirectory()) throw occupied(slot, []);
-  if (stat && !(await isEmptyOrMissing(folders.dir))) throw occupied(slot, []);
+  if (!(await isFreeFolder(folders.dir))) throw occupied(slot, []);
   for (const spare of [folders.ready, folders.leaving, folders.left, folders.returned]) {
     await removeIfEmpty(spare);
     if (await entryExists(spare)) throw occupied(slot, [layout.shown(spare)]);

@@ -15,6 +15,7 @@ import { emptyLeaving, leaveSlot } from './hibernation.ts';
 import type { Lookup } from './lookup.ts';
 import {
   fillSlot,
+  isFreeFolder,
   type Restored,
   requireFreeFolder,
   type SlotCondition,
@@ -22,7 +23,7 @@ import {
   slotCondition,
   slotFolders,
 } from './mounting.ts';
-import { isEmptyOrMissing, removeTree } from './moves.ts';
+import { removeTree } from './moves.ts';
 import { finishReturn } from './returning.ts';
 import { scanSlot } from './slot-scan.ts';
 import type { TreeContent } from './trees.ts';
@@ -152,7 +153,7 @@ async function freeSlot(deps: ActionDeps): Promise<string> {
   const withFiles: string[] = [];
   for (const { name, workspace } of slots) {
     if (workspace !== null) continue;
-    if (await isEmptyOrMissing(deps.layout.slot(name)).catch(() => false)) return name;
+    if (await isFreeFolder(deps.layout.slot(name)).catch(() => false)) return name;
     withFiles.push(name);
   }
   const oldest = slots
