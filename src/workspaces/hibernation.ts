@@ -2,6 +2,7 @@ import { lstat, mkdir, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GoldfishError } from '../core/errors.ts';
 import { findNewestVersion, releaseSlot } from '../store/workspaces.ts';
+import { type Git, splitNul } from './git.ts';
 import { type SlotDeps, slotFolders } from './mounting.ts';
 import {
   entryExists,
@@ -22,7 +23,7 @@ type Leaving = { slot: string; workspace: string; message: string };
  * 1. the files become a version where they are (refused files end it here, with nothing touched);
  * 2. everything is moved to the hidden neighbour `leaving`, out of the reach of editors;
  * 3. what changed in between is saved too, and `leaving` becomes `left`;
- * 4. from `left`, what the version holds is deleted and the rest put aside.
+ * 4. from `left`, what is as the version holds it is deleted and the rest put aside.
  * Nothing is saved from `left`: with files deleted from it, it is no picture of the workspace any more.
  * Errors: those of `saveVersion`.
  */
@@ -59,9 +60,33 @@ export async function clearSlot(deps: SlotDeps, from: Leaving): Promise<SavedVer
   const alreadySaved = await entryExists(folders.left);
   const newest = findNewestVersion(db, from.workspace);
   const saved = alreadySaved && newest ? { version: newest, created: false } : await saveLeaving(deps, from);
-  const content = await readTree(await deps.store.git(), saved.version.treeSha);
-  const aside = await evacuate(folders.left, layout.aside(from.workspace), content);
+  const git = await deps.store.git();
+  const content = await readTree(git, saved.version.treeSha);
+  const place = { index: layout.slotIndex(from.slot), workTree: folders.left };
+  const edited = await editedSince(git, place, saved.version.treeSha);
+  const files = content.files.filter((file) => !edited.has(file.path));
+  const aside = await evacuate(folders.left, layout.aside(from.workspace), { ...content, files });
   return { ...saved, aside };
+}
+
+/**
+ * Files of the version that are no longer as it holds them: a shell that stands in the hidden folder, or a process with
+ * a file open there, goes on writing. By the index that was kept with the version, so files are read only where their
+ * times say that they may differ. Deleted ones are among them.
+ */
+async function editedSince(
+  git: Git,
+  place: { index: string; workTree: string },
+  tree: string,
+): Promise<Set<string>> {
+  const look = () => git.text(['ls-files', '-z', '--modified'], place).then(splitNul);
+  const readAnew = async (): Promise<string[]> => {
+    await rm(place.index, { force: true });
+    await git.text(['read-tree', tree], place);
+    return look();
+  };
+  // Without an index nothing would be told as edited.
+  return new Set(await ((await entryExists(place.index)) ? look().catch(readAnew) : readAnew()));
 }
 
 async function saveLeaving(deps: SlotDeps, from: Leaving): Promise<SavedVersion> {

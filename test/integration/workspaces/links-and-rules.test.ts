@@ -1,7 +1,15 @@
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { mountedProject, type Project, textsOf } from '../../support/workspaces-project.ts';
+import { makeProject, mountedProject, type Project, textsOf } from '../../support/workspaces-project.ts';
 
 let project: Project;
 afterEach(() => {
@@ -49,5 +57,36 @@ describe('an ignore file that is itself ignored', () => {
     expect(Object.keys(await textsOf(project, 'a'))).not.toContain('data.csv');
     expect(project.read('w1/data.csv')).toBe('1');
     expect(await project.workspaces.dirty('w1')).toBe(false);
+  });
+});
+
+describe('an edit made in the hidden folder of a hibernation that was cut off', () => {
+  it('is put aside instead of being deleted, and the mount says so', async () => {
+    project = await mountedProject();
+    project.write('w1/modules/other.py', 'saved');
+    await checkpoint();
+    const left = join(project.layout.slots, '.w1.left');
+    renameSync(slot(), left);
+    mkdirSync(slot());
+    writeFileSync(join(left, 'modules', 'train.py'), 'edited behind the back');
+    await project.workspaces.recover();
+    const aside = join(project.layout.aside('a'), 'modules');
+    expect(readdirSync(aside)).toEqual(['train.py']);
+    expect(readFileSync(join(aside, 'train.py'), 'utf8')).toBe('edited behind the back');
+    expect(await project.workspaces.mount({ workspace: 'a' })).toMatchObject({
+      keptAside: ['modules/train.py'],
+      dirty: false,
+    });
+  });
+});
+
+describe('a link where a slot has its folder', () => {
+  it('is passed over where no slot is asked for', async () => {
+    project = makeProject();
+    await project.workspaces.create({ name: 'a', goal: 'g' });
+    mkdirSync(join(project.root, 'elsewhere'));
+    mkdirSync(project.layout.slots, { recursive: true });
+    symlinkSync(join(project.root, 'elsewhere'), slot());
+    expect(await project.workspaces.mount({ workspace: 'a' })).toMatchObject({ slot: 'w2' });
   });
 });
