@@ -24,7 +24,8 @@ describe.skipIf(!canMount)('a disk that fills up', () => {
   });
   afterEach(async () => {
     await project.dispose();
-    spawnSync('umount', [disk]);
+    // A supervisor that was only just started, and finds another at work, takes a moment to end.
+    await until(() => spawnSync('umount', [disk]).status === 0, 20_000, 'the end of all that uses the disk');
     rmSync(disk, { recursive: true, force: true });
   });
 

@@ -231,6 +231,7 @@ describe('the whole answer of', () => {
                     "inputs",
                     "outputs",
                     "cache",
+                    "retries",
                   ],
                   "column": 5,
                   "file": "pipeline.yaml",
@@ -250,7 +251,7 @@ describe('the whole answer of', () => {
             "message": "configs/summarize.yaml:1:1: There is no stage "summarize". (and 1 more problem)",
           },
         },
-        "text": "{"error":{"code":"INVALID_PIPELINE","message":"configs/summarize.yaml:1:1: There is no stage \\"summarize\\". (and 1 more problem)","details":{"problems":[{"file":"configs/summarize.yaml","line":1,"column":1,"message":"There is no stage \\"summarize\\".","hint":"Remove it, or add the stage.","allowed":["generate"]},{"file":"pipeline.yaml","line":4,"column":5,"message":"Unknown key \\"outptus\\".","hint":"Did you mean \\"outputs\\"?","allowed":["name","description","kind","command","image","inputs","outputs","cache"]}]},"hint":"Remove it, or add the stage.","fix":{"tool":"validate","arguments":{"workspace":"baseline"}}}}",
+        "text": "{"error":{"code":"INVALID_PIPELINE","message":"configs/summarize.yaml:1:1: There is no stage \\"summarize\\". (and 1 more problem)","details":{"problems":[{"file":"configs/summarize.yaml","line":1,"column":1,"message":"There is no stage \\"summarize\\".","hint":"Remove it, or add the stage.","allowed":["generate"]},{"file":"pipeline.yaml","line":4,"column":5,"message":"Unknown key \\"outptus\\".","hint":"Did you mean \\"outputs\\"?","allowed":["name","description","kind","command","image","inputs","outputs","cache","retries"]}]},"hint":"Remove it, or add the stage.","fix":{"tool":"validate","arguments":{"workspace":"baseline"}}}}",
       }
     `);
   });

@@ -105,7 +105,9 @@ else:
       },
     );
 
-    it.skipIf(mode !== 'none' || lacks('pids') !== '')(
+    // In bubblewrap the namespace ends with the wrapper: nothing can leave it.
+    const outside = mode === 'none' ? it : undefined;
+    outside?.skipIf(lacks('pids') !== '')(
       `find what left its session and its environment after the wrapper was killed${lacks('pids')}`,
       async () => {
         const mark = `86400.${process.pid}1`;
