@@ -11,6 +11,7 @@ import { settleRun } from '../runs/settle.ts';
 import { checkDatabase, openDatabase } from '../store/database.ts';
 import { disownRestored } from '../store/restored.ts';
 import { endRun } from '../store/run-events.ts';
+import { syncTree } from '../workspaces/moves.ts';
 import {
   type BackupManifest,
   CONFIG_COPY,
@@ -56,8 +57,10 @@ export async function restoreBackup(
       from: request.objects ?? join(backup, OBJECTS_FOLDER),
       to: place.objects,
     });
-    await copyConfig(join(backup, CONFIG_COPY), layout.config);
+    await syncTree(unfinished);
     await rename(unfinished, layout.stateDir);
+    // Last: with it the folder is a project, and must have its state.
+    await copyConfig(join(backup, CONFIG_COPY), layout.config);
     await syncFolder(root);
     return { root, createdAt: manifest.createdAt, canceledRuns, objects };
   } finally {

@@ -6,11 +6,20 @@ import { type Registered, type RegisterRequest, registerSource, type SourceDeps 
 export type CopyProgress = { copied: number; size: number };
 export type PatientOutcome = Registered | { inProgress: CopyProgress };
 
-type Work = { result: Promise<Registered>; abort: AbortController; at: CopyProgress };
+type Work = {
+  result: Promise<Registered>;
+  abort: AbortController;
+  at: CopyProgress;
+  /** When it ended, on the monotonic clock. */
+  endedAt?: number;
+};
+
+/** For so long the same call is given what an earlier one made; after that it means the data as they are then. */
+const REMEMBERED_MS = 5 * 60_000;
 
 /**
  * Registrations that outlast a call: who does not want to wait any longer gets `inProgress`, the work goes on in this
- * process, and the same call again joins it or is given its result. A death of the process ends it; nothing is left.
+ * process, and the same call again joins it or, within some minutes, is given its result. A death of the process ends it; nothing is left.
  */
 export function patientRegistrations(deps: SourceDeps & { clock: Clock }) {
   const going = new Map<string, Work>();
@@ -22,9 +31,20 @@ export function patientRegistrations(deps: SourceDeps & { clock: Clock }) {
       Object.assign(at, now);
     };
     const result = registerSource(deps, request, { signal: abort.signal, progress });
+    const work: Work = { result, abort, at };
+    const end = (): void => {
+      work.endedAt = deps.clock.monotonic();
+    };
     // Somebody asks for it later, or nobody does.
-    result.catch(() => undefined);
-    return { result, abort, at };
+    result.then(end, end);
+    return work;
+  };
+
+  const forgetOld = (): void => {
+    const now = deps.clock.monotonic();
+    for (const [key, { endedAt }] of going) {
+      if (endedAt !== undefined && now - endedAt > REMEMBERED_MS) going.delete(key);
+    }
   };
 
   return {
@@ -33,6 +53,7 @@ export function patientRegistrations(deps: SourceDeps & { clock: Clock }) {
       request: RegisterRequest,
       call: { waitMs: number; signal: AbortSignal; progress?: (at: CopyProgress) => void },
     ): Promise<PatientOutcome> => {
+      forgetOld();
       const key = canonicalJson(request);
       const work = going.get(key) ?? begin(request);
       going.set(key, work);

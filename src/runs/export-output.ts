@@ -8,6 +8,7 @@ import {
   readlink,
   rename,
   rm,
+  stat,
   symlink,
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -62,7 +63,8 @@ function findOutput(outputs: readonly StoredOutput[], runId: string, name: strin
 }
 
 async function destination(to: string, fileName: string): Promise<string> {
-  const stats = await lstat(to).catch(() => undefined);
+  // A link to a folder is one, too; what is named in it is looked at as it stands.
+  const stats = await stat(to).catch(() => undefined);
   const place = stats?.isDirectory() ? join(to, fileName) : to;
   if (await exists(place)) throw occupied(place);
   if (await exists(dirname(place))) return place;

@@ -1,11 +1,14 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
 import { sha256 } from '../../src/core/json.ts';
 import { createSources, type Sources } from '../../src/data/sources.ts';
 import { cancelRuns } from '../../src/runs/cancel.ts';
 import { sourceConsumers } from '../../src/store/sources.ts';
+import { until } from '../integration/until.ts';
 import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
+import { createTestClock } from '../support/test-clock.ts';
 
 const FILES = {
   'pipeline.yaml': `name: p
@@ -210,6 +213,17 @@ describe('registering patiently', () => {
     const outcome = await patiently(60_000);
     expect(outcome).toMatchObject({ created: true, source: { size: 4 << 20, version: 1 } });
     expect(await patiently(60_000)).toMatchObject({ created: false });
+  });
+
+  it('means the data as they are by then where the same call comes much later', async () => {
+    const time = createTestClock();
+    sources = createSources({ ...project.deps, clock: { ...systemClock, monotonic: time.clock.monotonic } });
+    writeFileSync(join(project.root, 'numbers'), Buffer.alloc(4 << 20, 'x'));
+    const first = await patiently(0);
+    if ('inProgress' in first) await until(() => sources.list({ limit: 1 }).sources.length === 1, 'the copy');
+    writeFileSync(join(project.root, 'numbers'), 'changed');
+    time.advance(6 * 60_000);
+    expect(await patiently(60_000)).toMatchObject({ created: true, source: { size: 7, version: 2 } });
   });
 
   it('gives the same call the refusal, once', async () => {

@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { exportOutput } from '../../src/runs/export-output.ts';
@@ -37,6 +45,14 @@ describe('an output copied out of the project', () => {
     });
     expect(readFileSync(join(out, 'a.json'), 'utf8')).toBe('mine');
     expect(readdirSync(out)).toEqual(['a.json']);
+  });
+
+  it('goes into a folder that a link leads to, and never through a link of its own name', async () => {
+    symlinkSync(out, `${out}-link`);
+    expect(await get(`${out}-link`)).toMatchObject({ path: join(`${out}-link`, 'a.json') });
+    symlinkSync(join(out, 'nowhere'), join(out, 'b.json'));
+    await expect(get(join(out, 'b.json'))).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(readdirSync(out).sort()).toEqual(['a.json', 'b.json']);
   });
 
   it('is refused with the names there are, and where its folder is missing', async () => {

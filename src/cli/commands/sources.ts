@@ -15,6 +15,7 @@ export const addSources: AddCommand = (program, perform) => {
     name: 'add',
     description: 'copy a file or folder and pin it by content; the same name again makes the next version',
     tool: 'register_source',
+    again: 'in_progress',
     positional: [NAME, { word: '<path>', description: 'in the project, or below a data root', key: 'uri' }],
     options: [
       DESCRIPTION,

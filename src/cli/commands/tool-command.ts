@@ -21,6 +21,8 @@ type ToolCommandSpec = {
   /** In their order: `<name>`, `[name]` or `<name...>` and the tool's argument. */
   positional?: readonly { word: string; description: string; key: string }[];
   options?: readonly OptionSpec[];
+  /** While the answer has this field the work goes on, and the same call again joins it. */
+  again?: string;
   /** Absent: the tool's own text. */
   show?: (cli: Cli, reply: ToolReply) => void;
 };
@@ -56,7 +58,12 @@ export function addToolCommand(
     perform(async (cli) => {
       const typed = words.slice(0, positional.length);
       const args = argumentsOf({ positional, options, typed, chosen: command.opts() });
-      const reply = await cli.callForText(spec.tool, args);
+      let reply = await cli.callForText(spec.tool, args);
+      // It goes on in this process only, so this process waits for it.
+      while (spec.again !== undefined && reply.structured[spec.again] !== undefined) {
+        cli.note(reply.text.split('\n')[0] ?? '');
+        reply = await cli.callForText(spec.tool, args);
+      }
       cli.show(reply.structured, () => (spec.show ?? showText)(cli, reply));
       return undefined;
     }),
