@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Clock, isoTime } from '../core/clock.ts';
@@ -13,6 +13,7 @@ import type { ObjectStorage } from '../storage/port.ts';
 import type { Db } from '../store/database.ts';
 import { withLock } from '../store/lock.ts';
 import {
+  ASIDE_FOLDER,
   type BackupFile,
   type BackupManifest,
   CONFIG_COPY,
@@ -37,7 +38,8 @@ export type Backup = { folder: string; manifest: BackupManifest };
 /**
  * A backup of a project in use, as a folder of its own below `into`. The order makes it whole: first the database as
  * of one moment, then the versions and objects, which are only ever added before the rows that name them. What is not
- * finished has no manifest and is removed by the next backup.
+ * finished has no manifest and is removed by the next backup. Not in it: edits that no version has, logs and
+ * checkpoints of stages.
  * Errors: STORAGE_UNAVAILABLE.
  */
 export async function createBackup(
@@ -75,6 +77,7 @@ async function writeBackup(deps: BackupDeps, request: Writing): Promise<Backup> 
     await deps.db.backup(join(unfinished, DATABASE_FILE));
     await copyIfThere(deps.layout.config, join(unfinished, CONFIG_COPY));
     await copyVersions(deps.layout.versionStore, join(unfinished, VERSIONS_FOLDER));
+    await copyAsides(deps.layout.asides, join(unfinished, ASIDE_FOLDER));
     const files = await listFiles(unfinished);
     const objects = await copyObjects(deps, { ...request, folder: unfinished });
     const manifest: BackupManifest = {
@@ -106,6 +109,13 @@ async function removeUnfinished(into: string): Promise<void> {
 
 async function copyIfThere(from: string, to: string): Promise<void> {
   await copyFile(from, to).catch((error: unknown) => {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  });
+}
+
+/** Ignored files of hibernated workspaces: they are nowhere else. */
+async function copyAsides(from: string, to: string): Promise<void> {
+  await cp(from, to, { recursive: true, verbatimSymlinks: true }).catch((error: unknown) => {
     if (errnoOf(error) !== 'ENOENT') throw error;
   });
 }

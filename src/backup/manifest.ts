@@ -7,6 +7,7 @@ import { errnoOf, GoldfishError } from '../core/errors.ts';
 const MANIFEST_FILE = 'manifest.json';
 export const DATABASE_FILE = 'goldfish.db';
 export const VERSIONS_FOLDER = 'versions.git';
+export const ASIDE_FOLDER = 'aside';
 export const OBJECTS_FOLDER = 'objects';
 export const CONFIG_COPY = 'goldfish.yaml';
 

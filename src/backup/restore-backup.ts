@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { withoutPlaces } from '../config/restored-config.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
@@ -13,6 +13,7 @@ import { disownRestored } from '../store/restored.ts';
 import { endRun } from '../store/run-events.ts';
 import { syncTree } from '../workspaces/moves.ts';
 import {
+  ASIDE_FOLDER,
   type BackupManifest,
   CONFIG_COPY,
   DATABASE_FILE,
@@ -52,6 +53,9 @@ export async function restoreBackup(
     await mkdir(unfinished, { recursive: true, mode: 0o700 });
     await copyFile(join(backup, DATABASE_FILE), place.database);
     await copyTree(join(backup, VERSIONS_FOLDER), place.versionStore);
+    if (manifest.files.some(({ path }) => path.startsWith(`${ASIDE_FOLDER}/`))) {
+      await cp(join(backup, ASIDE_FOLDER), place.asides, { recursive: true, verbatimSymlinks: true });
+    }
     const canceledRuns = disown(place.database, { clock: deps.clock, createdAt: manifest.createdAt });
     const objects = await restoreObjects(manifest, {
       from: request.objects ?? join(backup, OBJECTS_FOLDER),

@@ -3,6 +3,7 @@ import type { Environment } from '../config/host.ts';
 import { GoldfishError, isGoldfishError, messageOf } from '../core/errors.ts';
 import { GOLDFISH_VERSION } from '../core/version.ts';
 import { type Action, createCli, type GlobalOptions, printJson } from './cli.ts';
+import { addBackup } from './commands/backup.ts';
 import { addCall } from './commands/call.ts';
 import { addCancel } from './commands/cancel.ts';
 import type { AddCommand } from './commands/command.ts';
@@ -13,6 +14,7 @@ import { addGet } from './commands/get.ts';
 import { addInit } from './commands/init.ts';
 import { addLogs } from './commands/logs.ts';
 import { addMount } from './commands/mount.ts';
+import { addRestore } from './commands/restore.ts';
 import { addRun } from './commands/run.ts';
 import { addRuns } from './commands/runs.ts';
 import { addServe } from './commands/serve.ts';
@@ -59,6 +61,8 @@ const COMMANDS: readonly AddCommand[] = [
   addSources,
   addGet,
   addGc,
+  addBackup,
+  addRestore,
   addValidate,
   addDoctor,
   addCall,

@@ -22,6 +22,7 @@ export function projectLayout(root: string, stateDir: string = join(root, '.gold
     slotIndex: (slot: string): string => join(stateDir, 'slots', `${slot}.index`),
     slotLock: (slot: string): string => join(stateDir, 'slots', `${slot}.lock`),
     /** Ignored files of a hibernated workspace, back in the slot at the next mount. */
+    asides: join(stateDir, 'aside'),
     aside: (workspace: string): string => join(stateDir, 'aside', workspace),
     /** One shared read-only checkout per tree. */
     checkouts: join(stateDir, 'code'),

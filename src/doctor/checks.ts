@@ -60,7 +60,8 @@ async function checkVersionStore({ workspaces }: ServerContext): Promise<Finding
 async function checkStore({ db }: ServerContext): Promise<Finding[]> {
   const problem = checkDatabase(db);
   if (problem === null) return [ok('database', 'reads and checks clean')];
-  const fix = 'stop what uses the project, then put back a backup of .goldfish/goldfish.db';
+  const fix =
+    'stop what uses the project, then make another from a backup: goldfish restore BACKUP --into FOLDER';
   return [{ component: 'database', state: 'broken', detail: problem, fix }];
 }
 

@@ -118,7 +118,7 @@ function translate(error: unknown): GoldfishError | undefined {
   if (isSqliteError(error, ['SQLITE_NOTADB', 'SQLITE_CORRUPT'])) {
     return new GoldfishError('STORAGE_UNAVAILABLE', {
       message: "The project's database is damaged.",
-      hint: 'Stop everything that uses the project and put back a copy of the database file in .goldfish.',
+      hint: 'Stop everything that uses the project, then restore a backup beside it: goldfish restore BACKUP --into FOLDER.',
       cause: error,
     });
   }

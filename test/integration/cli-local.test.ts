@@ -96,3 +96,19 @@ describe('data and runs from the command line', { timeout: 180_000 }, () => {
     expect((await goldfish(['wait', retried.pipeline_run_id], at())).code).toBe(1);
   });
 });
+
+describe('a backup from the command line', { timeout: 180_000 }, () => {
+  it('is made, listed and restored elsewhere, where the project goes on', async () => {
+    const folder = (await done('backup', '--quiet')).trim();
+    expect(folder.startsWith(join(project.root, 'backups'))).toBe(true);
+    expect(await done('backup', '--list')).toContain(folder);
+    const copy = join(project.outside, 'copy');
+    const restored = JSON.parse(await done('restore', folder, '--into', copy, '--json'));
+    expect(restored).toMatchObject({ project: copy, missing_objects: 0 });
+    const versions = (root: string) => done('workspace', 'versions', 'exp', '--json', '--project', root);
+    expect(await versions(copy)).toBe(await versions(project.root));
+    const again = await goldfish(['restore', folder, '--into', copy], at());
+    expect(again).toMatchObject({ code: 4, out: '' });
+    expect(again.err).toContain('never over it');
+  });
+});

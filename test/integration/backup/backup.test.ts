@@ -69,6 +69,18 @@ describe('a backup restored elsewhere', () => {
     expect(await copy.storage.stat(output?.storageLocation ?? '')).toMatchObject({ size: output?.size });
   });
 
+  it('has the ignored files of hibernated workspaces, which come back at the next mount', async () => {
+    project.write('.gitignore', 'local/\n');
+    project.write('local/notes.txt', 'nowhere else');
+    await project.deps.workspaces.hibernate({ slot: 'w1', message: 'Enough for now' });
+    const { folder } = await backUp();
+    await restore(folder);
+    const copy = await openCopy();
+    const { slot } = await copy.workspaces.mount({ workspace: 'exp' });
+    const file = join(base, 'copy/workspaces', slot, 'local/notes.txt');
+    expect(readFileSync(file, 'utf8')).toBe('nowhere else');
+  });
+
   it('runs nothing again: what was open is canceled with a reason, and holds nothing of this machine', async () => {
     const { pipelineRun } = await project.submit();
     await project.tick();
