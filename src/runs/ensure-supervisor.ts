@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
+import { getCompileCacheDir } from 'node:module';
 import { dirname } from 'node:path';
+import { hostEnvironment } from '../config/host.ts';
 import { programPath } from '../core/assets.ts';
 import type { Clock } from '../core/clock.ts';
 import { GoldfishError } from '../core/errors.ts';
@@ -65,6 +67,12 @@ function projectGone(): GoldfishError {
   });
 }
 
+/** It loads what we have loaded: where that is kept compiled, it starts in half the time. */
+function compiledCode(): { NODE_COMPILE_CACHE?: string } {
+  const folder = getCompileCacheDir();
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: dirname(folder) };
+}
+
 async function startSupervisor(context: EnsureDeps): Promise<void> {
   const file = context.layout.supervisorLog;
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
@@ -74,6 +82,7 @@ async function startSupervisor(context: EnsureDeps): Promise<void> {
       cwd: context.root,
       detached: true,
       stdio: ['ignore', 'ignore', errors.fd],
+      env: { ...hostEnvironment(), ...compiledCode() },
     });
     child.once('error', (error) => context.log.error({ err: error }, 'the supervisor could not be started'));
     child.unref();
