@@ -16,6 +16,7 @@ export default defineConfig({
           exclude: ['test/integration/**', 'test/e2e/**', 'test/faults/**', 'test/contracts/**'],
           // Room for a machine that does other work at the same time; what has a limit of its own measures it.
           testTimeout: 30_000,
+          maxWorkers: 2,
         },
       },
       {

@@ -108,16 +108,27 @@ async function removeUnfinished(into: string): Promise<void> {
 }
 
 async function copyIfThere(from: string, to: string): Promise<void> {
-  await copyFile(from, to).catch((error: unknown) => {
-    if (errnoOf(error) !== 'ENOENT') throw error;
-  });
+  await copyFile(from, to).catch(unlessMissing(undefined));
 }
 
-/** Ignored files of hibernated workspaces: they are nowhere else. */
+/**
+ * Ignored files of hibernated workspaces: they are nowhere else. A mount that takes those of one workspace back
+ * meanwhile must not keep the others out.
+ */
 async function copyAsides(from: string, to: string): Promise<void> {
-  await cp(from, to, { recursive: true, verbatimSymlinks: true }).catch((error: unknown) => {
-    if (errnoOf(error) !== 'ENOENT') throw error;
-  });
+  const workspaces = await readdir(from).catch(unlessMissing([]));
+  for (const name of workspaces) {
+    const options = { recursive: true, verbatimSymlinks: true };
+    await cp(join(from, name), join(to, name), options).catch(unlessMissing(undefined));
+  }
+}
+
+/** What is not there is no failure: this stands for it. */
+function unlessMissing<T>(instead: T): (error: unknown) => T {
+  return (error) => {
+    if (errnoOf(error) === 'ENOENT') return instead;
+    throw error;
+  };
 }
 
 /** References first: what they point to was there by then, and is copied after them. */
@@ -128,10 +139,7 @@ async function copyVersions(from: string, to: string): Promise<void> {
 
 /** Files that vanish meanwhile (locks, temporary names) are none of the store's content. */
 async function copyTree(from: string, to: string, except: readonly string[] = []): Promise<void> {
-  const entries = await readdir(from, { withFileTypes: true }).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw error;
-  });
+  const entries = await readdir(from, { withFileTypes: true }).catch(unlessMissing([]));
   await mkdir(to, { recursive: true, mode: 0o700 });
   for (const entry of entries) {
     if (entry.name.endsWith('.lock') || except.includes(entry.name)) continue;
@@ -162,17 +170,19 @@ async function copyObjects(
     const page = await deps.storage.list(OBJECTS_PREFIX, cursor === undefined ? {} : { cursor });
     for (const { key, size } of page.objects) {
       request.signal?.throwIfAborted();
-      objects.push({ key, size });
-      if (request.withObjects) await copyObject(deps.storage, key, join(request.folder, OBJECTS_FOLDER, key));
+      const to = join(request.folder, OBJECTS_FOLDER, key);
+      if (!request.withObjects || (await copyObject(deps.storage, key, to))) objects.push({ key, size });
     }
     if (page.nextCursor === null) return objects;
     cursor = page.nextCursor;
   }
 }
 
-async function copyObject(storage: ObjectStorage, key: string, to: string): Promise<void> {
+/** False where it is gone since it was listed: gc takes only what no row names. */
+async function copyObject(storage: ObjectStorage, key: string, to: string): Promise<boolean> {
   await mkdir(dirname(to), { recursive: true, mode: 0o700 });
   const local = storage.localPath(key);
-  if (local !== undefined) return copyFile(local, to);
+  if (local !== undefined) return copyFile(local, to).then(() => true, unlessMissing(false));
   await pipeline(await storage.get(key), createWriteStream(to, { mode: 0o400, flags: 'wx' }));
+  return true;
 }

@@ -3,7 +3,8 @@ import { dirname, join, resolve } from 'node:path';
 import { withoutPlaces } from '../config/restored-config.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
 import { errnoOf, GoldfishError } from '../core/errors.ts';
-import { projectLayout } from '../core/layout.ts';
+import { hashJson } from '../core/json.ts';
+import { type Layout, projectLayout } from '../core/layout.ts';
 import { hashFile } from '../data/hash-file.ts';
 import { hashOfKey } from '../data/object-keys.ts';
 import { syncFolder, writeFileAtomic } from '../os/files.ts';
@@ -45,6 +46,9 @@ export async function restoreBackup(
   const manifest = await readManifest(backup);
   await checkFiles(backup, manifest);
   const layout = projectLayout(root);
+  const config = join(backup, CONFIG_COPY);
+  const interrupted = await readMarker(layout, manifest);
+  if (interrupted) return becomeProject(layout, config, interrupted);
   await requireEmpty(root, layout.stateDir);
   const unfinished = `${layout.stateDir}.restoring`;
   await rm(unfinished, { recursive: true, force: true });
@@ -61,14 +65,33 @@ export async function restoreBackup(
       from: request.objects ?? join(backup, OBJECTS_FOLDER),
       to: place.objects,
     });
+    const restored = { root, createdAt: manifest.createdAt, canceledRuns, objects };
+    await writeFileAtomic(markerPath(unfinished), JSON.stringify({ manifest: hashJson(manifest), restored }));
     await syncTree(unfinished);
     await rename(unfinished, layout.stateDir);
-    // Last: with it the folder is a project, and must have its state.
-    await copyConfig(join(backup, CONFIG_COPY), layout.config);
-    await syncFolder(root);
-    return { root, createdAt: manifest.createdAt, canceledRuns, objects };
+    return await becomeProject(layout, config, restored);
   } finally {
     await rm(unfinished, { recursive: true, force: true });
+  }
+}
+
+/** The config comes last: with it the folder is a project, and must have its state. */
+async function becomeProject(layout: Layout, config: string, restored: Restored): Promise<Restored> {
+  await copyConfig(config, layout.config);
+  await rm(markerPath(layout.stateDir), { force: true });
+  await syncFolder(layout.root);
+  return restored;
+}
+
+const markerPath = (stateDir: string): string => join(stateDir, 'restored.json');
+
+/** What a restore of the same backup had done that was killed when only the config was missing. */
+async function readMarker(layout: Layout, manifest: BackupManifest): Promise<Restored | undefined> {
+  try {
+    const marker = JSON.parse(await readFile(markerPath(layout.stateDir), 'utf8'));
+    return marker.manifest === hashJson(manifest) ? marker.restored : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -40,7 +40,7 @@ export function projectLayout(root: string, stateDir: string = join(root, '.gold
     logs: join(stateDir, 'log'),
     supervisorLog: join(stateDir, 'log', 'supervisor.log'),
     serverLog: join(stateDir, 'log', 'server.log'),
-    /** What must not outlive an operation; emptied by the supervisor when nothing runs. */
+    /** What must not outlive an operation; what a kill left is taken by gc after a day. */
     scratch: join(stateDir, 'scratch'),
 
     /** Held while unneeded things are removed. */

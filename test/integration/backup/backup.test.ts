@@ -1,11 +1,21 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createBackup } from '../../../src/backup/create-backup.ts';
 import { listBackups } from '../../../src/backup/list-backups.ts';
+import { readManifest } from '../../../src/backup/manifest.ts';
 import { restoreBackup } from '../../../src/backup/restore-backup.ts';
 import { openContext, type ServerContext } from '../../../src/context.ts';
+import { hashJson } from '../../../src/core/json.ts';
 import { checkDatabase } from '../../../src/store/database.ts';
 import { createRunsProject, type RunsProject, THREE_STAGES } from '../../support/runs-project.ts';
 
@@ -145,6 +155,19 @@ describe('a backup', () => {
       message: 'The backup is damaged: versions.git/HEAD is not what the manifest says.',
     });
     expect(readdirSync(base)).toEqual(['backups']);
+  });
+
+  it('is restored to the end by the same call where a kill came before the config', async () => {
+    await completed();
+    const { folder } = await backUp();
+    const first = await restore(folder);
+    rmSync(join(base, 'copy/goldfish.yaml'));
+    await expect(restore(folder)).rejects.toMatchObject({ code: 'CONFLICT' });
+    const manifest = hashJson(await readManifest(folder));
+    writeFileSync(join(base, 'copy/.goldfish/restored.json'), JSON.stringify({ manifest, restored: first }));
+    expect(await restore(folder)).toEqual(first);
+    await openCopy();
+    expect(existsSync(join(base, 'copy/.goldfish/restored.json'))).toBe(false);
   });
 
   it('is never restored over a project', async () => {
