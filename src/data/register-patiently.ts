@@ -9,6 +9,8 @@ export type PatientOutcome = Registered | { inProgress: CopyProgress };
 type Work = {
   result: Promise<Registered>;
   abort: AbortController;
+  /** Calls that wait for it now. */
+  waiting: number;
   at: CopyProgress;
   /** When it ended, on the monotonic clock. */
   endedAt?: number;
@@ -31,7 +33,7 @@ export function patientRegistrations(deps: SourceDeps & { clock: Clock }) {
       Object.assign(at, now);
     };
     const result = registerSource(deps, request, { signal: abort.signal, progress });
-    const work: Work = { result, abort, at };
+    const work: Work = { result, abort, waiting: 0, at };
     const end = (): void => {
       work.endedAt = deps.clock.monotonic();
     };
@@ -48,7 +50,7 @@ export function patientRegistrations(deps: SourceDeps & { clock: Clock }) {
   };
 
   return {
-    /** Errors: as `registerSource`; an aborted call ends the work. */
+    /** Errors: as `registerSource`; an aborted call ends the work unless another one waits for it too. */
     register: async (
       request: RegisterRequest,
       call: { waitMs: number; signal: AbortSignal; progress?: (at: CopyProgress) => void },
@@ -57,7 +59,10 @@ export function patientRegistrations(deps: SourceDeps & { clock: Clock }) {
       const key = canonicalJson(request);
       const work = going.get(key) ?? begin(request);
       going.set(key, work);
-      const stop = (): void => work.abort.abort();
+      work.waiting += 1;
+      const stop = (): void => {
+        if (work.waiting === 1) work.abort.abort();
+      };
       call.signal.addEventListener('abort', stop, { once: true });
       const done = new AbortController();
       const settled = work.result.then(
@@ -67,9 +72,11 @@ export function patientRegistrations(deps: SourceDeps & { clock: Clock }) {
       try {
         const over = await Promise.race([settled, waiting(deps.clock, work, { ...call, done: done.signal })]);
         if (!over && !call.signal.aborted) return { inProgress: { ...work.at } };
+        if (!work.abort.signal.aborted) call.signal.throwIfAborted();
         going.delete(key);
         return await work.result;
       } finally {
+        work.waiting -= 1;
         done.abort();
         call.signal.removeEventListener('abort', stop);
       }

@@ -235,6 +235,16 @@ describe('registering patiently', () => {
     expect(await patiently(60_000)).toMatchObject({ created: true });
   });
 
+  it('goes on for another call that waits when one is aborted', async () => {
+    writeFileSync(join(project.root, 'numbers'), Buffer.alloc(4 << 20, 'x'));
+    const abort = new AbortController();
+    const gone = patiently(60_000, abort.signal);
+    const stays = patiently(60_000);
+    abort.abort();
+    await expect(gone).rejects.toThrow();
+    expect(await stays).toMatchObject({ created: true, source: { version: 1 } });
+  });
+
   it('ends with the call that is aborted, and with the process', async () => {
     writeFileSync(join(project.root, 'numbers'), Buffer.alloc(4 << 20, 'x'));
     const abort = new AbortController();
