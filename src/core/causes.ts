@@ -74,6 +74,10 @@ export const RESTARTABLE = (Object.keys(CAUSES) as Cause[]).filter(
   (cause) => CAUSES[cause].restart !== 'never',
 );
 
+export function isCause(word: string): word is Cause {
+  return Object.hasOwn(CAUSES, word);
+}
+
 /** A success after a restart is no plain one. */
 export function colourOf(cause: Cause, restarts: number): Colour {
   const { colour } = CAUSES[cause];

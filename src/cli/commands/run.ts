@@ -136,7 +136,7 @@ function showRuns(cli: Cli, runs: readonly Row[]): void {
     [
       { title: 'run' },
       { title: 'stage' },
-      { title: 'state', style: (cell) => stateStyle(cell.split(' ')[0] ?? '') },
+      { title: 'state', style: stateStyle },
       { title: 'why', shrinks: true },
     ],
     runs.map((row) => [textAt(row, 'run_id'), textAt(row, 'stage'), stateAt(row), textAt(row, 'why')]),

@@ -29,8 +29,9 @@ export function textsAt(row: Row, key: string): string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
 }
 
-/** `completed`, or `completed (cached)` where the cause says more. */
+/** `completed`, or `completed (cached)` where the cause says more, and which attempt it is where it was started anew. */
 export function stateAt(row: Row): string {
-  const [state, cause] = [textAt(row, 'state'), textAt(row, 'cause')];
-  return cause === '' || cause === 'success' ? state : `${state} (${cause})`;
+  const [state, cause, attempt] = [textAt(row, 'state'), textAt(row, 'cause'), textAt(row, 'attempt')];
+  const told = cause === '' || cause === 'success' ? state : `${state} (${cause})`;
+  return attempt === '' || attempt === '1' ? told : `${told}, attempt ${attempt}`;
 }

@@ -7,7 +7,7 @@ import { type Column, renderTable } from './table.ts';
 const COLUMNS: readonly Column[] = [
   { title: 'run' },
   { title: 'stage', shrinks: true },
-  { title: 'state', style: (cell) => stateStyle(cell.split(' ')[0] ?? '') },
+  { title: 'state', style: stateStyle },
   { title: 'version', shrinks: true },
   { title: 'took', align: 'right' },
   { title: 'age', align: 'right' },

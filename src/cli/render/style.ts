@@ -1,4 +1,5 @@
 import type { Environment } from '../../config/host.ts';
+import { colourOf, isCause } from '../../core/causes.ts';
 
 /** Select Graphic Rendition codes: on, off. */
 const CODES = {
@@ -45,7 +46,13 @@ const STATE_STYLES: Record<string, StyleName> = {
   finishing: 'cyan',
 };
 
-/** The colour of a run's state; what waits is dim. */
-export function stateStyle(state: string): StyleName {
+/**
+ * The colour of a run's state as `stateAt` writes it: `failed`, `terminated (timeout)`, `completed, attempt 2`. A cause
+ * says more than its state; what waits is dim.
+ */
+export function stateStyle(text: string): StyleName {
+  const [, state = '', named, attempt = '1'] = /^(\w+)(?: \((\w+)\))?(?:, attempt (\d+))?/.exec(text) ?? [];
+  const cause = state === 'completed' && named === undefined ? 'success' : named;
+  if (cause !== undefined && isCause(cause)) return colourOf(cause, Number(attempt) - 1);
   return STATE_STYLES[state] ?? 'dim';
 }
