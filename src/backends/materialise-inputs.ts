@@ -74,8 +74,11 @@ async function openFolders(path: string, device: number): Promise<void> {
 }
 
 /** As far as it goes: a run must not stay unfinished for its scratch. What is left goes with the run's folder. */
-export async function removeScratch(paths: readonly string[]): Promise<void> {
-  for (const path of paths) await removeTree(path).catch(() => undefined);
+export async function removeScratch(
+  paths: readonly string[],
+  onLeft: (error: unknown) => void = () => undefined,
+): Promise<void> {
+  for (const path of paths) await removeTree(path).catch(onLeft);
 }
 
 function goneInput(input: SpecInput): GoldfishError {

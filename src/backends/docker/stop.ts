@@ -1,6 +1,6 @@
 import { isGoldfishError } from '../../core/errors.ts';
 import { endMarked } from '../marked-processes.ts';
-import { removeTree } from '../materialise-inputs.ts';
+import { removeScratch } from '../materialise-inputs.ts';
 import type { RunHandle, StopRequest } from '../port.ts';
 import { endWrapper, stopAttempt } from '../stop-attempt.ts';
 import { LABELS } from './container.ts';
@@ -23,12 +23,9 @@ export async function cleanUpAttempt(deps: DockerDeps, handle: RunHandle): Promi
   const { wrapper } = await endWrapper(deps, handle);
   await removeContainers(deps, handle);
   const scratch = (wrapper?.ranks ?? []).map(({ rank }) => folders.rank(rank).temp);
-  for (const path of [folders.inputs, folders.temp, ...scratch]) {
-    // What is left is removed with the run's folder: a run must not stay unfinished for it.
-    await removeTree(path).catch((error: unknown) => {
-      deps.log?.warn({ run: handle.runId, err: error }, 'scratch of a run could not be removed');
-    });
-  }
+  await removeScratch([folders.inputs, folders.temp, ...scratch], (error) => {
+    deps.log?.warn({ run: handle.runId, err: error }, 'scratch of a run could not be removed');
+  });
 }
 
 /**
