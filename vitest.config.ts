@@ -30,6 +30,16 @@ export default defineConfig({
       },
       {
         test: {
+          // Breaks things; not part of `npm test`, see scripts/test-faults.ts.
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          testTimeout: 1_200_000,
+          hookTimeout: 120_000,
+          maxWorkers: 1,
+        },
+      },
+      {
+        test: {
           name: 'contracts',
           include: ['test/contracts/**/*.test.ts'],
           testTimeout: 120_000,
