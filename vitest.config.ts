@@ -17,6 +17,8 @@ export default defineConfig({
           // Room for a machine that does other work at the same time; what has a limit of its own measures it.
           testTimeout: 30_000,
           maxWorkers: 2,
+          // Nothing here keeps state in a module, so a worker loads the modules once for all of its files.
+          isolate: false,
         },
       },
       {

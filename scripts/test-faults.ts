@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Outcome } from '../test/faults/kit/promises.ts';
+import { pathWithPython } from './python-path.ts';
 import { reliabilityPage } from './reliability-page.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
@@ -58,6 +59,7 @@ const code = await start(
   [VITEST, 'run', '--project', 'faults', '--reporter=verbose', '--allowOnly=false', ...positionals],
   {
     ...process.env,
+    PATH: pathWithPython(),
     CI: 'true',
     NO_COLOR: '1',
     GOLDFISH_FAULT_REPORT: report,

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import config from '../vitest.config.ts';
+import { pathWithPython } from './python-path.ts';
 import {
   countSkipsAsFailed,
   countSuite,
@@ -22,6 +23,7 @@ const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const VITEST = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
 /** Where the code that hundreds of processes load is kept compiled: each then starts in half the time. */
 const COMPILED = join(ROOT, 'node_modules', '.cache', 'goldfish-compiled');
+const PYTHON_PATH = pathWithPython();
 /** A suite that takes longer hangs. */
 const SUITE_LIMIT_MS = 35 * 60_000;
 
@@ -48,7 +50,7 @@ function runVitest(suite: string, reportFile: string): Promise<Ended> {
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: SUITE_LIMIT_MS,
       // CI: a missing snapshot is a failure, never written on the way.
-      env: { ...process.env, CI: 'true', NO_COLOR: '1', NODE_COMPILE_CACHE: COMPILED },
+      env: { ...process.env, PATH: PYTHON_PATH, CI: 'true', NO_COLOR: '1', NODE_COMPILE_CACHE: COMPILED },
     },
   );
   const chunks: Buffer[] = [];
