@@ -14,6 +14,9 @@ export type InputOrigin =
 export type PlannedInput = { name: string; type: SignalType; origin: InputOrigin };
 export type PlannedOutput = { name: string; type: SignalType };
 
+/** A stage checkpoint by the name of its folder; `hash`: of its manifest, which names every file by content. */
+export type PlannedCheckpoint = { id: string; name: string; step: number | null; hash: string };
+
 /** Amounts and limits of one stage, after defaults, stage config and override. Seconds and bytes. */
 export type ComputeSettings = {
   backend: string;
@@ -64,6 +67,8 @@ export type StagePlan = {
   cache: boolean;
   /** When it is started anew by itself. Decides no result; absent in plans of 0.1: never. */
   retries?: RestartPolicy;
+  /** Stage checkpoints of another run that it starts with, as if they were its own. Absent: none. */
+  startFrom?: { runId: string; checkpoints: PlannedCheckpoint[] };
   /** Hash of the version's files without configs/, pipeline.yaml and pipelines/. */
   codeHash: string;
   /** Identity of what the stage runs in: interpreter and requirements, or image. */

@@ -6,6 +6,8 @@ import {
   runsOfVersion,
   runsReusing,
   sourcesOfSignals,
+  startedFrom,
+  startOf,
   usesOfSignals,
 } from '../store/lineage.ts';
 import { inputsOfRun, outputsOfRun } from '../store/signals.ts';
@@ -18,7 +20,7 @@ export type LineageRef =
   | { kind: 'source'; name: string; version: number }
   | { kind: 'version'; workspace: string; version: number };
 
-export type EdgeKind = 'input' | 'output' | 'code' | 'promoted' | 'reused' | 'forked';
+export type EdgeKind = 'input' | 'output' | 'code' | 'promoted' | 'reused' | 'forked' | 'checkpoint';
 export type Found = { ref: LineageRef; kind: EdgeKind; name?: string };
 type Neighbours = { found: Found[]; more: boolean };
 
@@ -50,6 +52,9 @@ function aboveRun(db: Db, runId: string): Found[] {
   const { workspace, version } = run;
   const found: Found[] = [{ ref: { kind: 'version', workspace, version }, kind: 'code' }];
   if (run.cachedFrom !== null) found.push({ ref: { kind: 'run', runId: run.cachedFrom }, kind: 'reused' });
+  const start = startOf(db, runId);
+  if (start)
+    found.push({ ref: { kind: 'run', runId: start.runId }, kind: 'checkpoint', name: start.checkpoint });
   for (const input of inputsOfRun(db, runId)) {
     const origin = originOf(input);
     if (origin) found.push({ ref: origin, kind: 'input', name: input.name });
@@ -104,5 +109,15 @@ function belowRun(db: Db, runId: string, limit: number): Found[] {
   );
   const cacheKey = runBrief(db, runId)?.cacheKey ?? null;
   const reusing = cacheKey === null ? [] : runsReusing(db, { runId, cacheKey, limit });
-  return [...signals, ...reusing.map((id): Found => ({ ref: { kind: 'run', runId: id }, kind: 'reused' }))];
+  return [
+    ...signals,
+    ...reusing.map((id): Found => ({ ref: { kind: 'run', runId: id }, kind: 'reused' })),
+    ...startedFrom(db, { runId, limit }).map(
+      (start): Found => ({
+        ref: { kind: 'run', runId: start.runId },
+        kind: 'checkpoint',
+        name: start.checkpoint,
+      }),
+    ),
+  ];
 }

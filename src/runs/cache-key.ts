@@ -24,6 +24,10 @@ function cacheParts(plan: StagePlan, inputs: InputIdentities) {
     // Names only: a value that is renewed changes no result. Left out where there are none, as in plans of 0.1.
     ...(Object.keys(plan.secrets).length > 0 ? { secrets: plan.secrets } : {}),
     code: plan.codeHash,
+    // What it goes on from may have been made with another config.
+    ...(plan.startFrom
+      ? { checkpoints: plan.startFrom.checkpoints.map(({ id, hash }) => `${id} ${hash}`) }
+      : {}),
   };
 }
 

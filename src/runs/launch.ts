@@ -21,6 +21,7 @@ import type { RunsDeps } from './deps.ts';
 import { endWithCause } from './end.ts';
 import { findStarted, noteStarted } from './find-started.ts';
 import { runtimeSoFar } from './runtime-so-far.ts';
+import { bringCheckpoints } from './start-from.ts';
 
 /** How often a claimed run looks for the values of its names. */
 const SECRETS_PAUSE_MS = 1_000;
@@ -161,6 +162,7 @@ async function prepare(deps: RunsDeps, run: StageRun, signal: AbortSignal): Prom
   const folders = deps.layout.attempt(run.id, run.attempt);
   await mkdir(folders.dir, { recursive: true, mode: 0o700 });
   await mkdir(folders.checkpoints, { recursive: true, mode: 0o700 });
+  await bringCheckpoints(deps, run, signal);
   return { codeDir, inputs };
 }
 

@@ -150,6 +150,7 @@ export function submissionKey(call: {
         input.origin.kind === 'run' ? input.origin.hash : input.origin,
       ]),
       image: plan.environmentKey,
+      ...(plan.startFrom ? { startFrom: plan.startFrom } : {}),
     })),
   });
 }

@@ -77,7 +77,9 @@ export async function planAnew(
     const now = of.named.includes(before.stage)
       ? stages.find((stage) => stage.stage === before.stage)
       : undefined;
-    return now ? { ...now, inputs: before.inputs, needs: before.needs } : before;
+    if (!now) return before;
+    const { inputs, needs, startFrom } = before;
+    return { ...now, inputs, needs, ...(startFrom ? { startFrom } : {}) };
   });
 }
 

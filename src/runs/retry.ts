@@ -10,9 +10,16 @@ import type { RunsDeps } from './deps.ts';
 import { findRun } from './find.ts';
 import type { CallPlan } from './plan-call.ts';
 import { pinPlan, planAnew, requestOf } from './retry-plans.ts';
+import { chooseStart } from './start-from.ts';
 import { type Submission, storeCall } from './submit.ts';
 
-export type RetryRequest = { runId: string; reason: string; configOverride?: JsonObject };
+export type RetryRequest = {
+  runId: string;
+  reason: string;
+  /** `latest`, the name of a stage checkpoint of that run, or the id of one. */
+  fromCheckpoint?: string;
+  configOverride?: JsonObject;
+};
 
 export type Retry = Submission & {
   retryOf: string;
@@ -20,14 +27,16 @@ export type Retry = Submission & {
   reused: { stage: string; runId: string }[];
   /** Stages that were canceled because of this run and wait for another one that did not complete. */
   leftOut: { stage: string; runId: string; needs: string }[];
+  /** The stage checkpoints it starts with. */
+  startFrom: StagePlan['startFrom'];
 };
 
 /**
  * Runs again, from the same version, what did not complete: the run, and those canceled because of it. Completed ones
  * are not touched; their outputs are inputs, pinned by content. The stored plans are used as they are, but for stages
- * that the override names, which are planned anew from the version.
+ * that the override names, which are planned anew from the version, and for the checkpoints it is told to go on from.
  * Errors: RUN_NOT_FOUND, CONFLICT (active, completed, or behind another run), WORKSPACE_NOT_FOUND (deleted),
- * BACKEND_UNAVAILABLE, and those of `planCall` for the override.
+ * BACKEND_UNAVAILABLE, those of `planCall` for the override and of `chooseStart` for the checkpoint.
  */
 export async function retryRun(deps: RunsDeps, request: RetryRequest): Promise<Retry> {
   const { db } = deps;
@@ -38,7 +47,11 @@ export async function retryRun(deps: RunsDeps, request: RetryRequest): Promise<R
   const version = deps.workspaces.version(`${run.workspace}@${formatVersion(run.version)}`);
   const members = runsOfPipelineRun(db, original.id);
   const { again, leftOut } = chooseAgain(deps, run, members);
-  const pinned = again.map((member) => pinPlan(deps, member.plan, { again, members }));
+  const startFrom = await chooseStart(deps, run, request.fromCheckpoint);
+  const pinned = again.map((member) => {
+    const plan = pinPlan(deps, member.plan, { again, members });
+    return member.id === run.id && startFrom ? { ...plan, startFrom } : plan;
+  });
   const call = requestOf(original, { ...request, stages: again.map((member) => member.stage) });
   const stages = request.configOverride
     ? await planAnew(deps, { call, pinned, version, named: Object.keys(request.configOverride) })
@@ -57,6 +70,7 @@ export async function retryRun(deps: RunsDeps, request: RetryRequest): Promise<R
       .filter((member) => feeding.has(member.id))
       .map((member) => ({ stage: member.stage, runId: member.id })),
     leftOut,
+    startFrom,
   };
 }
 

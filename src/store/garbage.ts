@@ -15,12 +15,15 @@ export type EndedRun = {
 };
 
 /**
- * Of a run all of whose folders must stay: it is open, its backend may still hold it, an open call tries it again, or
- * its version or its record is tagged.
+ * Of a run all of whose folders must stay: it is open, its backend may still hold it, an open call tries it again, an
+ * open run is to start with its stage checkpoints, or its version or its record is tagged.
  */
 const HELD = `(r.ended_at IS NULL
   OR EXISTS (SELECT 1 FROM run_attempts a WHERE a.run_id = r.id AND a.released_at IS NULL)
   OR EXISTS (SELECT 1 FROM pipeline_runs p WHERE p.retry_of = r.id AND p.ended_at IS NULL)
+  OR r.id IN (SELECT s.plan_json ->> '$.startFrom.runId' FROM stage_runs s
+               WHERE s.state NOT IN ('completed', 'failed', 'terminated', 'canceled')
+                 AND s.plan_json ->> '$.startFrom.runId' IS NOT NULL)
   OR EXISTS (SELECT 1 FROM tags t WHERE t.workspace_name = r.workspace_name AND t.version = r.version)
   OR EXISTS (SELECT 1 FROM tags t JOIN records e ON e.id = t.record_id
               WHERE e.pipeline_run_id = r.pipeline_run_id

@@ -91,3 +91,32 @@ export function forksOf(db: Db, of: VersionPlace & { limit: number }): string[] 
     .all(of.workspace, of.version, of.limit)
     .map((row) => row.name);
 }
+
+/** A run and a stage checkpoint: one that another run went on from, or that a run started with. */
+export type CheckpointUse = { runId: string; checkpoint: string };
+
+const NEWEST = "plan_json ->> '$.startFrom.checkpoints[#-1].id'";
+
+/** Whose stage checkpoints a run started with, and the newest of them. */
+export function startOf(db: Db, runId: string): CheckpointUse | undefined {
+  return db
+    .prepare<CheckpointUse>(
+      `SELECT plan_json ->> '$.startFrom.runId' AS runId, ${NEWEST} AS checkpoint FROM stage_runs
+        WHERE id = ? AND plan_json ->> '$.startFrom.runId' IS NOT NULL`,
+    )
+    .get(runId);
+}
+
+/** Runs that started with stage checkpoints of one: only retries of it, and retries of those, can. */
+export function startedFrom(db: Db, of: { runId: string; limit: number }): CheckpointUse[] {
+  return db
+    .prepare<CheckpointUse>(
+      `WITH RECURSIVE again (id) AS (
+         SELECT r.id FROM pipeline_runs p JOIN stage_runs r ON r.pipeline_run_id = p.id WHERE p.retry_of = ?
+         UNION SELECT r.id FROM again a JOIN pipeline_runs p ON p.retry_of = a.id
+                 JOIN stage_runs r ON r.pipeline_run_id = p.id)
+       SELECT r.id AS runId, ${NEWEST} AS checkpoint FROM again a JOIN stage_runs r ON r.id = a.id
+        WHERE r.plan_json ->> '$.startFrom.runId' = ? ORDER BY r.rowid LIMIT ?`,
+    )
+    .all(of.runId, of.runId, of.limit);
+}

@@ -99,7 +99,14 @@ export const addRetry: AddCommand = (program, perform) =>
     description: 'run a failed run again, with those that were canceled because of it',
     tool: 'retry',
     positional: [{ word: '<run>', description: 'id or prefix of a run', key: 'run_id' }],
-    options: [REASON],
+    options: [
+      REASON,
+      {
+        flags: '--from-checkpoint <name>',
+        description: 'go on from a stage checkpoint of that run: its name or id, or "latest"',
+        key: 'from_checkpoint',
+      },
+    ],
     show: (cli, { text, structured }) => {
       const id = textAt(structured, 'pipeline_run_id');
       cli.print(

@@ -89,7 +89,11 @@ const COMMANDS: Record<string, Mapping> = {
     },
   },
   compare: { command: 'compare', positional: 'refs', flags: {} },
-  retry: { command: 'retry', positional: 'run_id', flags: { reason: value('--reason') } },
+  retry: {
+    command: 'retry',
+    positional: 'run_id',
+    flags: { reason: value('--reason'), from_checkpoint: value('--from-checkpoint') },
+  },
   history: {
     command: 'history',
     positional: 'workspace',
