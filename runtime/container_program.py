@@ -169,6 +169,7 @@ class ContainerProgram:
                     self._runs()
                     return None, None
                 stream = self._engine.attach(self._container, stdin=self._init is not None)
+                # kill point: container/attached
                 if self._start_attached(stream):
                     self._unseen = False
                     return stream, None
@@ -189,6 +190,7 @@ class ContainerProgram:
         except (EngineRefused, EngineGone):
             stream.close()
             raise
+        # kill point: container/started
         self._line_up.note_start()
         if self._init is None:
             self._runs()
@@ -202,6 +204,7 @@ class ContainerProgram:
         try:
             stream.sendall(line)
             stream.shutdown(socket.SHUT_WR)
+            # kill point: container/secrets-handed
         except OSError:
             pass  # it has ended already, or the engine has: whoever listens next sees which
         return True

@@ -33,13 +33,17 @@ def main(attempt_dir):
     folder = AttemptFolder(attempt_dir)
     try:
         secrets = read_secrets()
+        # kill point: wrapper/request-read
         folder.lock()
+        # kill point: wrapper/locked
         attempt = Attempt(folder, folder.spec(), secrets)
         attempt.take()
     except (Refused, OSError, ValueError, KeyError, TypeError) as error:
         answer({"took": False, "why": getattr(error, "strerror", None) or str(error) or type(error).__name__})
         return 3
+    # kill point: wrapper/taken
     answer({"took": True})
+    # kill point: wrapper/answered
     try:
         attempt.run()
     except BaseException:
@@ -175,17 +179,22 @@ class Attempt:
         self.deadline = time.monotonic() + self.timeout
         for rank in self.ranks:
             self.begun.append(rank)
+            # kill point: wrapper/program-wanted
             try:
                 rank.start(lambda letter, rank=rank: self.make_stream(rank, letter))
             except (linux.StartError, OSError, RuntimeError) as error:
                 rank.ending = not_started(why_not_started(error))
                 self.fail(rank)
                 break
+        # kill point: wrapper/programs-started
         self.watch()
+        # kill point: wrapper/programs-ended
         if not self.children.end_all():
             self.error = "Some of its processes could not be ended."
+        # kill point: wrapper/all-ended
         for rank in self.ranks:
             rank.drain()
+            # kill point: wrapper/drained
 
     def watch(self):
         """Until every program is gone: copy their output, obey the deadline and requests to stop."""
@@ -213,6 +222,7 @@ class Attempt:
         if self.started_at is None and all(rank.program.started for rank in self.ranks):
             self.started_at = self.began_at
             self.note()
+            # kill point: wrapper/start-noted
             self.poke()
 
     def note_ends(self):
@@ -297,6 +307,7 @@ class Attempt:
         rank = self.decisive()
         ending = rank.ending
         self.writer.close()
+        # kill point: wrapper/log-closed
         for begun in self.begun:
             begun.program.release()
         log_error = self.writer.error and "The log is incomplete: %s." % self.writer.error

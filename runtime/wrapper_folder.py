@@ -53,6 +53,7 @@ class AttemptFolder:
         except FileExistsError as error:
             raise Refused("already taken") from error
         try:
+            # kill point: wrapper/spent
             sync_folder(self._path)
             self._result = os.open(self.path(".exit.json.tmp"), os.O_RDWR | os.O_CREAT, 0o600)
             reserve(self._result, RESULT_BYTES)
@@ -108,7 +109,9 @@ class AttemptFolder:
         os.pwrite(self._result, data, 0)
         os.ftruncate(self._result, len(data))
         os.fsync(self._result)
+        # kill point: wrapper/result-written
         os.rename(self.path(".exit.json.tmp"), self.path("exit.json"))
+        # kill point: wrapper/result-named
         sync_folder(self._path)
 
 

@@ -51,7 +51,9 @@ export async function startAttempt(start: WrapperStart): Promise<void> {
         wakeSocket: spec.wakeSocket,
         ranks: await start.prepare(),
       };
+      // kill point: launch/folder-prepared
       await replaceFile(folders.spec, JSON.stringify(document), 0o600);
+      // kill point: launch/spec-written
       signal?.throwIfAborted();
       await startWrapper(start);
     });
@@ -91,6 +93,7 @@ async function startWrapper(start: WrapperStart): Promise<void> {
     stdin.on('error', () => undefined);
     stdin.end(JSON.stringify({ secrets: spec.secrets }));
     child.unref();
+    // kill point: launch/wrapper-started
     const line = await patiently(start, Promise.race([text(stdout), failed]));
     if (line === undefined) return await giveUp(start, child);
     const answer = parseAnswer(line);

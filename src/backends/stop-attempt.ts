@@ -37,6 +37,7 @@ export async function stopAttempt(
   const folders = options.layout.attempt(handle.runId, handle.attempt);
   if (!(await pathExists(folders.dir)) || (await hasResult(folders, handle))) return;
   const note = await noteStop(options.clock, folders, request);
+  // kill point: stop/request-written
   const wrapper = await readWrapper(folders).catch(() => undefined);
   if (!isWrapperAlive(wrapper)) {
     await options.endAll(handle);

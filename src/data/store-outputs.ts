@@ -32,6 +32,7 @@ export async function storeOutputs(
     });
     if (typeof result === 'string') collected.problems.push({ output: output.name, message: result });
     else collected.stored.push({ name: output.name, type: output.type, ...result });
+    // kill point: finish/output-stored
   }
   return collected;
 }

@@ -75,6 +75,7 @@ function admitOne(deps: AdmitDeps, runId: string): StageRun | 'reused' | 'waits'
     at: isoTime(deps.clock.now()),
   });
   if (verdict.kind !== 'moved') return 'waits';
+  // kill point: admit/half-claimed
   settlePipelineRun(deps, run.pipelineRunId);
   return getStageRun(db, runId) ?? 'waits';
 }

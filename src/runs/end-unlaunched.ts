@@ -16,6 +16,7 @@ export async function cancelUnlaunched(deps: RunsDeps, run: StageRun): Promise<v
     if (await findStarted(deps, run)) return;
     await stopByName(deps, run, attempt);
   }
+  // kill point: cancel/released-by-name
   await endWithCause(deps, run, { cause: run.cancelCause ?? 'user', source: 'caller' });
 }
 
@@ -43,6 +44,7 @@ async function stopByName(deps: RunsDeps, run: StageRun, attempt: RunAttempt): P
   const backend = await deps.backends.get(run.backend);
   const handle = handleOf(run, attempt);
   await backend.terminate(handle, { graceSeconds: 0, reason: 'cancel' });
+  // kill point: cancel/stopped-by-name
   await backend.cleanup(handle);
   const key = { runId: run.id, attempt: run.attempt };
   deps.db.write(() => noteReleased(deps.db, key, isoTime(deps.clock.now())));

@@ -51,6 +51,7 @@ export async function endWithCause(
       finish(deps, run, { ...end, cause: now.cancelCause ?? 'user', message, at });
       return;
     }
+    // kill point: end/half-written
     const verdict = now.cancelCause === null ? restartOrEnd(deps, now, end) : undefined;
     if (verdict?.kind === 'restart') return restart(deps, run, { ...end, at, afterMs: verdict.afterMs });
     if (end.outputs) insertOutputs(db, end.outputs);
@@ -77,6 +78,7 @@ function restartOrEnd({ db }: Deps, now: StageRun, end: RunEnd): RestartVerdict 
 }
 
 function restart(deps: Deps, run: StageRun, end: RunEnd & { at: string; afterMs: number }): void {
+  // kill point: restart/half-written
   const { cause, source, at, message = null, exitCode = null, signal = null } = end;
   restartRun(deps.db, {
     ...attemptOf(run),

@@ -78,6 +78,7 @@ async function startSupervisor(context: EnsureDeps): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const errors = await open(file, 'a', 0o600);
   try {
+    // kill point: supervisor/starting
     const child = spawn(process.execPath, [programPath('supervisor/main'), '--project', context.root], {
       cwd: context.root,
       detached: true,
@@ -86,6 +87,7 @@ async function startSupervisor(context: EnsureDeps): Promise<void> {
     });
     child.once('error', (error) => context.log.error({ err: error }, 'the supervisor could not be started'));
     child.unref();
+    // kill point: supervisor/started
   } finally {
     await errors.close();
   }

@@ -17,6 +17,7 @@ export async function findStarted(deps: Deps, run: StageRun, signal?: AbortSigna
   const attempt = getAttempt(deps.db, { runId: run.id, attempt: run.attempt });
   if (!attempt || attempt.handle !== null) return false;
   if ((await phaseOf(deps, { run, attempt, signal })) === 'absent') return false;
+  // kill point: takeover/found
   noteStarted(deps, handleOf(run, attempt));
   return true;
 }

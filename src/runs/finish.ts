@@ -31,9 +31,12 @@ export async function finishRun(
   const reading = status.result;
   const backend = await deps.backends.get(run.backend);
   noteResult(deps, run, reading.kind === 'read' ? reading.result : null);
+  // kill point: finish/result-noted
   // Before anything is hashed: whatever the program left behind must not write any more.
   await backend.cleanup(handle, { signal });
+  // kill point: finish/cleaned-up
   await ingestMetrics(deps, { runId: run.id, attempt: run.attempt, final: true });
+  // kill point: finish/metrics-in
   const end: RunEnd =
     reading.kind === 'read'
       ? await judge(deps, { run, result: reading.result, signal })
@@ -43,8 +46,11 @@ export async function finishRun(
           message: `The result document is ${reading.kind}: ${reading.detail}`,
         };
   if (signal.aborted) return;
+  // kill point: finish/judged
   await endWithCause(deps, run, end);
+  // kill point: finish/ended
   deps.db.write(() => noteReleased(deps.db, keyOf(run), isoTime(deps.clock.now())));
+  // kill point: finish/released
 }
 
 function keyOf(run: StageRun): { runId: string; attempt: number } {

@@ -35,6 +35,7 @@ export async function ingestMetrics(
       const added = appendMetrics(db, { ...request, points, from, to: batch.to });
       if (added) setProgress(db, { runId: request.runId, fraction: batch.progress, message });
     });
+    // kill point: metrics/batch-taken-in
     if (!batch.more) return;
   }
 }

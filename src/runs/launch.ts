@@ -42,29 +42,36 @@ type LaunchOptions = {
 export async function launchRun(deps: RunsDeps, runId: string, options: LaunchOptions): Promise<void> {
   const run = getStageRun(deps.db, runId);
   if (!run || isTerminal(run.state)) return;
+  // kill point: launch/begun
   if (await findStarted(deps, run, options.signal)) return;
   if (missingSecrets(deps, run) !== null) return waitForSecrets(deps, options.signal);
   const timeoutSeconds = run.plan.compute.timeoutSeconds - runtimeSoFar(deps.db, run.id) / 1000;
   if (timeoutSeconds <= 0) return refuseSpent(deps, run);
   const step = stepper(deps, run, options);
 
+  // kill point: launch/looked-up
   const backend = await step('launch_failed', () => deps.backends.get(run.backend));
   if (!backend) return;
   const prepared = await step('input_unavailable', () => prepare(deps, run, options.signal));
   if (!prepared || !moveOn(deps, run, 'build')) return;
+  // kill point: build/announced
   const runtime = await step('build_failed', () =>
     build({ deps, run, backend, codeDir: prepared.codeDir, signal: options.signal }),
   );
   if (!runtime) return;
+  // kill point: build/done
   // Read as late as can be: building may have taken half an hour.
   const secrets = readSecrets(deps, run);
   if (!secrets) return waitForSecrets(deps, options.signal);
   const { wakeSocket } = options;
   const spec = toSpec(deps, { run, prepared, runtime, secrets, timeoutSeconds, wakeSocket });
   if (!announceLaunch(deps, run)) return;
+  // kill point: launch/announced
   const handle = await step('launch_failed', () => backend.launch(spec, { signal: options.signal }));
+  // kill point: launch/acted
   // Outside the step: a store that is busy now is no failed launch.
   if (handle) noteStarted(deps, handle);
+  // kill point: launch/noted
 }
 
 /** The maximum runtime is that of all attempts together. */
@@ -144,6 +151,7 @@ type Prepared = { codeDir: string; inputs: SpecInput[] };
 async function prepare(deps: RunsDeps, run: StageRun, signal: AbortSignal): Promise<Prepared> {
   const version = await deps.workspaces.version(`${run.workspace}@${formatVersion(run.version)}`);
   const codeDir = await deps.workspaces.checkout(version);
+  // kill point: prepare/checked-out
   const inputs: SpecInput[] = [];
   for (const input of inputsOfRun(deps.db, run.id)) {
     const content = contentOf(deps, input);
@@ -160,9 +168,11 @@ async function prepare(deps: RunsDeps, run: StageRun, signal: AbortSignal): Prom
     });
   }
   const folders = deps.layout.attempt(run.id, run.attempt);
+  // kill point: prepare/inputs-found
   await mkdir(folders.dir, { recursive: true, mode: 0o700 });
   await mkdir(folders.checkpoints, { recursive: true, mode: 0o700 });
   await bringCheckpoints(deps, run, signal);
+  // kill point: prepare/folders-made
   return { codeDir, inputs };
 }
 

@@ -89,6 +89,7 @@ async function observeOne(deps: RunsDeps, seen: Seen): Promise<void> {
     return;
   }
   noteSeen(deps, seen);
+  // kill point: observe/noted
   if (status.phase === 'absent') return considerLost(deps, seen);
   if (status.phase === 'running') {
     await ingestMetrics(deps, { runId: run.id, attempt: run.attempt, final: false });
@@ -123,6 +124,7 @@ async function considerLost(deps: RunsDeps, seen: Seen): Promise<void> {
   // The wall clock may have been set back since then.
   if (Math.abs(deps.clock.now() - Date.parse(since)) < ABSENT_MS) return;
   await backend.cleanup(handle);
+  // kill point: lost/cleaned-up
   await ingestMetrics(deps, { runId: run.id, attempt: run.attempt, final: true });
   const reason = attempt.stopReason;
   await endWithCause(deps, run, {
@@ -153,7 +155,9 @@ async function stopIfDue(deps: RunsDeps, seen: Seen): Promise<void> {
         : found;
   if (!due || !watch.mayAsk(run)) return;
   await backend.terminate(handle, { graceSeconds: run.plan.compute.stopGraceSeconds, ...due });
+  // kill point: stop/asked
   watch.asked(run);
   const at = isoTime(deps.clock.now());
   deps.db.write(() => noteStopRequested(deps.db, key, { at, reason: due.reason }));
+  // kill point: stop/noted
 }

@@ -18,6 +18,7 @@ export async function releaseEnded(deps: RunsDeps, busy: (runId: string) => bool
       deps.log.warn({ run: run.id, err: error }, 'what an ended run held could not be released yet');
       continue;
     }
+    // kill point: release/cleaned-up
     const key = { runId: run.id, attempt: attempt.attempt };
     deps.db.write(() => noteReleased(deps.db, key, isoTime(deps.clock.now())));
   }

@@ -17,6 +17,7 @@ export function settleRun(deps: Pick<RunsDeps, 'db' | 'clock'>, runId: string): 
     if (!run || !isTerminal(run.state)) return;
     if (run.state === 'completed') resolveInputsFrom(db, runId);
     else cancelDependents(deps, runId, run.stage);
+    // kill point: settle/half-settled
     settlePipelineRun(deps, run.pipelineRunId);
   });
 }

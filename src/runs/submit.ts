@@ -32,10 +32,12 @@ export type Submission = {
 export async function submitRun(deps: RunsDeps, request: RunRequest): Promise<Submission> {
   const preview = await deps.workspaces.preview(request.workspace);
   await planCall(deps, preview, request);
+  // kill point: submit/planned-from-slot
   const { version, created } = await deps.workspaces.snapshot({
     workspace: preview.workspace,
     message: request.reason,
   });
+  // kill point: submit/version-made
   const plan = await planCall(
     deps,
     {
@@ -46,7 +48,9 @@ export async function submitRun(deps: RunsDeps, request: RunRequest): Promise<Su
     request,
     { store: true },
   );
+  // kill point: submit/planned-from-version
   const stored = deps.db.write(() => storeCall(deps, { request, plan, version }));
+  // kill point: submit/stored
   return { ...stored, version, versionCreated: created, backends: plan.backends };
 }
 
@@ -110,6 +114,7 @@ export function storeCall(
   for (const [position, stage] of plan.stages.entries()) {
     storeStage(deps, { pipelineRun, stage, position, ids });
   }
+  // kill point: submit/half-stored
   reuseFromTheStart(deps, pipelineRun.id);
   const stored = getPipelineRun(db, pipelineRun.id) ?? pipelineRun;
   return { pipelineRun: stored, runs: runsOfPipelineRun(db, pipelineRun.id), deduplicated: false };

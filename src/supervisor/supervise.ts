@@ -36,11 +36,13 @@ export async function supervise(
   const socket = wakeSocketPath(context.runtimeDir, context.layout.stateDir);
   const token = await acquire(context, { socket, signal: options.signal });
   if (token === undefined) return 'lease_held';
+  // kill point: takeover/lease-taken
   const db = fencedBy(context.db, token);
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const bell = createBell();
   let wakes = await listen(context, socket, bell.ring);
+  // kill point: takeover/listening
   const deps = { ...context.runsDeps, db };
   const loop = createLoop(deps, { wakeSocket: socket, signal, wake: bell.ring });
   let end: SuperviseEnd = 'stopped';
@@ -79,6 +81,7 @@ export async function supervise(
     if (idleSince !== undefined && clock.monotonic() - idleSince >= linger) {
       // Closing removes the socket's name, so it comes before somebody else may take the lease and the name.
       await wakes.close();
+      // kill point: idle/socket-closed
       try {
         if (releaseLease(db, { token, isIdle: () => !work.isLeft() })) {
           end = 'idle';

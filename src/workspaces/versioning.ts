@@ -53,7 +53,9 @@ export async function saveVersion(
   }
   const created = newest?.treeSha !== staged.tree;
   const version = created ? await recordVersion(deps, { ...from, tree: staged.tree, newest }) : newest;
+  // kill point: version/tagged
   await keepIndex(from.index, nextIndex);
+  // kill point: version/index-kept
   return { version, created };
 }
 
@@ -90,6 +92,7 @@ async function recordVersion(
     createdAt: isoTime(time),
     prunedAt: null,
   };
+  // kill point: version/objects-written
   if (!insertVersion(db, version)) {
     throw new GoldfishError('CONFLICT', {
       message: `Another call made a version of ${from.workspace} at the same time.`,
@@ -97,6 +100,7 @@ async function recordVersion(
       retryable: true,
     });
   }
+  // kill point: version/row-written
   await publishNewest(deps, from.workspace);
   return version;
 }

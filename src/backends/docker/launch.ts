@@ -217,6 +217,7 @@ async function createRank(place: Rank): Promise<RankSpec> {
   // One of that name was never started: no wrapper has taken the attempt.
   await removeNeverStarted(place, name);
   await engine.createContainer(options);
+  // kill point: launch/container-created
   return {
     rank,
     control: own.control,

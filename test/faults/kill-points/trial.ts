@@ -1,0 +1,204 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { openContext } from '../../../src/context.ts';
+import type { JsonObject } from '../../../src/core/json.ts';
+import type { StageRun } from '../../../src/core/rows.ts';
+import { cancelRuns } from '../../../src/runs/cancel.ts';
+import { submitRun } from '../../../src/runs/submit.ts';
+import { runsOfPipelineRun } from '../../../src/store/stage-runs.ts';
+import { findVersion } from '../../../src/store/workspaces.ts';
+import { until } from '../../integration/until.ts';
+import { readTold } from '../kit/executions.ts';
+import {
+  type Backend,
+  copyFaultProject,
+  type Environment,
+  type FaultProject,
+  Refused,
+} from '../kit/fault-project.ts';
+import { leftovers, leftoversAfterGc } from '../kit/leftovers.ts';
+import type { Tally } from '../kit/tally.ts';
+import { judgeRun } from '../kit/verdict.ts';
+import { type KillPoint, nameOf } from './points.ts';
+import { type Prototype, WORKSPACE } from './prototype.ts';
+import { copyRuntime } from './runtime-copy.ts';
+
+const REASON = 'A kill point of the fault suite';
+
+/** One run, or pipeline, during which processes are killed at the given points; then only a fresh program is left. */
+export async function tryKillPoint(of: Prototype, point: KillPoint, tally: Tally): Promise<void> {
+  const project = copyFaultProject(of.project, of.environment);
+  try {
+    const record = join(project.outside, 'kills');
+    mkdirSync(record);
+    const { backend, batch } = of;
+    const trial: Trial = { project, backend, point, record, batch, armed: arm(project, point, record) };
+    // A change of the slot: the call makes a version, and nothing earlier can stand for its runs.
+    project.write(`${of.slot}/note.txt`, `${nameOf(point)}\n`);
+    const id = await (point.who === 'server' ? killServer(trial) : killOthers(trial));
+    await overAndReleased(project);
+    await judge(trial, id, tally);
+  } catch (error) {
+    throw new Error(`${nameOf(point)}: ${error instanceof Error ? error.message : error}`, { cause: error });
+  } finally {
+    await project.dispose();
+  }
+}
+
+type Trial = {
+  project: FaultProject;
+  backend: Backend;
+  point: KillPoint;
+  record: string;
+  batch: number;
+  /** Environment of programs that die at the points. */
+  armed: Environment;
+};
+
+function arm(project: FaultProject, { at }: KillPoint, record: string): Environment {
+  const runtime = join(project.outside, 'runtime');
+  const isOfWrapper = (name: string): boolean => name.startsWith('wrapper/') || name.startsWith('container/');
+  const wanted = at.filter(isOfWrapper).map((name) => [name, 1] as const);
+  copyRuntime(runtime, { at: Object.fromEntries(wanted), record });
+  return { GOLDFISH_KILL_AT: at.join(), GOLDFISH_KILL_RECORD: record, GOLDFISH_KILL_RUNTIME: runtime };
+}
+
+/** It dies under the call; the client calls again, as the contract lets it, and goes for good. */
+async function killServer(trial: Trial): Promise<string> {
+  const { project, point, armed } = trial;
+  const first = await project.server(armed);
+  await first.call('run', toArguments(trial)).then(
+    () => Promise.reject(new Error('the server answered and should have died')),
+    (error: unknown) => {
+      if (error instanceof Refused) throw error;
+    },
+  );
+  await killed(trial, point.at.length);
+  await first.close();
+  const second = await project.server();
+  const answer = await second.call('run', toArguments(trial));
+  await project.endPrograms('SIGKILL');
+  await second.close();
+  project.start(['supervisor']);
+  return String(answer['pipeline_run_id']);
+}
+
+async function killOthers(trial: Trial): Promise<string> {
+  const { project, point, armed } = trial;
+  const context = await openContext({ root: project.root });
+  try {
+    const { pipelineRun } = await submitRun(context.runsDeps, toRequest(trial));
+    const cancel = (): void => {
+      cancelRuns(context.runsDeps, { target: pipelineRun.id, reason: REASON });
+    };
+    for (const [step, name] of point.at.entries()) {
+      // A supervisor outlives the death of a wrapper.
+      if (project.leaseHolder() === undefined) project.start('supervisor', armed);
+      if (point.scenario === 'cancel') await begun(trial, pipelineRun.id).then(cancel);
+      await killed(trial, step + 1, name);
+      if (point.scenario === 'cancel-early' && step === 0) cancel();
+    }
+    if (point.who === 'supervisor') project.start(['supervisor']);
+    return pipelineRun.id;
+  } finally {
+    await context.close();
+  }
+}
+
+async function killed({ record, point, project }: Trial, steps: number, name = point.at[0]): Promise<void> {
+  const file = join(record, (name ?? '').replace('/', '.'));
+  await until(() => existsSync(file), `kill ${steps} at ${name}`, 60);
+  // Its process is a zombie, or gone, before the next one looks who holds the lease.
+  const isOfWrapper = /^(wrapper|container)\//.test(name ?? '');
+  if (!isOfWrapper && point.who !== 'server') {
+    await until(() => project.leaseHolder() === undefined, `the end of who was killed at ${name}`);
+  }
+}
+
+async function begun({ project }: Trial, pipelineRunId: string): Promise<void> {
+  const ids = runsOfPipelineRun(project.db, pipelineRunId).map(({ id }) => id);
+  const told = () => readTold({ ledger: project.ledger, stateDir: project.layout.stateDir });
+  await until(() => told().some(({ runId }) => ids.includes(runId)), 'the begin of the program', 60);
+}
+
+async function overAndReleased(project: FaultProject): Promise<void> {
+  const left = (): number =>
+    project.db
+      .prepare<{ n: number }>(
+        `SELECT (SELECT count(*) FROM pipeline_runs WHERE ended_at IS NULL) +
+                (SELECT count(*) FROM run_attempts WHERE released_at IS NULL) AS n`,
+      )
+      .get()?.n ?? 0;
+  await until(() => left() === 0, 'the end of all runs and the release of all attempts', 90);
+}
+
+async function judge(trial: Trial, pipelineRunId: string, tally: Tally): Promise<void> {
+  const { project, point, batch } = trial;
+  await project.endPrograms('SIGTERM');
+  const runs = runsOfPipelineRun(project.db, pipelineRunId);
+  const isCanceled = point.scenario.startsWith('cancel');
+  const about = (why: string | undefined): string | undefined => why && `${nameOf(point)}: ${why}`;
+  for (const run of runs) {
+    const isFirst = run.position === 0;
+    const broken = judgeRun(project, run, {
+      cause: isCanceled ? 'user' : 'success',
+      causesBefore: isFirst ? point.causesBefore : [],
+      mayNotHaveBegun: isFirst ? point.mayNotHaveBegun : [],
+      batch,
+    });
+    tally.count('right-end', about(broken['right-end']));
+    tally.count('once', about(broken.once));
+    if (!isCanceled) tally.count('outputs', about(broken.outputs));
+  }
+  const calls = project.db.prepare<{ n: number }>('SELECT count(*) AS n FROM pipeline_runs').get()?.n;
+  // One was made while the prototype was.
+  tally.count('goes-on', about(calls === 2 ? undefined : `the call was stored ${(calls ?? 0) - 1} times`));
+  tally.count('provenance', about(runs.map((run) => notTagged(project, run)).find(Boolean)));
+  rmSync(trial.record, { recursive: true });
+  const left = [...(await leftovers(project.place())), ...(await leftoversAfterGc(project.place()))];
+  tally.count('no-leftovers', about(left.length === 0 ? undefined : left.join('; ')));
+}
+
+function notTagged({ db, layout }: FaultProject, run: StageRun): string | undefined {
+  const version = findVersion(db, run.workspace, run.version);
+  const refs = execFileSync(
+    'git',
+    ['--git-dir', layout.versionStore, 'for-each-ref', '--points-at', version?.gitSha ?? '', 'refs/tags'],
+    {
+      encoding: 'utf8',
+    },
+  );
+  return refs.trim() === '' ? `v${run.version} has no tag` : undefined;
+}
+
+function stagesOf({ point }: Trial): string[] {
+  return point.scenario === 'two' ? ['one', 'two'] : ['one'];
+}
+
+function configOf({ project, backend, point, batch }: Trial): JsonObject {
+  return {
+    batch,
+    ...(backend === 'docker' ? {} : { ledger: project.ledger }),
+    ...(point.scenario === 'crash' ? { exits: { 1: 3 } } : {}),
+    ...(point.scenario === 'cancel' ? { seconds: 100 } : {}),
+  };
+}
+
+function toRequest(trial: Trial) {
+  const config = configOf(trial);
+  const stages = stagesOf(trial);
+  return {
+    workspace: WORKSPACE,
+    reason: REASON,
+    useCache: true,
+    stages,
+    configOverride: Object.fromEntries(stages.map((stage) => [stage, config])),
+    maxRestarts: 1,
+  };
+}
+
+function toArguments(trial: Trial): JsonObject {
+  const { workspace, reason, stages, configOverride, maxRestarts } = toRequest(trial);
+  return { workspace, reason, stages, config_override: configOverride, max_restarts: maxRestarts };
+}
