@@ -18,9 +18,13 @@ const AT_ONCE = 4;
 const cache = mkdtempSync(join(tmpdir(), 'goldfish-faults-cache-'));
 afterAll(() => rmSync(cache, { recursive: true, force: true }));
 
+/** To look at one again: its name, or the beginning of several. */
+const WANTED = process.env['GOLDFISH_FAULTS_POINT'];
+
 /** All in the long form; else a third of them, another one for each backend and seed. */
 function chosen(backend: Backend): KillPoint[] {
   const all = KILL_POINTS.filter(({ only }) => only === undefined || only === backend);
+  if (WANTED !== undefined) return all.filter((point) => nameOf(point).startsWith(WANTED));
   if (LONG) return all;
   const quick = all.filter(({ slow }) => slow !== true);
   return createRandom(SEED + backend.length).some(quick, Math.ceil(quick.length / 3));
