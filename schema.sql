@@ -109,6 +109,8 @@ CREATE TABLE stage_runs (
   ended_at         TEXT,
   -- A run that is to be started anew waits until then.
   not_before       TEXT,
+  -- Which repetition of a call it belongs to; 0 is the call itself.
+  replicate        INTEGER NOT NULL DEFAULT 0,
   CHECK ((ended_at IS NULL) = (state NOT IN ('completed', 'failed', 'terminated', 'canceled'))),
   CHECK ((cause IS NULL) = (ended_at IS NULL)),
   FOREIGN KEY (workspace_name, version) REFERENCES workspace_versions (workspace_name, version) ON UPDATE CASCADE
@@ -256,6 +258,23 @@ CREATE TABLE sources (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sources_by_hash ON sources (hash);
 CREATE INDEX sources_by_run ON sources (from_run_id);
+
+-- A key that a caller gave its call of `run`: the same key never starts anything twice. Kept as long as the project.
+CREATE TABLE idempotency_keys (
+  key              TEXT PRIMARY KEY,
+  arguments_hash   TEXT NOT NULL,
+  -- What a call with other arguments is told about.
+  arguments_json   TEXT NOT NULL,
+  created_at       TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What the first call of a key answered with, in the order of its replicates.
+CREATE TABLE idempotency_key_runs (
+  key              TEXT NOT NULL REFERENCES idempotency_keys (key),
+  position         INTEGER NOT NULL,
+  pipeline_run_id  TEXT NOT NULL REFERENCES pipeline_runs (id),
+  PRIMARY KEY (key, position)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE thoughts (
   id               TEXT PRIMARY KEY,

@@ -103,6 +103,8 @@ export type StageRun = {
   endedAt: string | null;
   /** Where it is to be started anew: not before this time. */
   notBefore: string | null;
+  /** Which repetition of a call it belongs to; 0 is the call itself. */
+  replicate: number;
 };
 
 export type RunAttempt = {

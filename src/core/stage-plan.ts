@@ -69,6 +69,8 @@ export type StagePlan = {
   retries?: RestartPolicy;
   /** Stage checkpoints of another run that it starts with, as if they were its own. Absent: none. */
   startFrom?: { runId: string; checkpoints: PlannedCheckpoint[] };
+  /** Which repetition of a call it belongs to: it is executed for itself. Absent: 0, the call itself. */
+  replicate?: number;
   /** Hash of the version's files without configs/, pipeline.yaml and pipelines/. */
   codeHash: string;
   /** Identity of what the stage runs in: interpreter and requirements, or image. */

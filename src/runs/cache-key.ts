@@ -24,6 +24,8 @@ function cacheParts(plan: StagePlan, inputs: InputIdentities) {
     // Names only: a value that is renewed changes no result. Left out where there are none, as in plans of 0.1.
     ...(Object.keys(plan.secrets).length > 0 ? { secrets: plan.secrets } : {}),
     code: plan.codeHash,
+    // A repetition is executed: one that took the result of another would say nothing about the noise.
+    ...(plan.replicate ? { replicate: plan.replicate } : {}),
     // What it goes on from may have been made with another config.
     ...(plan.startFrom
       ? { checkpoints: plan.startFrom.checkpoints.map(({ id, hash }) => `${id} ${hash}`) }
@@ -35,11 +37,12 @@ export function cacheKey(plan: StagePlan, inputs: InputIdentities): string {
   return hashJson(cacheParts(plan, inputs));
 }
 
-/** Names what differs between what would run and what ran: `config (k: 3 → 5)`, `inputs (features)`. */
-export function explainDifference(
-  now: { plan: StagePlan; inputs: InputIdentities },
-  then: { plan: StagePlan; inputs: InputIdentities },
-): string[] {
+type Planned = { plan: StagePlan; inputs: InputIdentities };
+
+/** What differs between what would run and what ran, by part; of configs and inputs the keys. */
+export type Difference = { part: string; keys: string[]; text: string };
+
+export function differencesOf(now: Planned, then: Planned): Difference[] {
   const a = cacheParts(now.plan, now.inputs);
   const b = cacheParts(then.plan, then.inputs);
   const parts = new Set([...Object.keys(a), ...Object.keys(b)] as (keyof typeof a)[]);
@@ -47,10 +50,21 @@ export function explainDifference(
     (part) => canonicalJson(a[part] ?? null) !== canonicalJson(b[part] ?? null),
   );
   return differing.map((part) => {
-    if (part === 'config') return `config (${describeChanges(b.config, a.config)})`;
-    if (part === 'inputs') return `inputs (${changedKeys(b.inputs, a.inputs).join(', ')})`;
-    return part;
+    if (part === 'config') {
+      const text = `config (${describeChanges(b.config, a.config)})`;
+      return { part, keys: changedKeys(b.config, a.config), text };
+    }
+    if (part === 'inputs') {
+      const keys = changedKeys(b.inputs, a.inputs);
+      return { part, keys, text: `inputs (${keys.join(', ')})` };
+    }
+    return { part, keys: [], text: part };
   });
+}
+
+/** Names what differs between what would run and what ran: `config (k: 3 → 5)`, `inputs (features)`. */
+export function explainDifference(now: Planned, then: Planned): string[] {
+  return differencesOf(now, then).map(({ text }) => text);
 }
 
 function changedKeys(from: JsonObject, to: JsonObject): string[] {

@@ -42,7 +42,9 @@ function missReason(
   db: Db,
   request: { plan: StagePlan; inputs: InputIdentities; workspace: string },
 ): string {
-  const last = newestCompletedRun(db, { workspace: request.workspace, stage: request.plan.stage });
+  const { stage, replicate = 0 } = request.plan;
+  const last = newestCompletedRun(db, { workspace: request.workspace, stage, replicate });
+  if (!last && replicate > 0) return `replicate ${replicate} of this stage has not completed yet`;
   if (!last) return 'no completed run of this stage in the workspace yet';
   const then = { plan: last.plan, inputs: knownInputs(db, last.id) };
   const differences = explainDifference(request, then);

@@ -33,7 +33,7 @@ export async function earlierOrigin(
   want: { stage: string; input: string; type: SignalType; from: SignalSource },
 ): Promise<InputOrigin> {
   const { from } = want;
-  const run = newestCompletedRun(search.deps.db, { workspace: search.workspace, stage: from.stage });
+  const run = newestRun(search, from.stage);
   const output =
     run && outputsOfRun(search.deps.db, run.id).find((candidate) => candidate.name === from.signal);
   const why = whyNot(search, { run, output, want });
@@ -55,6 +55,11 @@ export async function earlierOrigin(
   }
   const stale = await isStale(search, from.stage, new Map());
   return { kind: 'run', runId: run.id, stage: from.stage, signal: from.signal, hash: output.hash, stale };
+}
+
+/** Never a replicate: which of several would be an accident. An override may name one. */
+function newestRun({ deps, workspace }: Search, stage: string): StageRun | undefined {
+  return newestCompletedRun(deps.db, { workspace, stage, replicate: 0 });
 }
 
 /** Why what the newest run made cannot be the input; undefined: it can. */
@@ -89,9 +94,8 @@ function makersOf(search: Search, stage: string): string[] {
 
 /** Content of a signal as the newest completed run of its producer made it. */
 function hashMade(search: Search, from: SignalSource): string | undefined {
-  const { db } = search.deps;
-  const run = newestCompletedRun(db, { workspace: search.workspace, stage: from.stage });
-  return run && outputsOfRun(db, run.id).find((output) => output.name === from.signal)?.hash;
+  const run = newestRun(search, from.stage);
+  return run && outputsOfRun(search.deps.db, run.id).find((output) => output.name === from.signal)?.hash;
 }
 
 type Known = Map<string, Promise<boolean>>;
@@ -106,9 +110,8 @@ function isStale(search: Search, stage: string, known: Known): Promise<boolean> 
 }
 
 async function judgeStale(search: Search, stage: string, known: Known): Promise<boolean> {
-  const { db } = search.deps;
   const definition = search.all.get(stage);
-  const run = newestCompletedRun(db, { workspace: search.workspace, stage });
+  const run = newestRun(search, stage);
   if (!definition || !run) return true;
   const inputs: InputIdentities = {};
   for (const input of definition.inputs) {

@@ -33,6 +33,10 @@ export type RunRequest = {
   maxRestarts?: number;
   /** False: neither an equal call nor an equal stage is reused. */
   useCache: boolean;
+  /** How many times the whole of it is executed, each time for itself; absent: once. */
+  replicates?: number;
+  /** So that a call that is sent again is known, whatever became of the first. */
+  idempotency?: { key: string; arguments: JsonObject };
 };
 
 /** The files a call is planned from: a version, or a slot as it is now. */
@@ -126,7 +130,7 @@ function invalidPipeline(problems: readonly Problem[], workspace: string): Goldf
   return new GoldfishError(code, { message, details, fix, ...(hint === undefined ? {} : { hint }) });
 }
 
-/** Version, stages, merged configs, resolved inputs: equal calls have equal keys. */
+/** Version, stages, merged configs, resolved inputs, replicate: equal calls have equal keys. */
 export function submissionKey(call: {
   workspace: string;
   version: number;
@@ -137,7 +141,7 @@ export function submissionKey(call: {
     workspace: call.workspace,
     version: call.version,
     pipeline: call.pipeline,
-    replicate: 0,
+    replicate: call.stages[0]?.replicate ?? 0,
     stages: call.stages.map((plan) => ({
       stage: plan.stage,
       command: plan.command,

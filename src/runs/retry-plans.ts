@@ -78,8 +78,14 @@ export async function planAnew(
       ? stages.find((stage) => stage.stage === before.stage)
       : undefined;
     if (!now) return before;
-    const { inputs, needs, startFrom } = before;
-    return { ...now, inputs, needs, ...(startFrom ? { startFrom } : {}) };
+    const { inputs, needs, startFrom, replicate } = before;
+    return {
+      ...now,
+      inputs,
+      needs,
+      ...(startFrom ? { startFrom } : {}),
+      ...(replicate ? { replicate } : {}),
+    };
   });
 }
 

@@ -23,8 +23,9 @@ import { type FoundRun, findRun, findStageRun } from './find.ts';
 import type { RunRequest } from './plan-call.ts';
 import { type Preview, previewRun } from './plan-preview.ts';
 import { type LogsPage, type LogsRequest, readRunLogs } from './read-logs.ts';
+import { findResent } from './resent-call.ts';
 import { type Retry, type RetryRequest, retryRun } from './retry.ts';
-import { type Submission, submitRun } from './submit.ts';
+import { type SubmittedCall, submitRun } from './submit.ts';
 import { type WaitOutcome, type WaitRequest, waitForRuns } from './wait.ts';
 
 export type RunDetails = {
@@ -49,7 +50,9 @@ export type RunMetrics = {
 /** Everything tools and commands do with runs. Writers only write rows; the supervisor acts. */
 export type Runs = {
   plan(request: RunRequest): Promise<Preview>;
-  submit(request: RunRequest): Promise<Submission>;
+  /** What the first call under the key was answered with; undefined where there was none. Errors: IDEMPOTENCY_CONFLICT. */
+  resent(request: RunRequest): SubmittedCall | undefined;
+  submit(request: RunRequest): Promise<SubmittedCall>;
   retry(request: RetryRequest): Promise<Retry>;
   list(filter: StageRunFilter): StageRun[];
   listPipelineRuns(filter: { workspace?: string; limit: number }): PipelineRun[];
@@ -80,8 +83,10 @@ export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs 
   const metricsOf = (run: StageRun): string => run.cachedFrom ?? run.id;
   return {
     plan: (request) => previewRun(deps, request),
+    resent: (request) => findResent(deps, request),
     submit: async (request) => {
-      await requireDiskRoom(deps);
+      // What is not started anew needs no room.
+      if (findResent(deps, request) === undefined) await requireDiskRoom(deps);
       const submission = await submitRun(deps, request);
       await nudgeQuietly();
       return submission;

@@ -3,15 +3,18 @@ import { GoldfishError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { PipelineRun, StageRun, WorkspaceVersion } from '../core/rows.ts';
 import type { PlannedInput, StagePlan } from '../core/stage-plan.ts';
-import { isStored } from '../data/stored-content.ts';
-import { findLivePipelineRun, getPipelineRun, insertPipelineRun } from '../store/pipeline-runs.ts';
+import { getPipelineRun, insertPipelineRun } from '../store/pipeline-runs.ts';
 import { insertRecord } from '../store/records.ts';
-import { inputsOfRun, insertInput, outputsOfRun } from '../store/signals.ts';
+import { inputsOfRun, insertInput } from '../store/signals.ts';
 import { getStageRun, insertStageRun, runsOfPipelineRun } from '../store/stage-runs.ts';
 import { findVersion } from '../store/workspaces.ts';
 import { reuseIfPossible } from './cache.ts';
 import type { RunsDeps } from './deps.ts';
-import { type CallPlan, planCall, type RunRequest, submissionKey } from './plan-call.ts';
+import { findEqualCall } from './equal-call.ts';
+import { type CallPlan, planCall, type RunRequest } from './plan-call.ts';
+import { planOfReplicate, replicatesOf } from './replicates.ts';
+import { findResent, noteKey } from './resent-call.ts';
+import { findSimilar, type SimilarRun } from './similar.ts';
 
 export type Submission = {
   pipelineRun: PipelineRun;
@@ -24,12 +27,23 @@ export type Submission = {
   backends: CallPlan['backends'];
 };
 
+/** What a call of `run` is answered with: several pipeline runs where it asked for replicates, else one. */
+export type SubmittedCall = Submission & {
+  /** In the order of the replicates; `pipelineRun` is the first. */
+  pipelineRuns: PipelineRun[];
+  /** Earlier pipeline runs that differ little. */
+  similar: SimilarRun[];
+};
+
 /**
  * One call of `run`: the slot's files become a version, everything is read from that version, and the whole is
- * stored in one transaction. Problems are found on the live files first, so that a refused call makes no version.
- * Errors: as `planCall` and as the workspaces room's for the slot.
+ * stored in one transaction. Problems are found on the live files first, so that a refused call makes no version,
+ * nor uses up its key. A call that is sent again under its key is answered without a look at the slot.
+ * Errors: IDEMPOTENCY_CONFLICT; as `planCall` and as the workspaces room's for the slot.
  */
-export async function submitRun(deps: RunsDeps, request: RunRequest): Promise<Submission> {
+export async function submitRun(deps: RunsDeps, request: RunRequest): Promise<SubmittedCall> {
+  const resent = findResent(deps, request);
+  if (resent) return resent;
   const preview = await deps.workspaces.preview(request.workspace);
   await planCall(deps, preview, request);
   // kill point: submit/planned-from-slot
@@ -49,9 +63,39 @@ export async function submitRun(deps: RunsDeps, request: RunRequest): Promise<Su
     { store: true },
   );
   // kill point: submit/planned-from-version
-  const stored = deps.db.write(() => storeCall(deps, { request, plan, version }));
+  const outcome = deps.db.write(() => {
+    // Asked again, in the transaction that decides: another process may have sent the same meanwhile.
+    const first = findResent(deps, request);
+    return first ? { first } : { stored: storeReplicates(deps, { request, plan, version }) };
+  });
   // kill point: submit/stored
-  return { ...stored, version, versionCreated: created, backends: plan.backends };
+  if ('first' in outcome) return outcome.first;
+  const { stored } = outcome;
+  const { workspace } = version;
+  const similar = stored.deduplicated ? [] : findSimilar(deps, { plan, workspace, not: stored.pipelineRuns });
+  return { ...stored, similar, version, versionCreated: created, backends: plan.backends };
+}
+
+type Stored = Pick<Submission, 'pipelineRun' | 'runs' | 'deduplicated'>;
+
+function storeReplicates(
+  deps: RunsDeps,
+  { request, plan, version }: Call,
+): Stored & Pick<SubmittedCall, 'pipelineRuns'> {
+  const { idempotency, ...asked } = request;
+  const calls = replicatesOf(request).map((replicate) =>
+    storeCall(deps, { request: asked, plan: planOfReplicate(plan, replicate), version }),
+  );
+  const pipelineRuns = calls.map((call) => call.pipelineRun);
+  const [pipelineRun] = pipelineRuns;
+  if (!pipelineRun) throw new Error('a call has at least one replicate');
+  if (idempotency) noteKey(deps, { ...idempotency, pipelineRuns });
+  return {
+    pipelineRun,
+    pipelineRuns,
+    runs: calls.flatMap((call) => call.runs),
+    deduplicated: calls.every((call) => call.deduplicated),
+  };
 }
 
 type Call = {
@@ -63,23 +107,10 @@ type Call = {
 };
 
 /** To be called in a transaction: an equal call is found, or everything is stored. Errors: CONFLICT. */
-export function storeCall(
-  deps: RunsDeps,
-  { request, plan, version, retryOf }: Call,
-): Pick<Submission, 'pipelineRun' | 'runs' | 'deduplicated'> {
+export function storeCall(deps: RunsDeps, { request, plan, version, retryOf }: Call): Stored {
   const { db } = deps;
   requireStill(db, version);
-  const key = submissionKey({
-    workspace: version.workspace,
-    version: version.version,
-    pipeline: plan.pipeline,
-    stages: plan.stages,
-  });
-  const found = findLivePipelineRun(db, key);
-  const live = found && isWhole(deps, found) ? found : undefined;
-  // A retry that is asked for twice is one, also where nothing is to be reused.
-  const isSameRetry = retryOf !== undefined && live?.retryOf === retryOf;
-  const equal = request.useCache || isSameRetry ? live : undefined;
+  const { key, equal } = findEqualCall(deps, { request, plan, version, retryOf });
   if (equal) return { pipelineRun: equal, runs: runsOfPipelineRun(db, equal.id), deduplicated: true };
 
   const createdAt = isoTime(deps.clock.now());
@@ -118,13 +149,6 @@ export function storeCall(
   reuseFromTheStart(deps, pipelineRun.id);
   const stored = getPipelineRun(db, pipelineRun.id) ?? pipelineRun;
   return { pipelineRun: stored, runs: runsOfPipelineRun(db, pipelineRun.id), deduplicated: false };
-}
-
-/** What a completed one stored may be gone since; then the call makes it again. */
-function isWhole(deps: RunsDeps, { id, state }: PipelineRun): boolean {
-  if (state !== 'completed') return true;
-  const outputs = runsOfPipelineRun(deps.db, id).flatMap((run) => outputsOfRun(deps.db, run.id));
-  return outputs.every((output) => isStored(deps.storage, output));
 }
 
 /** A workspace that is deleted meanwhile takes its versions along, and another may have got its name. */

@@ -84,12 +84,14 @@ export function findLivePipelineRun(db: Db, submissionKey: string): PipelineRun 
 
 /** Newest first. */
 export function listPipelineRuns(db: Db, filter: { workspace?: string; limit: number }): PipelineRun[] {
-  return db
-    .prepare<Row>(
-      'SELECT * FROM pipeline_runs WHERE ? IS NULL OR workspace_name = ? ORDER BY created_at DESC, rowid DESC LIMIT ?',
-    )
-    .all(filter.workspace ?? null, filter.workspace ?? null, filter.limit)
-    .map(toPipelineRun);
+  const newest = 'ORDER BY created_at DESC, rowid DESC LIMIT ?';
+  const rows =
+    filter.workspace === undefined
+      ? db.prepare<Row>(`SELECT * FROM pipeline_runs ${newest}`).all(filter.limit)
+      : db
+          .prepare<Row>(`SELECT * FROM pipeline_runs WHERE workspace_name = ? ${newest}`)
+          .all(filter.workspace, filter.limit);
+  return rows.map(toPipelineRun);
 }
 
 export function setPipelineRunState(

@@ -32,6 +32,7 @@ type Row = {
   started_at: string | null;
   ended_at: string | null;
   not_before: string | null;
+  replicate: number;
 };
 
 function toStageRun(row: Row): StageRun {
@@ -63,6 +64,7 @@ function toStageRun(row: Row): StageRun {
     startedAt: row.started_at,
     endedAt: row.ended_at,
     notBefore: row.not_before,
+    replicate: row.replicate,
   };
 }
 
@@ -100,7 +102,7 @@ export type NewStageRun = Pick<
 export function insertStageRun(db: Db, run: NewStageRun): void {
   db.prepare(
     `INSERT INTO stage_runs (id, pipeline_run_id, position, workspace_name, version, stage_name, state, backend_type,
-       profile, plan_json, created_at) VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?)`,
+       profile, plan_json, created_at, replicate) VALUES (?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?)`,
   ).run(
     run.id,
     run.pipelineRunId,
@@ -112,6 +114,7 @@ export function insertStageRun(db: Db, run: NewStageRun): void {
     run.profile,
     JSON.stringify(run.plan),
     run.createdAt,
+    run.plan.replicate ?? 0,
   );
   const need = db.prepare('INSERT INTO run_needs (run_id, needs_run_id) VALUES (?, ?)');
   for (const id of run.needs) need.run(run.id, id);
@@ -215,18 +218,20 @@ export function needsOf(db: Db, runId: string): StageRun[] {
     .map(toStageRun);
 }
 
-/** The newest completed run of a stage, with or without a given cache key. */
+/** The newest completed run of a cache key, or of a stage as one replicate of its calls; 0 is no repetition. */
 export function newestCompletedRun(
   db: Db,
-  scope: { workspace: string; stage: string } | { cacheKey: string },
+  scope: { workspace: string; stage: string; replicate: number } | { cacheKey: string },
 ): StageRun | undefined {
   const order = "state = 'completed' ORDER BY created_at DESC, rowid DESC LIMIT 1";
   const row =
     'cacheKey' in scope
       ? db.prepare<Row>(`SELECT * FROM stage_runs WHERE cache_key = ? AND ${order}`).get(scope.cacheKey)
       : db
-          .prepare<Row>(`SELECT * FROM stage_runs WHERE workspace_name = ? AND stage_name = ? AND ${order}`)
-          .get(scope.workspace, scope.stage);
+          .prepare<Row>(
+            `SELECT * FROM stage_runs WHERE workspace_name = ? AND stage_name = ? AND replicate = ? AND ${order}`,
+          )
+          .get(scope.workspace, scope.stage, scope.replicate);
   return row && toStageRun(row);
 }
 
