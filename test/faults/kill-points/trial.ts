@@ -19,9 +19,10 @@ import {
 } from '../kit/fault-project.ts';
 import { leftovers, leftoversAfterGc } from '../kit/leftovers.ts';
 import type { Tally } from '../kit/tally.ts';
+import { calm, ledgerOf, WORKSPACE } from '../kit/telling-project.ts';
 import { judgeRun } from '../kit/verdict.ts';
 import { type KillPoint, nameOf } from './points.ts';
-import { type Prototype, WORKSPACE } from './prototype.ts';
+import type { Prototype } from './prototype.ts';
 import { copyRuntime } from './runtime-copy.ts';
 
 const REASON = 'A kill point of the fault suite';
@@ -37,7 +38,7 @@ export async function tryKillPoint(of: Prototype, point: KillPoint, tally: Tally
     // A change of the slot: the call makes a version, and nothing earlier can stand for its runs.
     project.write(`${of.slot}/note.txt`, `${nameOf(point)}\n`);
     const id = await (point.who === 'server' ? killServer(trial) : killOthers(trial));
-    await overAndReleased(project);
+    await calm(project, 90);
     await judge(trial, id, tally);
   } catch (error) {
     throw new Error(`${nameOf(point)}: ${error instanceof Error ? error.message : error}`, { cause: error });
@@ -122,17 +123,6 @@ async function begun({ project }: Trial, pipelineRunId: string): Promise<void> {
   await until(() => told().some(({ runId }) => ids.includes(runId)), 'the begin of the program', 60);
 }
 
-async function overAndReleased(project: FaultProject): Promise<void> {
-  const left = (): number =>
-    project.db
-      .prepare<{ n: number }>(
-        `SELECT (SELECT count(*) FROM pipeline_runs WHERE ended_at IS NULL) +
-                (SELECT count(*) FROM run_attempts WHERE released_at IS NULL) AS n`,
-      )
-      .get()?.n ?? 0;
-  await until(() => left() === 0, 'the end of all runs and the release of all attempts', 90);
-}
-
 async function judge(trial: Trial, pipelineRunId: string, tally: Tally): Promise<void> {
   const { project, point, batch } = trial;
   await project.endPrograms('SIGTERM');
@@ -179,7 +169,7 @@ function stagesOf({ point }: Trial): string[] {
 function configOf({ project, backend, point, batch }: Trial): JsonObject {
   return {
     batch,
-    ...(backend === 'docker' ? {} : { ledger: project.ledger }),
+    ...ledgerOf(project, backend),
     ...(point.scenario === 'crash' ? { exits: { 1: 3 } } : {}),
     ...(point.scenario === 'cancel' ? { seconds: 100 } : {}),
   };

@@ -1,6 +1,5 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { JsonObject } from '../../../src/core/json.ts';
 import { sha256 } from '../../../src/core/json.ts';
 
 /**
@@ -53,7 +52,7 @@ export const METRIC_POINTS = 3;
 /** A pipeline of telling stages beside each other, or each behind the one before. */
 export function tellingPipeline(
   stages: readonly string[],
-  { chained, config }: { chained: boolean; config: JsonObject },
+  { chained }: { chained: boolean },
 ): Record<string, string> {
   const rows = stages.map((name, at) => {
     const before = chained ? stages[at - 1] : undefined;
@@ -61,7 +60,7 @@ export function tellingPipeline(
     return `  - name: ${name}\n${inputs}    outputs: { ${OUTPUTS.map((output) => `${output}: file`).join(', ')} }\n`;
   });
   const modules = stages.map((name) => [`modules/${name}.py`, TELLING_STAGE] as const);
-  const configs = stages.map((name) => [`configs/${name}.yaml`, JSON.stringify(config)] as const);
+  const configs = stages.map((name) => [`configs/${name}.yaml`, 'batch: 0\n'] as const);
   return {
     'pipeline.yaml': `name: telling\nstages:\n${rows.join('')}`,
     ...Object.fromEntries([...modules, ...configs]),

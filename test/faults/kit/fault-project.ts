@@ -50,6 +50,12 @@ export type FaultProject = {
 /** The tool said no. */
 export class Refused extends Error {
   override readonly name = 'Refused';
+  readonly retryable: boolean;
+
+  constructor(tool: string, error: unknown) {
+    super(`${tool}: ${JSON.stringify(error)}`);
+    this.retryable = isJsonObject(error) && error['retryable'] === true;
+  }
 }
 
 type Base = { base: string; environment: Environment };
@@ -185,7 +191,7 @@ async function startServer(root: string, env: Record<string, string>): Promise<S
     call: async (tool, args) => {
       const { isError, structuredContent } = await client.callTool({ name: tool, arguments: args });
       const answer = isJsonObject(structuredContent) ? structuredContent : {};
-      if (isError === true) throw new Refused(`${tool}: ${JSON.stringify(answer['error'])}`);
+      if (isError === true) throw new Refused(tool, answer['error']);
       return answer;
     },
     close: () => client.close(),

@@ -1,0 +1,63 @@
+import { describe, it } from 'vitest';
+import { hasEngine, NEEDS_ENGINE } from '../../contracts/docker-under-test.ts';
+import type { Backend } from '../kit/fault-project.ts';
+import { LONG, SEED } from '../kit/outcome.ts';
+import { createTally } from '../kit/tally.ts';
+import { judgeStorm } from './judge-storm.ts';
+import type { Victim } from './plan.ts';
+import { type Storm, storm } from './storm.ts';
+
+const RUNS = Number(process.env['GOLDFISH_FAULTS_RUNS'] ?? (LONG ? 500 : 40));
+const SECONDS = LONG ? 600 : 40;
+
+/** A supervisor starts anew in a second; it must have its chance. */
+const PROGRAMS: Storm['victims'] = ['supervisor', 'supervisor', 'server'];
+
+function everybody(backend: Backend): Storm['victims'] {
+  const parts: Victim[] =
+    backend === 'docker' ? ['run wrapper', 'stage', 'container'] : ['run wrapper', 'stage'];
+  return ['supervisor', 'server', ...parts];
+}
+
+async function weather(of: Storm, fault: string): Promise<void> {
+  console.log(
+    `${of.backend}, seed ${of.seed}: ${of.runs} runs, ${[...new Set(of.victims)].join(', ')} killed`,
+  );
+  const after = await storm(of);
+  const tally = createTally();
+  try {
+    const note = await judgeStorm(of, after, tally);
+    console.log(note);
+    tally.state({ fault, backend: of.backend, note });
+  } finally {
+    await after.project.dispose();
+  }
+}
+
+const BACKENDS = [
+  { backend: 'process', there: true, needs: '' },
+  { backend: 'docker', there: hasEngine, needs: NEEDS_ENGINE },
+] as const;
+
+describe.each(BACKENDS)('on $backend', ({ backend, there, needs }) => {
+  it.skipIf(!there)(
+    `no run is lost or executed twice while servers and supervisors are killed at random${needs}`,
+    async () => {
+      const of = { backend, seed: SEED, runs: RUNS, victims: PROGRAMS, maxRestarts: 0, seconds: SECONDS };
+      await weather(of, 'server or supervisor killed every few hundred milliseconds');
+    },
+  );
+
+  it.skipIf(!there)(
+    `each restart is one more execution, and each end right, while everything is killed at random${needs}`,
+    async () => {
+      const runs = LONG ? RUNS : Math.ceil(RUNS / 2);
+      const victims = everybody(backend);
+      const of = { backend, seed: SEED + 1, runs, victims, maxRestarts: 2, seconds: SECONDS };
+      await weather(
+        of,
+        'server, supervisor, run wrapper, stage or container killed every few hundred milliseconds',
+      );
+    },
+  );
+});

@@ -1,0 +1,176 @@
+import { systemClock } from '../../../src/core/clock.ts';
+import type { JsonObject } from '../../../src/core/json.ts';
+import type { AttemptKey } from '../../../src/store/attempts.ts';
+import { countOpenStageRuns } from '../../../src/store/stage-runs.ts';
+import { until } from '../../integration/until.ts';
+import { type Backend, type FaultProject, Refused, type Server } from '../kit/fault-project.ts';
+import { calm, createTellingProject, ledgerOf, WORKSPACE } from '../kit/telling-project.ts';
+import { attemptsAtWork, keyOf, killPart } from './attempts-at-work.ts';
+import { type Blow, blows, type Victim } from './plan.ts';
+
+const STAGES_PER_CALL = 20;
+const SLOTS = 4;
+
+export type Storm = {
+  backend: Backend;
+  seed: number;
+  runs: number;
+  victims: readonly [Victim, ...Victim[]];
+  maxRestarts: number;
+  /** The longest it blows; what is left then is done in the calm after it. */
+  seconds: number;
+};
+
+/** What a storm did, and the project it went over, in which everything has ended. */
+export type Aftermath = {
+  project: FaultProject;
+  /** Ids of the pipeline runs by batch. */
+  calls: ReadonlyMap<number, string>;
+  /** Kills that hit somebody. */
+  kills: Readonly<Record<Victim, number>>;
+  /** Attempts (`run/attempt`) of which something was killed, with what. */
+  hit: ReadonlyMap<string, ReadonlySet<Victim>>;
+  slots: number;
+};
+
+/**
+ * Many short runs; meanwhile somebody is killed every few hundred milliseconds, and a client comes back or does not.
+ * In the end there is no client, and a fresh program finishes what is left.
+ */
+export async function storm(of: Storm): Promise<Aftermath> {
+  const stages = Array.from({ length: Math.min(of.runs, STAGES_PER_CALL) }, (_, n) => `s${n + 1}`);
+  const { project, server } = await createTellingProject({ backend: of.backend, stages, slots: SLOTS });
+  try {
+    await server.close();
+    return await stormOver(project, { ...of, stages });
+  } catch (error) {
+    await project.dispose();
+    throw error;
+  }
+}
+
+type Staged = Storm & { stages: string[] };
+
+async function stormOver(project: FaultProject, of: Staged): Promise<Aftermath> {
+  const client = createClient(project, of);
+  const kills = { server: 0, supervisor: 0, 'run wrapper': 0, stage: 0, container: 0 };
+  const hit = new Map<string, Set<Victim>>();
+  const deadline = systemClock.monotonic() + of.seconds * 1000;
+  client.comeBack();
+  for (const blow of blows(of.seed, of.victims)) {
+    await systemClock.sleep(blow.pauseMs);
+    const key = await strike(project, { blow, client });
+    if (key !== undefined) {
+      kills[blow.victim] += 1;
+      if (key !== 'program') hit.set(keyOf(key), (hit.get(keyOf(key)) ?? new Set()).add(blow.victim));
+    }
+    if (blow.comesBack) client.comeBack();
+    const isNearlyOver = client.isDone() && countOpenStageRuns(project.db) <= of.runs / 10;
+    if (isNearlyOver || systemClock.monotonic() > deadline) break;
+  }
+  // The last words of the client, if the storm left it no time for them.
+  client.comeBack();
+  await until(client.isDone, 'the submission of all runs', 60);
+  await client.goForGood();
+  await project.endPrograms('SIGKILL');
+  project.start(['supervisor']);
+  await calm(project, 90 + of.runs * 2);
+  await project.endPrograms('SIGTERM');
+  return { project, calls: client.calls(), kills, hit, slots: SLOTS };
+}
+
+/** Of a process of Goldfish, or of an attempt; undefined where nobody was there to be hit. */
+async function strike(
+  project: FaultProject,
+  { blow, client }: { blow: Blow; client: StormClient },
+): Promise<AttemptKey | 'program' | undefined> {
+  if (blow.victim === 'server') return client.killServer() ? 'program' : undefined;
+  if (blow.victim === 'supervisor') {
+    const pid = project.leaseHolder();
+    if (pid === undefined) return undefined;
+    process.kill(pid, 'SIGKILL');
+    return 'program';
+  }
+  const atWork = attemptsAtWork(project);
+  const key = atWork[Math.floor(blow.which * atWork.length)];
+  return key !== undefined && (await killPart(project, key, blow.victim)) ? key : undefined;
+}
+
+type StormClient = {
+  /** Starts a server where there is none, and goes on where it was. */
+  comeBack(): void;
+  killServer(): boolean;
+  /** Every call was answered. */
+  isDone(): boolean;
+  calls(): ReadonlyMap<number, string>;
+  goForGood(): Promise<void>;
+};
+
+/** An agent: sends its calls, again where the answer was lost, and then waits, again and again. */
+function createClient(project: FaultProject, of: Staged): StormClient {
+  const batches = Math.ceil(of.runs / of.stages.length);
+  const answered = new Map<number, string>();
+  let server: Server | undefined;
+  let life: Promise<void> | undefined;
+  let gone = false;
+  const refusals: unknown[] = [];
+
+  const live = async (): Promise<void> => {
+    server = await project.server();
+    for (let batch = 1; batch <= batches && !gone; batch += 1) {
+      if (answered.has(batch)) continue;
+      const answer = await server.call('run', callOf(batch, of, ledgerOf(project, of.backend)));
+      answered.set(batch, String(answer['pipeline_run_id']));
+    }
+    while (!gone) {
+      await server.call('wait', { targets: [...answered.values()], timeout_seconds: 1 });
+    }
+  };
+  return {
+    comeBack: () => {
+      if (gone || life !== undefined) return;
+      life = live()
+        .catch((error: unknown) => {
+          if (error instanceof Refused && !error.retryable) refusals.push(error);
+        })
+        .finally(() => {
+          server = undefined;
+          life = undefined;
+        });
+    },
+    killServer: () => {
+      if (server === undefined) return false;
+      try {
+        return process.kill(server.pid, 'SIGKILL');
+      } catch {
+        return false;
+      }
+    },
+    isDone: () => {
+      if (refusals.length > 0) throw refusals[0];
+      return answered.size === batches;
+    },
+    calls: () => answered,
+    goForGood: async () => {
+      gone = true;
+      const last = server;
+      if (last !== undefined) process.kill(last.pid, 'SIGKILL');
+      await life;
+      await last?.close();
+    },
+  };
+}
+
+/** The programs of a call differ in how long they take: 0 to 1 s. */
+function callOf(batch: number, { stages, runs, maxRestarts }: Staged, ledger: JsonObject): JsonObject {
+  const left = runs - (batch - 1) * stages.length;
+  const wanted = stages.slice(0, Math.max(0, left));
+  const config = (n: number): JsonObject => ({ ...ledger, batch, seconds: ((batch * 7 + n * 3) % 11) / 10 });
+  return {
+    workspace: WORKSPACE,
+    reason: `Batch ${batch} of a storm of the fault suite`,
+    stages: wanted,
+    config_override: Object.fromEntries(wanted.map((stage, n) => [stage, config(n)])),
+    max_restarts: maxRestarts,
+  };
+}
