@@ -14,7 +14,7 @@ export function pageBudget(asked: boolean): number {
 }
 
 /** Arguments that ask for more than a default answer. */
-const ASKING_FOR_MORE = ['limit', 'cursor', 'include', 'tail', 'max_points', 'names', 'paths'];
+const ASKING_FOR_MORE = ['limit', 'cursor', 'include', 'tail', 'max_points', 'names', 'paths', 'replicate'];
 
 /** What the answer to a call may cost: little, unless the caller said how much it wants. */
 export function resultBudget(args: unknown): number {

@@ -228,6 +228,7 @@ function render(run: z.output<typeof output>, kit: TextKit): string {
   return lines(
     `${run.run_id}: ${run.stage} of ${run.workspace}@${run.version} is ${state}${run.cause === 'exit_nonzero' ? code : ''}${took && ` after ${took}`}.`,
     run.cause !== 'success' && run.sentence,
+    run.replicate !== undefined && `Replicate ${run.replicate} of its call.`,
     run.cached && `Reused from ${run.cached_from}: ${run.cache_reason}.`,
     run.restarts !== undefined &&
       `Attempt ${run.attempt}: started anew ${run.restarts === 1 ? 'once' : `${run.restarts} times`}; the attempts ran ${run.runtime_seconds} s together.`,

@@ -14,6 +14,7 @@ export const runRow = z.object({
   state: z.string(),
   cause: z.string().nullable(),
   attempt: z.int(),
+  replicate: z.int().optional().describe('Of a repeated call; left out: 0'),
   cached: z.boolean(),
   created_at: z.string(),
   started_at: z.string().nullable(),
@@ -31,6 +32,7 @@ export const memberRow = z.object({
   stage: z.string(),
   state: z.string(),
   cause: z.string().nullable(),
+  replicate: z.int().optional().describe('Left out: 0'),
   cached: z.boolean(),
   why: z.string().nullable().describe('Why it is reused, or why not'),
 });
@@ -41,9 +43,14 @@ export function toMemberRow(run: StageRun): z.infer<typeof memberRow> {
     stage: run.stage,
     state: run.state,
     cause: run.cause,
+    ...replicatePart(run),
     cached: run.cause === 'cached',
     why: run.cacheReason,
   };
+}
+
+function replicatePart({ replicate }: StageRun): { replicate?: number } {
+  return replicate === 0 ? {} : { replicate };
 }
 
 export const failureShape = z.object({
@@ -77,6 +84,7 @@ export function toRunRow(run: StageRun, metric: MetricSummary | null): RunRow {
     state: run.state,
     cause: run.cause,
     attempt: run.attempt,
+    ...replicatePart(run),
     cached: run.cause === 'cached',
     created_at: run.createdAt,
     started_at: run.startedAt,

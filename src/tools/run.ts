@@ -1,50 +1,21 @@
 import { z } from 'zod';
 import type { ServerContext } from '../context.ts';
-import type { JsonObject } from '../core/json.ts';
 import { formatVersion } from '../core/names.ts';
 import type { StageRun } from '../core/rows.ts';
-import { isTerminal } from '../core/run-lifecycle.ts';
-import type { InputOverride } from '../runs/override-input.ts';
-import type { RunRequest } from '../runs/plan-call.ts';
+import { isTerminal, pipelineState } from '../core/run-lifecycle.ts';
 import type { PlannedStage } from '../runs/plan-preview.ts';
-import type { InputsOverride } from '../runs/resolve-inputs.ts';
+import type { SubmittedCall } from '../runs/submit.ts';
+import { fittingCount } from './budget.ts';
 import { type CallContext, defineTool } from './define-tool.ts';
-import { answer, newName, nextCall, reason, text, workspace } from './fields.ts';
+import { answer, nextCall } from './fields.ts';
 import { computeText, planRow, toPlanRow } from './run-plan.ts';
+import { type RunInput, runInput, toRequest } from './run-request.ts';
 import { memberRow, stateText, toMemberRow } from './run-rows.ts';
+import { similarRow, similarText, toSimilarRow } from './run-similar.ts';
 import { callText, count, lines, type TextKit } from './text.ts';
 
-const stageName = text(64).min(1);
-
-const inputOverride = z.union([
-  text(1_000).min(1),
-  z.strictObject({ run_id: text(64).min(1), signal: stageName }),
-]);
-
-const input = z.strictObject({
-  workspace,
-  reason,
-  stages: z.array(stageName).min(1).max(200).optional().describe('Exactly these; default: all'),
-  pipeline: stageName.optional().describe('pipelines/<name>.yaml; default: pipeline.yaml'),
-  config_override: z
-    .record(stageName, z.record(text(200), z.unknown()))
-    .optional()
-    .describe('{stage: {key: value}}, merged into configs/<stage>.yaml'),
-  inputs_override: z
-    .record(stageName, z.record(stageName, inputOverride))
-    .optional()
-    .describe(
-      '{stage: {input: run id, {run_id, signal}, source, source@v2, or path in the project or data_roots}}',
-    ),
-  profile: stageName.optional().describe('Amount of compute for all stages: see list_profiles'),
-  backend: stageName.optional().describe('What runs all stages; default: as they say'),
-  group: newName.optional().describe('Label; list_runs filters by it'),
-  dry_run: z.boolean().optional().describe('Only say what would run and why'),
-  wait_seconds: z.number().min(0).max(3_600).optional().describe('Wait this long for the end'),
-  use_cache: z.boolean().optional().describe('false: reuse nothing'),
-  max_restarts: z.int().min(0).max(100).optional().describe('Of each run, after a crash or loss'),
-});
-type RunInput = z.infer<typeof input>;
+/** What the rows of a call may cost: a hundred replicates have thousands. */
+const MEMBERS_TOKENS = 2_500;
 
 const inputFrom = z.object({
   stage: z.string(),
@@ -56,17 +27,31 @@ const inputFrom = z.object({
 
 const output = answer({
   pipeline_run_id: z.string(),
+  pipeline_run_ids: z.array(z.string()).describe('With replicate: of each, in order'),
   workspace: z.string(),
   version: z.string(),
   version_created: z.boolean().describe('false: the files are those of the newest version'),
-  deduplicated: z.boolean().describe('true: the same call was made before; this is its pipeline run'),
+  deduplicated: z.boolean().describe('true: the same call was made before; nothing new is started'),
   state: z.string(),
   group: z.string().nullable(),
   runs: z.array(memberRow),
+  runs_omitted: z.int().describe('Of many replicates; list_runs shows them'),
+  similar: z.array(similarRow).describe('Earlier pipeline runs that differ little, and how they ended'),
   plan: z.array(planRow).describe('With dry_run'),
+  replicates: z
+    .array(
+      z.object({
+        replicate: z.int(),
+        run: z.int(),
+        reuse: z.int(),
+        pipeline_run_id: z.string().nullable().describe('Of the same call before: it would be the answer'),
+      }),
+    )
+    .describe('With dry_run and replicate: how many stages each would run or reuse'),
   earlier_inputs: z.array(inputFrom).describe('Inputs whose producer is not part of the call'),
   backends: z.array(z.object({ name: z.string(), why: z.string() })),
   timed_out: z.boolean(),
+  waited_at_most: z.number().describe('Where wait_seconds was more than is allowed'),
   next: nextCall(),
 });
 type RunOutput = z.input<typeof output>;
@@ -75,10 +60,10 @@ export const run = defineTool({
   name: 'run',
   title: 'Run a pipeline',
   description:
-    'Versions the slot and runs its pipeline, or some stages, from that version. Returns ids at once; what is unchanged is reused, and the same call again returns the same pipeline run. Use dry_run to see the plan, wait for the end.',
+    'Versions the slot and runs its pipeline, or some stages, from that version. Returns ids at once; what is unchanged is reused, and the same call again returns the same pipeline run. Tells how similar runs ended. Use dry_run to see the plan, wait for the end.',
   toolset: 'core',
   annotations: { readOnly: false, destructive: false, idempotent: true, openWorld: true },
-  input,
+  input: runInput,
   output,
   audit: (args) =>
     args.dry_run ? null : { workspace: args.workspace, reason: args.reason, reasonField: 'reason' },
@@ -86,42 +71,28 @@ export const run = defineTool({
   render: (result, kit) => (result.plan ? renderPlan(result, kit) : renderRuns(result, kit)),
 });
 
-function toRequest(args: RunInput): RunRequest {
-  return {
-    workspace: args.workspace,
-    reason: args.reason,
-    useCache: args.use_cache ?? true,
-    ...(args.stages ? { stages: args.stages } : {}),
-    ...(args.pipeline === undefined ? {} : { pipeline: args.pipeline }),
-    // Arguments came as JSON, so what zod calls unknown is JSON.
-    ...(args.config_override ? { configOverride: args.config_override as JsonObject } : {}),
-    ...(args.inputs_override ? { inputsOverride: toInputsOverride(args.inputs_override) } : {}),
-    ...(args.profile === undefined ? {} : { profile: args.profile }),
-    ...(args.backend === undefined ? {} : { backend: args.backend }),
-    ...(args.group === undefined ? {} : { group: args.group }),
-    ...(args.max_restarts === undefined ? {} : { maxRestarts: args.max_restarts }),
-  };
-}
-
-function toInputsOverride(given: NonNullable<RunInput['inputs_override']>): InputsOverride {
-  const stages = Object.entries(given).map(([stage, inputs]) => {
-    const values = Object.entries(inputs).map(([name, value]): [string, InputOverride] => [
-      name,
-      typeof value === 'string' ? value : { runId: value.run_id, signal: value.signal },
-    ]);
-    return [stage, Object.fromEntries(values)] as const;
-  });
-  return Object.fromEntries(stages);
-}
-
 async function preview(ctx: ServerContext, args: RunInput): Promise<RunOutput> {
-  const plan = await ctx.runs.plan(toRequest(args));
+  const request = toRequest(args);
+  const first = ctx.runs.resent(request);
+  if (first) return describe(args, first);
+  const plan = await ctx.runs.plan(request);
   const { dry_run: _, ...rest } = args;
+  const known = plan.replicates.flatMap(({ equal }) => equal ?? []);
   return {
     workspace: plan.workspace,
     version: formatVersion(plan.version),
     version_created: plan.versionCreated,
+    ...(known.length === plan.replicates.length ? { deduplicated: true, pipeline_run_id: known[0] } : {}),
     plan: plan.stages.map(toPlanRow),
+    ...(plan.replicates.length > 1
+      ? {
+          replicates: plan.replicates.map(({ equal: pipeline_run_id, ...row }) => ({
+            ...row,
+            pipeline_run_id,
+          })),
+        }
+      : {}),
+    ...(plan.similar.length > 0 ? { similar: plan.similar.map(toSimilarRow) } : {}),
     earlier_inputs: plan.stages.flatMap((stage) => earlierInputs(stage.plan)),
     backends: plan.backends,
     next: { tool: 'run', arguments: rest },
@@ -138,31 +109,21 @@ function earlierInputs(plan: PlannedStage['plan']): z.infer<typeof inputFrom>[] 
 
 async function submit(ctx: ServerContext, args: RunInput, call: CallContext): Promise<RunOutput> {
   const submitted = await ctx.runs.submit(toRequest(args));
-  const id = submitted.pipelineRun.id;
-  const waited = await waitBriefly(ctx, { id, seconds: args.wait_seconds ?? 0 }, call);
-  const members = waited ? ctx.runs.members(id) : submitted.runs;
-  const state = waited?.targets[0]?.state ?? submitted.pipelineRun.state;
+  const wanted = args.wait_seconds ?? 0;
+  if (wanted === 0) return describe(args, submitted);
+  const seconds = Math.min(wanted, ctx.config.mcp.maxWaitSeconds);
+  const ids = submitted.pipelineRuns.map(({ id }) => id);
+  const waited = await waitBriefly(ctx, { ids, seconds }, call);
   return {
-    pipeline_run_id: id,
-    workspace: submitted.version.workspace,
-    version: formatVersion(submitted.version.version),
-    version_created: submitted.versionCreated,
-    deduplicated: submitted.deduplicated,
-    state,
-    group: submitted.pipelineRun.group,
-    runs: members.map(toMemberRow),
-    earlier_inputs: members.flatMap((member) => earlierInputs(member.plan)),
-    backends: submitted.backends,
-    ...(waited ? { timed_out: waited.timedOut } : {}),
-    next: nextAfter(id, members),
+    ...describe(args, { ...submitted, runs: ids.flatMap((id) => ctx.runs.members(id)) }),
+    timed_out: waited.timedOut,
+    ...(seconds < wanted ? { waited_at_most: seconds } : {}),
   };
 }
 
-async function waitBriefly(ctx: ServerContext, wanted: { id: string; seconds: number }, call: CallContext) {
-  if (wanted.seconds === 0) return undefined;
-  const timeoutSeconds = Math.min(wanted.seconds, ctx.config.mcp.maxWaitSeconds);
+function waitBriefly(ctx: ServerContext, wanted: { ids: string[]; seconds: number }, call: CallContext) {
   return ctx.runs.wait(
-    { targets: [wanted.id], until: 'all', timeoutSeconds },
+    { targets: wanted.ids, until: 'all', timeoutSeconds: wanted.seconds },
     {
       signal: call.signal,
       progress: (ended, total, message) => call.progress(total === 0 ? 0 : ended / total, message),
@@ -170,27 +131,67 @@ async function waitBriefly(ctx: ServerContext, wanted: { id: string; seconds: nu
   );
 }
 
-function nextAfter(id: string, members: readonly StageRun[]) {
+function describe(args: RunInput, submitted: SubmittedCall): RunOutput {
+  const { pipelineRun, pipelineRuns, version, runs: members, similar } = submitted;
+  const ids = pipelineRuns.map(({ id }) => id);
+  const rows = members.map(toMemberRow);
+  const shown = rows.slice(0, ids.length === 1 ? rows.length : fittingCount(rows, MEMBERS_TOKENS));
+  // Every replicate reads the same from outside of the call.
+  const ofFirst = members.filter((member) => member.pipelineRunId === pipelineRun.id);
+  return {
+    pipeline_run_id: pipelineRun.id,
+    ...(args.replicate === undefined ? {} : { pipeline_run_ids: ids }),
+    workspace: version.workspace,
+    version: formatVersion(version.version),
+    version_created: submitted.versionCreated,
+    deduplicated: submitted.deduplicated,
+    state: pipelineState(members),
+    group: pipelineRun.group,
+    runs: shown,
+    ...(shown.length < rows.length ? { runs_omitted: rows.length - shown.length } : {}),
+    ...(similar.length > 0 ? { similar: similar.map(toSimilarRow) } : {}),
+    earlier_inputs: ofFirst.flatMap((member) => earlierInputs(member.plan)),
+    backends: submitted.backends,
+    next: nextAfter(ids, members),
+  };
+}
+
+function nextAfter(ids: string[], members: readonly StageRun[]) {
   const bad = members.find((member) => member.state === 'failed' || member.state === 'terminated');
   if (bad) return { tool: 'inspect_run', arguments: { run_id: bad.id } };
-  if (members.every((member) => isTerminal(member.state))) {
-    return { tool: 'list_runs', arguments: { pipeline_run_id: id } };
+  if (!members.every((member) => isTerminal(member.state))) {
+    return { tool: 'wait', arguments: { targets: ids } };
   }
-  return { tool: 'wait', arguments: { targets: [id] } };
+  if (ids.length > 1) return { tool: 'compare', arguments: { refs: ids.slice(0, 20) } };
+  return { tool: 'list_runs', arguments: { pipeline_run_id: ids[0] } };
 }
 
 function renderRuns(result: z.output<typeof output>, kit: TextKit): string {
+  const { pipeline_run_ids: ids = [], runs_omitted: omitted } = result;
   const made = result.version_created ? 'made for this call' : 'unchanged files';
+  const files = result.deduplicated ? '' : ` (${made})`;
+  const several = ids.length > 1;
   return lines(
-    `${result.pipeline_run_id} of ${result.workspace}@${result.version} (${made}) is ${result.state}.`,
+    several
+      ? `${ids.length} replicates of ${result.workspace}@${result.version}${files} are ${result.state}: ${ids.join(', ')}.`
+      : `${result.pipeline_run_id} of ${result.workspace}@${result.version}${files} is ${result.state}.`,
     result.deduplicated &&
-      'The same call was made before: this is its pipeline run, nothing new was started.',
+      `The same call was made before: ${several ? 'these are its pipeline runs' : 'this is its pipeline run'}, nothing new was started.`,
     result.runs &&
       kit.table(
-        result.runs.map((row) => [row.run_id, row.stage, stateText(row), row.why]),
-        ['run', 'stage', 'state', 'reused, or why not'],
+        result.runs.map((row) => [
+          row.run_id,
+          row.stage,
+          several ? (row.replicate ?? 0) : null,
+          stateText(row),
+          row.why,
+        ]),
+        ['run', 'stage', 'replicate', 'state', 'reused, or why not'],
       ),
+    omitted !== undefined && `${omitted} more runs are not shown.`,
     ...staleLines(result),
+    ...(result.similar ?? []).map(similarText),
+    result.waited_at_most !== undefined && `At most ${result.waited_at_most} s are waited in one call.`,
     result.next && `next: ${callText(result.next)}`,
   );
 }
@@ -201,11 +202,19 @@ function renderPlan(result: z.output<typeof output>, kit: TextKit): string {
   return lines(
     `Dry run on ${result.workspace}@${result.version}${result.version_created ? ' (would be made)' : ''}: ` +
       `${count(runs, 'stage')} would run, ${plan.length - runs} would be reused.`,
+    result.deduplicated &&
+      `The same call was made before: ${result.pipeline_run_id} would be the answer, and nothing new started.`,
     kit.table(
       plan.map((stage) => [stage.stage, stage.action, computeText(stage), stage.why]),
       ['stage', 'action', 'compute', 'why'],
     ),
+    result.replicates &&
+      kit.table(
+        result.replicates.map((row) => [row.replicate, row.run, row.reuse, row.pipeline_run_id]),
+        ['replicate', 'would run', 'would reuse', 'the same call before'],
+      ),
     ...staleLines(result),
+    ...(result.similar ?? []).map(similarText),
     result.next && `next: ${callText(result.next)}`,
   );
 }
