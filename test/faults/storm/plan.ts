@@ -18,7 +18,7 @@ export function* blows(seed: number, victims: readonly [Victim, ...Victim[]]): G
   const random = createRandom(seed);
   for (;;) {
     yield {
-      pauseMs: random.between(150, 650),
+      pauseMs: random.between(200, 800),
       victim: random.pick(victims),
       which: random.next(),
       comesBack: random.next() < 0.5,

@@ -10,13 +10,13 @@ import { type Storm, storm } from './storm.ts';
 const RUNS = Number(process.env['GOLDFISH_FAULTS_RUNS'] ?? (LONG ? 500 : 40));
 const SECONDS = LONG ? 600 : 40;
 
-/** A supervisor starts anew in a second; it must have its chance. */
-const PROGRAMS: Storm['victims'] = ['supervisor', 'supervisor', 'server'];
+/** A server that is killed before it has answered a call helps nobody: it must have its chance. */
+const PROGRAMS: Storm['victims'] = ['supervisor', 'supervisor', 'supervisor', 'server'];
 
 function everybody(backend: Backend): Storm['victims'] {
   const parts: Victim[] =
     backend === 'docker' ? ['run wrapper', 'stage', 'container'] : ['run wrapper', 'stage'];
-  return ['supervisor', 'server', ...parts];
+  return ['supervisor', 'supervisor', 'server', ...parts, ...parts];
 }
 
 async function weather(of: Storm, fault: string): Promise<void> {

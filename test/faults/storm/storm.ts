@@ -55,8 +55,9 @@ async function stormOver(project: FaultProject, of: Staged): Promise<Aftermath> 
   const client = createClient(project, of);
   const kills = { server: 0, supervisor: 0, 'run wrapper': 0, stage: 0, container: 0 };
   const hit = new Map<string, Set<Victim>>();
-  const deadline = systemClock.monotonic() + of.seconds * 1000;
   client.comeBack();
+  await until(client.isThere, 'the first server', 60);
+  const deadline = systemClock.monotonic() + of.seconds * 1000;
   for (const blow of blows(of.seed, of.victims)) {
     await systemClock.sleep(blow.pauseMs);
     const key = await strike(project, { blow, client });
@@ -99,6 +100,7 @@ async function strike(
 type StormClient = {
   /** Starts a server where there is none, and goes on where it was. */
   comeBack(): void;
+  isThere(): boolean;
   killServer(): boolean;
   /** Every call was answered. */
   isDone(): boolean;
@@ -138,6 +140,7 @@ function createClient(project: FaultProject, of: Staged): StormClient {
           life = undefined;
         });
     },
+    isThere: () => server !== undefined,
     killServer: () => {
       if (server === undefined) return false;
       try {
