@@ -1,6 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { countGpus } from './backends/docker/gpus.ts';
 import type { RunBackend } from './backends/port.ts';
+import type { Backups } from './backup/backups.ts';
+import type { BackupDeps } from './backup/create-backup.ts';
 import type { Config } from './config/config.ts';
 import { hostEnvironment, runtimeDir } from './config/host.ts';
 import { loadConfig } from './config/load-config.ts';
@@ -19,6 +21,7 @@ import { createSources, type Sources } from './data/sources.ts';
 import { createLogger } from './os/file-logger.ts';
 import { stderrLogger } from './os/stderr-logger.ts';
 import type { BackendLimits, Backends, RunsDeps } from './runs/deps.ts';
+import type { createEnsureSupervisor } from './runs/ensure-supervisor.ts';
 import { createRuns, type Runs } from './runs/runs.ts';
 import { secretsOfSupervisor } from './runs/supervisor-secrets.ts';
 import { createLocalStorage } from './storage/local/local-storage.ts';
@@ -46,6 +49,7 @@ export type ServerContext = {
   workspaces: Workspaces;
   sources: Sources;
   runs: Runs;
+  backups(): Promise<Backups>;
   goldfishVersion: string;
   /** Nothing is written through this context: no row, no file, no supervisor. */
   readOnly: boolean;
@@ -104,6 +108,8 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
   const goldfishVersion = GOLDFISH_VERSION;
   const background = backgroundWork();
   const sources = createSources({ db, clock, ids, layout, config, storage, workspaces });
+  const { projectName } = config;
+  const backups = lazyBackups({ db, clock, ids, layout, storage, projectName, goldfishVersion });
   const own = createSecrets({ root, environment: hostEnvironment() });
   const runsDeps: RunsDeps = {
     db,
@@ -127,13 +133,8 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
       .catch((error: unknown) => log.error({ err: error }, 'recovery of the slots failed'));
   }
   const base = { root, db, clock, layout, log, runtimeDir: runtimeDir() };
-  let ensure: (() => Promise<unknown>) | undefined;
-  const ensureSupervisor = async (): Promise<void> => {
-    if (role === 'supervisor' || readOnly) return;
-    const { createEnsureSupervisor } = await import('./runs/ensure-supervisor.ts');
-    ensure ??= createEnsureSupervisor(base);
-    await ensure();
-  };
+  const mayStartSupervisor = role !== 'supervisor' && !readOnly;
+  const ensureSupervisor = mayStartSupervisor ? lazyEnsure(base) : async () => undefined;
   return {
     ...base,
     config,
@@ -145,14 +146,40 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     workspaces,
     sources,
     runs: createRuns(runsDeps, ensureSupervisor),
+    backups: backups.get,
     goldfishVersion,
     readOnly,
     runsDeps,
     ensureSupervisor: () => background.run(ensureSupervisor()),
     close: async () => {
       await sources.close();
+      await backups.close();
       await background.settled();
       db.close();
+    },
+  };
+}
+
+/** Imported with the first work there is. */
+function lazyEnsure(base: Parameters<typeof createEnsureSupervisor>[0]): () => Promise<void> {
+  let ensure: (() => Promise<unknown>) | undefined;
+  return async () => {
+    const module = await import('./runs/ensure-supervisor.ts');
+    ensure ??= module.createEnsureSupervisor(base);
+    await ensure();
+  };
+}
+
+/** Imported when somebody first asks for one. */
+function lazyBackups(deps: BackupDeps) {
+  let made: Promise<Backups> | undefined;
+  return {
+    get: (): Promise<Backups> => {
+      made ??= import('./backup/backups.ts').then(({ createBackups }) => createBackups(deps));
+      return made;
+    },
+    close: async (): Promise<void> => {
+      await (await made)?.close();
     },
   };
 }

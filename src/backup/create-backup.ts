@@ -2,6 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { copyFile, cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { diskFull } from '../backends/disk-full.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
 import { errnoOf } from '../core/errors.ts';
 import type { Ids } from '../core/ids.ts';
@@ -12,6 +13,7 @@ import { syncFolder, writeFileAtomic } from '../os/files.ts';
 import type { ObjectStorage } from '../storage/port.ts';
 import type { Db } from '../store/database.ts';
 import { withLock } from '../store/lock.ts';
+import { syncTree } from '../workspaces/moves.ts';
 import {
   ASIDE_FOLDER,
   type BackupFile,
@@ -20,6 +22,7 @@ import {
   DATABASE_FILE,
   manifestPath,
   OBJECTS_FOLDER,
+  UNFINISHED,
   VERSIONS_FOLDER,
 } from './manifest.ts';
 
@@ -90,15 +93,16 @@ async function writeBackup(deps: BackupDeps, request: Writing): Promise<Backup> 
       hasObjects: request.withObjects,
     };
     await writeFileAtomic(manifestPath(unfinished), JSON.stringify(manifest));
+    await syncTree(unfinished);
     await rename(unfinished, folder);
     await syncFolder(request.into);
     return { folder, manifest };
+  } catch (error) {
+    throw diskFull(error, 'the backup does not fit on it') ?? error;
   } finally {
     await rm(unfinished, { recursive: true, force: true });
   }
 }
-
-const UNFINISHED = '.unfinished';
 
 /** What a backup left that was killed. Called while no other backup is at work. */
 async function removeUnfinished(into: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../core/errors.ts';
-import { readManifest } from './manifest.ts';
+import { type BackupManifest, readManifest, UNFINISHED } from './manifest.ts';
 
 export type BackupSummary = {
   name: string;
@@ -12,6 +12,11 @@ export type BackupSummary = {
   hasObjects: boolean;
 };
 
+/** What it takes on the disk. */
+export function backupSize({ files, objects, hasObjects }: BackupManifest): number {
+  return [...files, ...(hasObjects ? objects : [])].reduce((sum, { size }) => sum + size, 0);
+}
+
 /** Newest first. What is no complete backup is left out. */
 export async function listBackups(into: string): Promise<BackupSummary[]> {
   const names = await readdir(into).catch((error: unknown) => {
@@ -20,12 +25,11 @@ export async function listBackups(into: string): Promise<BackupSummary[]> {
   });
   const found: BackupSummary[] = [];
   for (const name of names) {
+    if (name.endsWith(UNFINISHED)) continue;
     const manifest = await readManifest(join(into, name)).catch(() => undefined);
     if (!manifest) continue;
-    const { createdAt, files, objects, hasObjects } = manifest;
-    const own = files.reduce((sum, file) => sum + file.size, 0);
-    const stored = hasObjects ? objects.reduce((sum, object) => sum + object.size, 0) : 0;
-    found.push({ name, createdAt, size: own + stored, objects: objects.length, hasObjects });
+    const { createdAt, objects, hasObjects } = manifest;
+    found.push({ name, createdAt, size: backupSize(manifest), objects: objects.length, hasObjects });
   }
   return found.sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
 }

@@ -10,6 +10,8 @@ export const VERSIONS_FOLDER = 'versions.git';
 export const ASIDE_FOLDER = 'aside';
 export const OBJECTS_FOLDER = 'objects';
 export const CONFIG_COPY = 'goldfish.yaml';
+/** What a backup's folder is called until all of it is there: one that has this name is none. */
+export const UNFINISHED = '.unfinished';
 
 const fileSchema = z.strictObject({
   /** Relative to the backup, `/`-separated. */

@@ -10,7 +10,7 @@ import { hashOfKey } from '../data/object-keys.ts';
 import { syncFolder, writeFileAtomic } from '../os/files.ts';
 import { settleRun } from '../runs/settle.ts';
 import { checkDatabase, openDatabase } from '../store/database.ts';
-import { disownRestored } from '../store/restored.ts';
+import { disownRestored, nameOfContent } from '../store/restored.ts';
 import { endRun } from '../store/run-events.ts';
 import { syncTree } from '../workspaces/moves.ts';
 import {
@@ -28,7 +28,15 @@ export type Restored = {
   createdAt: string;
   /** Runs that were open when the backup was made; they end as canceled here. */
   canceledRuns: number;
-  objects: { needed: number; restored: number };
+  objects: { needed: number; restored: number; lost: LostObject[] };
+};
+
+/** A stored object that the backup names and has not, or not as it was. */
+export type LostObject = {
+  hash: string;
+  fault: 'missing' | 'damaged';
+  /** What it was in the project, such as `report of stage-…`; null for a part of a folder. */
+  was: string | null;
 };
 
 /**
@@ -61,10 +69,11 @@ export async function restoreBackup(
       await cp(join(backup, ASIDE_FOLDER), place.asides, { recursive: true, verbatimSymlinks: true });
     }
     const canceledRuns = disown(place.database, { clock: deps.clock, createdAt: manifest.createdAt });
-    const objects = await restoreObjects(manifest, {
+    const found = await restoreObjects(manifest, {
       from: request.objects ?? join(backup, OBJECTS_FOLDER),
       to: place.objects,
     });
+    const objects = { ...found, lost: nameLost(place.database, found.lost) };
     const restored = { root, createdAt: manifest.createdAt, canceledRuns, objects };
     await writeFileAtomic(markerPath(unfinished), JSON.stringify({ manifest: hashJson(manifest), restored }));
     await syncTree(unfinished);
@@ -161,19 +170,33 @@ async function copyTree(from: string, to: string): Promise<void> {
 async function restoreObjects(
   manifest: BackupManifest,
   place: { from: string; to: string },
-): Promise<Restored['objects']> {
+): Promise<{ needed: number; restored: number; lost: Omit<LostObject, 'was'>[] }> {
   let restored = 0;
+  const lost: Omit<LostObject, 'was'>[] = [];
   for (const { key } of manifest.objects) {
     const source = join(place.from, key);
     const expected = hashOfKey(key);
     const found = expected === undefined ? undefined : await hashFile(source).catch(() => undefined);
-    if (found === undefined || found.hash !== expected) continue;
+    if (found === undefined || found.hash !== expected) {
+      lost.push({ hash: expected ?? key, fault: found ? 'damaged' : 'missing' });
+      continue;
+    }
     const target = join(place.to, key);
     await mkdir(dirname(target), { recursive: true, mode: 0o700 });
     await copyFile(source, target);
     restored += 1;
   }
-  return { needed: manifest.objects.length, restored };
+  return { needed: manifest.objects.length, restored, lost };
+}
+
+function nameLost(file: string, lost: readonly Omit<LostObject, 'was'>[]): LostObject[] {
+  if (lost.length === 0) return [];
+  const db = openDatabase(file, { create: false });
+  try {
+    return lost.map((object) => ({ ...object, was: nameOfContent(db, object.hash) }));
+  } finally {
+    db.close();
+  }
 }
 
 /** Without the keys that name places: the copy has a state of its own. */

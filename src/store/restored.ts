@@ -15,3 +15,14 @@ export function disownRestored(db: Db, at: string): string[] {
     .all()
     .map((row) => row.id);
 }
+
+/** What stored content is in the project's own words: `report of stage-…`, `source digits@v2`; null for a part of a folder. */
+export function nameOfContent(db: Db, hash: string): string | null {
+  const row = db
+    .prepare<{ name: string }>(
+      `SELECT signal_name || ' of ' || stage_run_id AS name FROM signal_lineage WHERE hash = ?
+        UNION ALL SELECT 'source ' || name || '@v' || version FROM sources WHERE hash = ? LIMIT 1`,
+    )
+    .get(hash, hash);
+  return row?.name ?? null;
+}

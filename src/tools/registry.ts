@@ -1,4 +1,5 @@
 import { auditLog } from './audit-log.ts';
+import { backup } from './backup.ts';
 import { cancel } from './cancel.ts';
 import { compare } from './compare.ts';
 import type { Tool } from './define-tool.ts';
@@ -64,5 +65,6 @@ export const ALL_TOOLS: readonly Tool[] = [
   deleteSource,
   promoteArtifact,
   listProfiles,
+  backup,
   reloadConfig,
 ];

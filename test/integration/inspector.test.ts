@@ -121,6 +121,7 @@ const CALLS: [string, () => Record<string, unknown>][] = [
   ],
   ['delete_source', () => ({ name: 'numbers', reason: REASON })],
   ['list_profiles', () => ({})],
+  ['backup', () => ({})],
   ['audit_log', () => ({ limit: 3 })],
   ['reload_config', () => ({})],
 ];

@@ -95,6 +95,7 @@ describe('the list of tools', () => {
         'inspect_source',
         'delete_source',
         'list_profiles',
+        'backup',
         'reload_config',
       ],
     });

@@ -20,9 +20,10 @@ async function backUp(cli: Cli, options: Options): Promise<Exit | undefined> {
   const root = await cli.projectRoot();
   const into = options.into === undefined ? join(root, 'backups') : resolve(options.into);
   if (options.list) return list(cli, into);
-  const [{ openContext }, { createBackup }] = await Promise.all([
+  const [{ openContext }, { createBackup }, { backupSize }] = await Promise.all([
     import('../../context.ts'),
     import('../../backup/create-backup.ts'),
+    import('../../backup/list-backups.ts'),
   ]);
   const context = await openContext({ root });
   try {
@@ -30,7 +31,7 @@ async function backUp(cli: Cli, options: Options): Promise<Exit | undefined> {
     const request = { into, withObjects: options.objects };
     const { folder, manifest } = await createBackup({ ...deps, projectName: config.projectName }, request);
     const { files, objects, hasObjects } = manifest;
-    const size = [...files, ...(hasObjects ? objects : [])].reduce((sum, file) => sum + file.size, 0);
+    const size = backupSize(manifest);
     const answer = { folder, size, files: files.length, objects: objects.length, has_objects: hasObjects };
     cli.show(answer, () => {
       cli.print(folder);

@@ -4,6 +4,9 @@ import type { Cli } from '../cli.ts';
 import type { Exit } from '../exit-codes.ts';
 import type { AddCommand } from './command.ts';
 
+/** Lost objects that are named one by one; --json names all. */
+const SHOWN = 20;
+
 type Options = { into: string; objects?: string };
 
 export const addRestore: AddCommand = (program, perform) => {
@@ -33,11 +36,17 @@ async function restore(cli: Cli, backup: string, options: Options): Promise<Exit
     canceled_runs: canceledRuns,
     objects: objects.restored,
     missing_objects: missing,
+    lost: objects.lost,
   };
   cli.show(answer, () => {
     cli.confirm(`${root} is the project as it was at ${createdAt}.`);
     if (canceledRuns > 0) cli.note(`${canceledRuns} runs were open then; they are canceled here.`);
-    if (missing > 0) cli.note(`${missing} of ${objects.needed} stored objects are missing: see --objects.`);
+    for (const { hash, fault, was } of objects.lost.slice(0, SHOWN)) {
+      cli.note(`${was ?? 'A part of a folder'} is ${fault} in the backup: ${hash}.`);
+    }
+    if (missing > SHOWN) cli.note(`So are ${missing - SHOWN} more.`);
+    if (missing > 0)
+      cli.note(`${missing} of ${objects.needed} stored objects are not restored: see --objects.`);
   });
   return missing === 0 ? 'ok' : 'failed';
 }

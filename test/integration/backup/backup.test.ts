@@ -1,9 +1,11 @@
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -17,6 +19,7 @@ import { restoreBackup } from '../../../src/backup/restore-backup.ts';
 import { openContext, type ServerContext } from '../../../src/context.ts';
 import { hashJson } from '../../../src/core/json.ts';
 import { checkDatabase } from '../../../src/store/database.ts';
+import { outputsOfRun } from '../../../src/store/signals.ts';
 import { createRunsProject, type RunsProject, THREE_STAGES } from '../../support/runs-project.ts';
 
 let project: RunsProject;
@@ -60,10 +63,8 @@ describe('a backup restored elsewhere', () => {
     const { folder, manifest } = await backUp();
     expect(manifest.objects.length).toBeGreaterThan(0);
     const restored = await restore(folder);
-    expect(restored.objects).toEqual({
-      needed: manifest.objects.length,
-      restored: manifest.objects.length,
-    });
+    const { length } = manifest.objects;
+    expect(restored.objects).toEqual({ needed: length, restored: length, lost: [] });
 
     const copy = await openCopy();
     expect(checkDatabase(copy.db)).toBeNull();
@@ -114,10 +115,15 @@ describe('a backup restored elsewhere', () => {
     const [first] = manifest.objects;
     mkdirSync(join(elsewhere, first?.key ?? '', '..'), { recursive: true });
     writeFileSync(join(elsewhere, first?.key ?? ''), 'not what the name says');
-    expect((await restore(folder, { objects: elsewhere })).objects).toMatchObject({ restored: 0 });
+    const damaged = await restore(folder, { objects: elsewhere });
+    expect(damaged.objects).toMatchObject({ restored: 0 });
+    expect(damaged.objects.lost.map(({ fault }) => fault)).toEqual(
+      manifest.objects.map((_, index) => (index === 0 ? 'damaged' : 'missing')),
+    );
     rmSync(join(base, 'copy'), { recursive: true });
     const { objects } = await restore(folder, { objects: project.deps.layout.objects });
-    expect(objects).toEqual({ needed: manifest.objects.length, restored: manifest.objects.length });
+    const { length } = manifest.objects;
+    expect(objects).toEqual({ needed: length, restored: length, lost: [] });
   });
 
   it('keeps its state to itself where the config named a place', async () => {
@@ -144,6 +150,27 @@ describe('a backup', () => {
     expect(listed.map((item) => join(base, 'backups', item.name))).toEqual([second.folder, first.folder]);
     expect(listed.map((item) => item.hasObjects)).toEqual([true, false]);
     expect(readdirSync(join(base, 'backups')).some((name) => name.endsWith('.unfinished'))).toBe(false);
+  });
+
+  it('names a stored object that is damaged in it, or missing, by what it was in the project', async () => {
+    const one = await completed();
+    const { folder, manifest } = await backUp();
+    const [object] = manifest.objects;
+    const file = join(folder, 'objects', object?.key ?? '');
+    chmodSync(file, 0o600);
+    writeFileSync(file, 'spoiled');
+    const hash = outputsOfRun(project.db, one)[0]?.hash;
+    const was = `a of ${one}`;
+    expect((await restore(folder)).objects.lost).toEqual([{ hash, fault: 'damaged', was }]);
+    rmSync(join(base, 'copy'), { recursive: true });
+    rmSync(file);
+    expect((await restore(folder)).objects.lost).toEqual([{ hash, fault: 'missing', was }]);
+  });
+
+  it('is not listed before it has its name, though all of it is there', async () => {
+    const { folder } = await backUp();
+    renameSync(folder, `${folder}.unfinished`);
+    expect(await listBackups(join(base, 'backups'))).toEqual([]);
   });
 
   it('that is damaged is refused by name of the file, and nothing is made', async () => {
