@@ -19,7 +19,7 @@ import {
 } from '../kit/fault-project.ts';
 import { leftovers, leftoversAfterGc } from '../kit/leftovers.ts';
 import type { Tally } from '../kit/tally.ts';
-import { calm, ledgerOf, WORKSPACE } from '../kit/telling-project.ts';
+import { calm, finishAlone, ledgerOf, WORKSPACE } from '../kit/telling-project.ts';
 import { judgeRun } from '../kit/verdict.ts';
 import { type KillPoint, nameOf } from './points.ts';
 import type { Prototype } from './prototype.ts';
@@ -38,7 +38,9 @@ export async function tryKillPoint(of: Prototype, point: KillPoint, tally: Tally
     // A change of the slot: the call makes a version, and nothing earlier can stand for its runs.
     project.write(`${of.slot}/note.txt`, `${nameOf(point)}\n`);
     const id = await (point.who === 'server' ? killServer(trial) : killOthers(trial));
-    await calm(project, 90);
+    // A supervisor outlives the death of a wrapper and goes on.
+    if (point.who !== 'run wrapper') await finishAlone(project, 90);
+    else await calm(project, 90).then(() => project.endPrograms('SIGTERM'));
     await judge(trial, id, tally);
   } catch (error) {
     throw new Error(`${nameOf(point)}: ${error instanceof Error ? error.message : error}`, { cause: error });
@@ -81,7 +83,6 @@ async function killServer(trial: Trial): Promise<string> {
   const answer = await second.call('run', toArguments(trial));
   await project.endPrograms('SIGKILL');
   await second.close();
-  project.start(['supervisor']);
   return String(answer['pipeline_run_id']);
 }
 
@@ -100,7 +101,6 @@ async function killOthers(trial: Trial): Promise<string> {
       await killed(trial, step + 1, name);
       if (point.scenario === 'cancel-early' && step === 0) cancel();
     }
-    if (point.who === 'supervisor') project.start(['supervisor']);
     return pipelineRun.id;
   } finally {
     await context.close();
@@ -125,7 +125,6 @@ async function begun({ project }: Trial, pipelineRunId: string): Promise<void> {
 
 async function judge(trial: Trial, pipelineRunId: string, tally: Tally): Promise<void> {
   const { project, point, batch } = trial;
-  await project.endPrograms('SIGTERM');
   const runs = runsOfPipelineRun(project.db, pipelineRunId);
   const isCanceled = point.scenario.startsWith('cancel');
   const about = (why: string | undefined): string | undefined => why && `${nameOf(point)}: ${why}`;

@@ -56,6 +56,15 @@ export async function createTellingProject(of: {
   }
 }
 
+/** A fresh program with no client finishes what is left: until every run is over and no attempt holds anything. */
+export async function finishAlone(project: FaultProject, seconds: number): Promise<void> {
+  project.start(['supervisor']);
+  // Also where nothing was left to do: the place of a killed supervisor's socket is taken, and then given back.
+  await until(() => project.leaseHolder() !== undefined, 'the lease of a fresh supervisor', 60);
+  await calm(project, seconds);
+  await project.endPrograms('SIGTERM');
+}
+
 /** Until every pipeline run is over and no attempt holds anything any more. */
 export async function calm({ db }: FaultProject, seconds: number): Promise<void> {
   const left = (): number =>

@@ -4,7 +4,7 @@ import type { AttemptKey } from '../../../src/store/attempts.ts';
 import { countOpenStageRuns } from '../../../src/store/stage-runs.ts';
 import { until } from '../../integration/until.ts';
 import { type Backend, type FaultProject, Refused, type Server } from '../kit/fault-project.ts';
-import { calm, createTellingProject, ledgerOf, WORKSPACE } from '../kit/telling-project.ts';
+import { createTellingProject, finishAlone, ledgerOf, WORKSPACE } from '../kit/telling-project.ts';
 import { attemptsAtWork, keyOf, killPart } from './attempts-at-work.ts';
 import { type Blow, blows, type Victim } from './plan.ts';
 
@@ -74,9 +74,7 @@ async function stormOver(project: FaultProject, of: Staged): Promise<Aftermath> 
   await until(client.isDone, 'the submission of all runs', 60);
   await client.goForGood();
   await project.endPrograms('SIGKILL');
-  project.start(['supervisor']);
-  await calm(project, 90 + of.runs * 2);
-  await project.endPrograms('SIGTERM');
+  await finishAlone(project, 90 + of.runs * 2);
   return { project, calls: client.calls(), kills, hit, slots: SLOTS };
 }
 
