@@ -1,8 +1,8 @@
 import { formatDuration } from './durations.ts';
-import { isTrue, type Row, textAt } from './fields.ts';
+import { isTrue, type Row, textAt, textsAt } from './fields.ts';
 import { type Style, stateStyle } from './style.ts';
 
-/** `prun-… of baseline@v2: completed, 4 runs (2 reused), 3.1 s`: a pipeline run in one line. */
+/** `prun-… of baseline@v2: completed, 4 runs (2 reused), 3.1 s`: a pipeline run, or the replicates of a call, in one line. */
 export function runLine(
   answer: Row,
   now: { state: string; runs: readonly Row[] },
@@ -16,7 +16,8 @@ export function runLine(
     reused === 0 ? count : `${count} (${reused} reused)`,
     tookText(runs),
   ];
-  const name = `${textAt(answer, 'pipeline_run_id')} of ${textAt(answer, 'workspace')}@${textAt(answer, 'version')}`;
+  const ids = textsAt(answer, 'pipeline_run_ids');
+  const name = `${ids.length > 1 ? ids.join(' ') : textAt(answer, 'pipeline_run_id')} of ${textAt(answer, 'workspace')}@${textAt(answer, 'version')}`;
   return `${name}: ${parts.filter((part) => part !== '').join(', ')}`;
 }
 
