@@ -32,7 +32,7 @@ type Outcome = 'idle' | 'woken' | 'started' | 'starting';
  * A supervisor of an older program is replaced: the one that is started takes its lease.
  *
  * Callers ask again and again while they watch. A supervisor takes a moment to start, and one that cannot start must
- * not be started every half second: the pause doubles each time until the lease is seen held.
+ * not be started every half second: the pause doubles each time until the lease is seen held, or to have been taken.
  * Errors: PROJECT_NOT_FOUND where the project's folder was removed meanwhile.
  */
 export function createEnsureSupervisor(
@@ -41,6 +41,8 @@ export function createEnsureSupervisor(
 ): () => Promise<Outcome> {
   let pause = FIRST_PAUSE_MS;
   let lastStart = Number.NEGATIVE_INFINITY;
+  /** The lease's token when we last started one: a later one was taken since, by whom may be dead by now. */
+  let lastToken = 0;
   return async () => {
     if (!existsSync(context.layout.database)) throw projectGone();
     if (!isWorkLeft(context.db, context.clock)) return 'idle';
@@ -52,9 +54,12 @@ export function createEnsureSupervisor(
       return 'woken';
     }
     const now = context.clock.monotonic();
+    const wasTaken = lease.token > lastToken;
+    if (wasTaken) pause = FIRST_PAUSE_MS;
     if (now - lastStart < pause) return 'starting';
-    if (lastStart !== Number.NEGATIVE_INFINITY) pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+    if (!wasTaken && lastStart !== Number.NEGATIVE_INFINITY) pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
     lastStart = now;
+    lastToken = lease.token;
     await start(context);
     return 'started';
   };

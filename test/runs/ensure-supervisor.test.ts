@@ -169,6 +169,18 @@ describe('a supervisor that takes no lease', () => {
     expect(await pauseUntilNext()).toBe(2_000);
   });
 
+  it('is started with the first pause where one took the lease and died before anybody looked', async () => {
+    await ensure();
+    await pauseUntilNext();
+    expect(await pauseUntilNext()).toBe(4_000);
+    takeIt(GONE);
+    expect(await pauseUntilNext()).toBe(2_000);
+    takeIt(GONE);
+    expect(await pauseUntilNext()).toBe(2_000);
+    expect(await pauseUntilNext()).toBe(2_000);
+    expect(await pauseUntilNext()).toBe(4_000);
+  });
+
   it('is not started twice by two who ask at the same moment', async () => {
     expect(await Promise.all([ensure(), ensure()])).toEqual(['started', 'starting']);
     expect(started).toBe(1);
