@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { openContext } from '../../../src/context.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
 import type { StageRun } from '../../../src/core/rows.ts';
+import { processStart } from '../../../src/os/process-identity.ts';
 import { cancelRuns } from '../../../src/runs/cancel.ts';
 import { submitRun } from '../../../src/runs/submit.ts';
 import { runsOfPipelineRun } from '../../../src/store/stage-runs.ts';
@@ -39,7 +40,8 @@ export async function tryKillPoint(of: Prototype, point: KillPoint, tally: Tally
     project.write(`${of.slot}/note.txt`, `${nameOf(point)}\n`);
     const id = await (point.who === 'server' ? killServer(trial) : killOthers(trial));
     // A supervisor outlives the death of a wrapper and goes on.
-    if (point.who !== 'run wrapper') await finishAlone(project, 90);
+    if (point.who !== 'run wrapper')
+      await project.endPrograms('SIGKILL').then(() => finishAlone(project, 90));
     else await calm(project, 90).then(() => project.endPrograms('SIGTERM'));
     await judge(trial, id, tally);
   } catch (error) {
@@ -81,13 +83,11 @@ async function killServer(trial: Trial): Promise<string> {
   await first.close();
   const second = await project.server();
   const answer = await second.call('run', toArguments(trial));
-  await project.endPrograms('SIGKILL');
-  await second.close();
   return String(answer['pipeline_run_id']);
 }
 
 async function killOthers(trial: Trial): Promise<string> {
-  const { project, point, armed } = trial;
+  const { project, point } = trial;
   const context = await openContext({ root: project.root });
   try {
     const { pipelineRun } = await submitRun(context.runsDeps, toRequest(trial));
@@ -96,7 +96,7 @@ async function killOthers(trial: Trial): Promise<string> {
     };
     for (const [step, name] of point.at.entries()) {
       // A supervisor outlives the death of a wrapper.
-      if (project.leaseHolder() === undefined) project.start('supervisor', armed);
+      if (project.leaseHolder() === undefined) await startSupervisor(trial);
       if (point.scenario === 'cancel') await begun(trial, pipelineRun.id).then(cancel);
       await killed(trial, step + 1, name);
       if (point.scenario === 'cancel-early' && step === 0) cancel();
@@ -107,13 +107,25 @@ async function killOthers(trial: Trial): Promise<string> {
   }
 }
 
-async function killed({ record, point, project }: Trial, steps: number, name = point.at[0]): Promise<void> {
+/** Alone, or as a server does it: what is in its environment reaches the supervisor. */
+async function startSupervisor({ project, point, armed }: Trial): Promise<void> {
+  if (point.scenario !== 'two') {
+    project.start('supervisor', armed);
+    return;
+  }
+  const server = await project.server(armed);
+  // It opens the project with the first call.
+  await server.call('status', {});
+}
+
+async function killed({ record, point }: Trial, steps: number, name = point.at[0]): Promise<void> {
   const file = join(record, (name ?? '').replace('/', '.'));
   await until(() => existsSync(file), `kill ${steps} at ${name}`, 60);
   // Its process is a zombie, or gone, before the next one looks who holds the lease.
   const isOfWrapper = /^(wrapper|container)\//.test(name ?? '');
-  if (!isOfWrapper && point.who !== 'server') {
-    await until(() => project.leaseHolder() === undefined, `the end of who was killed at ${name}`);
+  if (!isOfWrapper && point.who === 'supervisor') {
+    const died = Number(readFileSync(file, 'utf8'));
+    await until(() => processStart(died) === undefined, `the end of who was killed at ${name}`);
   }
 }
 

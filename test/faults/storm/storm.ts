@@ -162,11 +162,16 @@ function createClient(project: FaultProject, of: Staged): StormClient {
   };
 }
 
-/** The programs of a call differ in how long they take: 0 to 1 s. */
+/** The programs of a call differ in how long they take: 0 to 1 s; where they are to be hit, half a second more. */
 function callOf(batch: number, { stages, runs, maxRestarts }: Staged, ledger: JsonObject): JsonObject {
   const left = runs - (batch - 1) * stages.length;
   const wanted = stages.slice(0, Math.max(0, left));
-  const config = (n: number): JsonObject => ({ ...ledger, batch, seconds: ((batch * 7 + n * 3) % 11) / 10 });
+  const longer = maxRestarts > 0 ? 0.5 : 0;
+  const config = (n: number): JsonObject => ({
+    ...ledger,
+    batch,
+    seconds: ((batch * 7 + n * 3) % 11) / 10 + longer,
+  });
   return {
     workspace: WORKSPACE,
     reason: `Batch ${batch} of a storm of the fault suite`,
