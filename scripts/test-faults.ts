@@ -52,11 +52,15 @@ if (!Number.isSafeInteger(seed) || seed < 0) {
 }
 const folder = await mkdtemp(join(tmpdir(), 'goldfish-faults-'));
 const report = join(folder, 'outcomes.jsonl');
+// GOLDFISH_TEST_REPORTS keeps vitest's report, for check:issue.
+const kept = process.env['GOLDFISH_TEST_REPORTS'];
+const json = kept === undefined ? [] : ['--reporter=json', `--outputFile.json=${join(kept, 'faults.json')}`];
+const reporters = ['--reporter=verbose', ...json];
 const started = performance.now();
 console.log(`seed ${seed}${values.long ? ', long form' : ''}`);
 const code = await start(
   process.execPath,
-  [VITEST, 'run', '--project', 'faults', '--reporter=verbose', '--allowOnly=false', ...positionals],
+  [VITEST, 'run', '--project', 'faults', ...reporters, '--allowOnly=false', ...positionals],
   {
     ...process.env,
     PATH: pathWithPython(),
