@@ -64,7 +64,7 @@ export function createToolHost(options: ToolHostOptions): ToolHost {
 }
 
 /** How often a running server looks whether work is left and nobody advances it. */
-const WATCH_MS = 2_000;
+const WATCH_MS = 1_000;
 
 /** Opens the project and keeps an eye on its supervisor for as long as it is open. */
 async function openForServing(root: string, readOnly: ReadOnly): Promise<ServerContext> {
