@@ -131,18 +131,22 @@ async function killed({ record, point }: Trial, steps: number, name = point.at[0
 
 async function begun({ project }: Trial, pipelineRunId: string): Promise<void> {
   const ids = runsOfPipelineRun(project.db, pipelineRunId).map(({ id }) => id);
-  const told = () => readTold({ ledger: project.ledger, stateDir: project.layout.stateDir });
-  await until(() => told().some(({ runId }) => ids.includes(runId)), 'the begin of the program', 60);
+  await until(
+    () => readTold(project).some(({ runId }) => ids.includes(runId)),
+    'the begin of the program',
+    60,
+  );
 }
 
 async function judge(trial: Trial, pipelineRunId: string, tally: Tally): Promise<void> {
   const { project, point, batch } = trial;
   const runs = runsOfPipelineRun(project.db, pipelineRunId);
+  const told = readTold(project);
   const isCanceled = point.scenario.startsWith('cancel');
   const about = (why: string | undefined): string | undefined => why && `${nameOf(point)}: ${why}`;
   for (const run of runs) {
     const isFirst = run.position === 0;
-    const broken = judgeRun(project, run, {
+    const broken = judgeRun({ project, told }, run, {
       cause: isCanceled ? 'user' : 'success',
       causesBefore: isFirst ? point.causesBefore : [],
       mayNotHaveBegun: isFirst ? point.mayNotHaveBegun : [],

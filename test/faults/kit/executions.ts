@@ -1,6 +1,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../../../src/core/json.ts';
+import type { Layout } from '../../../src/core/layout.ts';
 
 /**
  * A stage that tells what it does in a file Goldfish knows nothing of, and makes outputs whose content is known
@@ -70,9 +71,9 @@ export function tellingPipeline(
 export type Told = { word: 'begin' | 'end'; runId: string; attempt: number; at: bigint };
 
 /** What the stages told, in the order of the machine's own clock. */
-export function readTold(from: { ledger: string; stateDir: string }): Told[] {
-  const inside = globSync('runs/*/checkpoints/ledger', { cwd: from.stateDir });
-  const files = [from.ledger, ...inside.map((file) => join(from.stateDir, file))];
+export function readTold({ ledger, layout }: { ledger: string; layout: Layout }): Told[] {
+  const inside = globSync('*/checkpoints/ledger', { cwd: layout.runs });
+  const files = [ledger, ...inside.map((file) => join(layout.runs, file))];
   const lines = files.flatMap((file) => (existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []));
   const told = lines.filter(Boolean).map((line): Told => {
     const [word, runId = '', attempt, at = '0'] = line.split(' ');

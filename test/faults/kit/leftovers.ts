@@ -86,11 +86,11 @@ export function processesOf({ root, stateDir, runIds }: Place): Found[] {
 }
 
 /** As the docker adapter names it. */
-export function projectLabel(stateDir: string): string {
+function projectLabel(stateDir: string): string {
   return `${LABELS.project}=${hashJson({ stateDir }).replace('sha256:', '').slice(0, 16)}`;
 }
 
-export async function containersOf(place: Pick<Place, 'stateDir' | 'engineSocket'>) {
+async function containersOf(place: Pick<Place, 'stateDir' | 'engineSocket'>) {
   const socketPath = place.engineSocket ?? ENGINE_SOCKET;
   if (!existsSync(socketPath)) return [];
   const engine = new Docker({ socketPath });

@@ -8,7 +8,7 @@ import { attemptsOfRun } from '../../../src/store/attempts.ts';
 import { getPipelineRun } from '../../../src/store/pipeline-runs.ts';
 import { eventsOfRun } from '../../../src/store/run-events.ts';
 import { outputsOfRun } from '../../../src/store/signals.ts';
-import { METRIC_POINTS, OUTPUTS, outputHash, readTold, type Told } from './executions.ts';
+import { METRIC_POINTS, OUTPUTS, outputHash, type Told } from './executions.ts';
 import type { FaultProject } from './fault-project.ts';
 
 /** What is wrong with a run, by the promise it breaks; nothing where it is as it must be. */
@@ -23,10 +23,13 @@ export type Expectation = {
   batch: number;
 };
 
-/** The whole truth about one run that is over, from its rows, its files, and what its stage told. */
-export function judgeRun(project: FaultProject, run: StageRun, expected: Expectation): Broken {
+/** The whole truth about one run that is over, from its rows, its files, and what all stages told. */
+export function judgeRun(
+  { project, told }: { project: FaultProject; told: readonly Told[] },
+  run: StageRun,
+  expected: Expectation,
+): Broken {
   const attempts = attemptsOfRun(project.db, run.id);
-  const told = readTold({ ledger: project.ledger, stateDir: project.layout.stateDir });
   const facts = { run, attempts, events: eventsOfRun(project.db, run.id), told };
   const end = wrongEnd(project, facts, expected);
   const executions = wrongExecutions(facts, expected);
@@ -38,7 +41,7 @@ export function judgeRun(project: FaultProject, run: StageRun, expected: Expecta
   };
 }
 
-type Facts = { run: StageRun; attempts: RunAttempt[]; events: RunEvent[]; told: Told[] };
+type Facts = { run: StageRun; attempts: RunAttempt[]; events: RunEvent[]; told: readonly Told[] };
 
 function wrongEnd(project: FaultProject, facts: Facts, expected: Expectation): string | undefined {
   const { run, attempts, events } = facts;

@@ -8,7 +8,7 @@ const engine = new Docker({ socketPath: '/var/run/docker.sock' });
 
 /** Attempts whose program has told that it began and not yet that it is done. */
 export function attemptsAtWork(project: FaultProject): AttemptKey[] {
-  const told = readTold({ ledger: project.ledger, stateDir: project.layout.stateDir });
+  const told = readTold(project);
   const done = new Set(told.filter(({ word }) => word === 'end').map(keyOf));
   return told
     .filter((line) => line.word === 'begin' && !done.has(keyOf(line)))

@@ -55,7 +55,7 @@ it('never lets more runs hold a slot than there are, of hundreds that wait, whil
     await server.close();
     await project.endPrograms('SIGTERM');
 
-    const told = readTold({ ledger: project.ledger, stateDir: project.layout.stateDir });
+    const told = readTold(project);
     const most = mostAtOnce(told.filter(isOfCompleted(project, id)));
     const note = `${kills} supervisors killed; at most ${most} of ${PENDING} programs at work at once for ${SLOTS} slots`;
     console.log(note);

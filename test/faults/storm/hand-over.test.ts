@@ -29,9 +29,7 @@ async function handOver(project: FaultProject, server: Server, trial: number): P
   });
   const [{ run_id: runId }] = answer['runs'] as [{ run_id: string }];
   const told = (word: string): boolean =>
-    readTold({ ledger: project.ledger, stateDir: project.layout.stateDir }).some(
-      (line) => line.word === word && line.runId === runId,
-    );
+    readTold(project).some((line) => line.word === word && line.runId === runId);
   await until(() => told('begin'), 'the begin of the program');
   const before = project.leaseHolder();
   if (before === undefined) throw new Error('nobody holds the lease of a project in which a run runs');

@@ -21,11 +21,12 @@ const CAUSES_OF: Partial<Record<Victim, Cause>> = {
 /** Counts what became of every run; the note for the report. */
 export async function judgeStorm(of: Storm, after: Aftermath, tally: Tally): Promise<string> {
   const { project, calls, kills } = after;
+  const told = readTold(project);
   let restarts = 0;
   let runs = 0;
   for (const [batch, id] of calls) {
     for (const run of runsOfPipelineRun(project.db, id)) {
-      const broken = judgeRun(project, run, expectationOf(run, batch, of, after));
+      const broken = judgeRun({ project, told }, run, expectationOf(run, batch, of, after));
       tally.count('right-end', broken['right-end'] ?? unexplained(run, after));
       tally.count('once', broken.once);
       if (run.state === 'completed') tally.count('outputs', broken.outputs);
@@ -33,7 +34,6 @@ export async function judgeStorm(of: Storm, after: Aftermath, tally: Tally): Pro
       runs += 1;
     }
   }
-  const told = readTold({ ledger: project.ledger, stateDir: project.layout.stateDir });
   const executions = told.filter(({ word }) => word === 'begin').length;
   const stored = project.db.prepare<{ n: number }>('SELECT count(*) AS n FROM stage_runs').get()?.n ?? 0;
   const isCounted = runs === of.runs && stored === of.runs && executions === of.runs + restarts;

@@ -7,6 +7,7 @@ import { judgeStorm } from './judge-storm.ts';
 import type { Victim } from './plan.ts';
 import { type Storm, storm } from './storm.ts';
 
+/** Fewer, to look at one again. */
 const RUNS = Number(process.env['GOLDFISH_FAULTS_RUNS'] ?? (LONG ? 500 : 40));
 const SECONDS = LONG ? 600 : 40;
 
