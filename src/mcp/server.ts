@@ -77,20 +77,23 @@ export function createServer(options: {
   };
 }
 
+/** So small that no wait of a few hundred words comes to the end by it. */
+const TINY_STEP = 1e-6;
+
 function callContext(server: Server, extra: Extra): CallContext {
   const token = extra._meta?.progressToken;
-  let reported = -1;
+  let reported = -TINY_STEP;
   return {
     signal: extra.signal,
     actor: `mcp:${actorName(server)}`,
     progress: (fraction, message) => {
-      // The protocol wants progress to grow; who asked for none gets none.
-      if (token === undefined || extra.signal.aborted || fraction <= reported) return;
-      reported = fraction;
+      if (token === undefined || extra.signal.aborted) return;
+      // The protocol wants progress to grow with every word; a run that starts anew falls back.
+      reported = Math.max(fraction, reported + TINY_STEP);
       extra
         .sendNotification({
           method: 'notifications/progress',
-          params: { progressToken: token, progress: fraction, total: 1, message },
+          params: { progressToken: token, progress: reported, total: 1, message },
         })
         .catch(() => undefined);
     },

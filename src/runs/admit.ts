@@ -80,26 +80,41 @@ function admitOne(deps: AdmitDeps, runId: string): StageRun | 'reused' | 'waits'
   return getStageRun(db, runId) ?? 'waits';
 }
 
+/** `stage`: another run; `pause`: a time that is known; the others end when something outside of the run changes. */
+export type Block = {
+  kind: 'stage' | 'pause' | 'environment' | 'backend' | 'disk' | 'pipeline_run';
+  text: string;
+};
+
 /** What a pending run waits for, in words; null when nothing holds it. Reads only. */
 export function waitsFor(deps: WaitDeps, run: Waiting): string | null {
+  return blockOf(deps, run)?.text ?? null;
+}
+
+/** What a pending run waits for first; null when nothing holds it. Reads only. */
+export function blockOf(deps: WaitDeps, run: Waiting): Block | null {
   const { db } = deps;
   const upstream = needsOf(db, run.id).filter((need) => need.state !== 'completed');
-  if (upstream.length > 0) return `stage ${upstream.map((need) => `${need.stage} (${need.id})`).join(', ')}`;
+  if (upstream.length > 0) {
+    const text = `stage ${upstream.map((need) => `${need.stage} (${need.id})`).join(', ')}`;
+    return { kind: 'stage', text };
+  }
   const pause = pauseOf(deps, run);
-  if (pause !== null) return pause;
+  if (pause !== null) return { kind: 'pause', text: pause };
   const missing = missingSecrets(deps, run);
-  if (missing !== null) return missing;
+  if (missing !== null) return { kind: 'environment', text: missing };
   const capacity = deps.backends.capacity(run.backend);
-  if (countHolding(db, { backend: run.backend }) >= capacity) {
-    return `capacity of ${run.backend}: all ${capacity} slots are taken`;
+  const busy = countHolding(db, { backend: run.backend });
+  if (busy >= capacity) {
+    return { kind: 'backend', text: `backend ${run.backend}: ${busy} of ${capacity} slots busy` };
   }
   const gpus = gpusWanted(deps, run);
-  if (gpus !== null) return gpus;
+  if (gpus !== null) return { kind: 'backend', text: gpus };
   const shortage = diskShortage(deps);
-  if (shortage !== null) return shortage;
+  if (shortage !== null) return { kind: 'disk', text: shortage };
   const limit = getPipelineRun(db, run.pipelineRunId)?.maxParallel ?? null;
   if (limit !== null && countHolding(db, { pipelineRunId: run.pipelineRunId }) >= limit) {
-    return `max_parallel: ${limit} runs of this pipeline run are active`;
+    return { kind: 'pipeline_run', text: `max_parallel: ${limit} runs of this pipeline run are active` };
   }
   return null;
 }
@@ -123,5 +138,5 @@ function gpusWanted({ db, backends }: Pick<RunsDeps, 'db' | 'backends'>, run: Wa
   if (gpus === 0) return null;
   const all = backends.limits(run.backend, run.profile).gpus;
   const taken = gpusInUse(db, run.backend);
-  return taken + gpus * nodes <= all ? null : `gpus of ${run.backend}: ${taken} of ${all} are in use`;
+  return taken + gpus * nodes <= all ? null : `backend ${run.backend}: ${taken} of ${all} GPUs busy`;
 }

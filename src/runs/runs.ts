@@ -14,11 +14,12 @@ import { getPipelineRun, listPipelineRuns } from '../store/pipeline-runs.ts';
 import { eventsOfRun } from '../store/run-events.ts';
 import { inputsOfRun, outputsOfRun } from '../store/signals.ts';
 import { listStageRuns, runsOfPipelineRun, type StageRunFilter } from '../store/stage-runs.ts';
-import { missingSecrets, waitsFor } from './admit.ts';
+import { type Block, blockOf, missingSecrets } from './admit.ts';
 import { type CancelOutcome, cancelRuns } from './cancel.ts';
 import { type Comparison, compareRuns } from './compare.ts';
 import type { RunsDeps } from './deps.ts';
 import { downsample, type SeriesPoint } from './downsample.ts';
+import { type Eta, estimateEta } from './eta.ts';
 import { type FoundRun, findRun, findStageRun } from './find.ts';
 import type { RunRequest } from './plan-call.ts';
 import { type Preview, previewRun } from './plan-preview.ts';
@@ -26,7 +27,7 @@ import { type LogsPage, type LogsRequest, readRunLogs } from './read-logs.ts';
 import { findResent } from './resent-call.ts';
 import { type Retry, type RetryRequest, retryRun } from './retry.ts';
 import { type SubmittedCall, submitRun } from './submit.ts';
-import { type WaitOutcome, type WaitRequest, waitForRuns } from './wait.ts';
+import { type WaitCall, type WaitOutcome, type WaitRequest, waitForRuns } from './wait.ts';
 
 export type RunDetails = {
   run: StageRun;
@@ -47,6 +48,8 @@ export type RunMetrics = {
   series: { name: string; points: SeriesPoint[]; total: number }[];
 };
 
+export type BlockedRun = { run: StageRun; why: string };
+
 /** Everything tools and commands do with runs. Writers only write rows; the supervisor acts. */
 export type Runs = {
   plan(request: RunRequest): Promise<Preview>;
@@ -63,10 +66,11 @@ export type Runs = {
   summary(run: StageRun): MetricSummary[];
   logs(request: Omit<LogsRequest, 'run'> & { runId: string }): Promise<LogsPage>;
   metrics(request: MetricsRequest): RunMetrics[];
-  wait(
-    request: WaitRequest,
-    call?: { signal?: AbortSignal; progress?: (ended: number, total: number, message: string) => void },
-  ): Promise<WaitOutcome>;
+  wait(request: WaitRequest, call?: WaitCall): Promise<WaitOutcome>;
+  /** When the last of some runs will have ended; null where that cannot be said. */
+  eta(members: readonly StageRun[]): Eta | null;
+  /** What the first `limit` of some runs wait for that wait for anything but another stage. */
+  blocked(members: readonly StageRun[], limit: number): BlockedRun[];
   cancel(request: { target: string; reason: string }): Promise<{ targetId: string; runs: CancelOutcome[] }>;
   compare(refs: readonly string[]): Comparison;
 };
@@ -107,7 +111,7 @@ export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs 
         return {
           run,
           pipelineRun: getPipelineRun(db, run.pipelineRunId),
-          blockedBy: blockedBy(deps, run),
+          blockedBy: blockedBy(deps, run)?.text ?? null,
           inputs: inputsOfRun(db, run.id),
           outputs: outputsOfRun(db, run.id),
           metrics: metricSummaries(db, metricsOf(run)),
@@ -119,6 +123,8 @@ export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs 
     logs: ({ runId, ...request }) => readRunLogs(deps, { ...request, run: findStageRun(db, runId) }),
     metrics: (request) => request.runIds.map((id) => seriesOf(deps, findStageRun(db, id), request)),
     wait: (request, call) => waitForRuns({ ...deps, nudge: nudgeQuietly }, request, call),
+    eta: (members) => db.read(() => estimateEta(deps, members)),
+    blocked: (members, limit) => db.read(() => blockedRuns(deps, { members, limit })),
     cancel: async (request) => {
       const outcome = cancelRuns(deps, request);
       await nudgeQuietly();
@@ -128,10 +134,22 @@ export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs 
   };
 }
 
-function blockedBy(deps: RunsDeps, run: StageRun): string | null {
-  if (run.state === 'pending') return waitsFor(deps, run);
+function blockedBy(deps: RunsDeps, run: StageRun): Block | null {
+  if (run.state === 'pending') return blockOf(deps, run);
   const claimed = run.state === 'preparing' || run.state === 'building' || run.state === 'launching';
-  return claimed ? missingSecrets(deps, run) : null;
+  const missing = claimed ? missingSecrets(deps, run) : null;
+  return missing === null ? null : { kind: 'environment', text: missing };
+}
+
+/** Thousands may wait: no more are looked at than are asked for. */
+function blockedRuns(deps: RunsDeps, of: { members: readonly StageRun[]; limit: number }): BlockedRun[] {
+  const found: BlockedRun[] = [];
+  for (const run of of.members) {
+    if (found.length === of.limit) break;
+    const block = blockedBy(deps, run);
+    if (block !== null && block.kind !== 'stage') found.push({ run, why: block.text });
+  }
+  return found;
 }
 
 function seriesOf(deps: RunsDeps, run: StageRun, request: MetricsRequest): RunMetrics {

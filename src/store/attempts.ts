@@ -76,6 +76,23 @@ export function attemptsOfRun(db: Db, runId: string): RunAttempt[] {
     .map(toAttempt);
 }
 
+/**
+ * How long completed runs of a stage took, in seconds: the attempt that completed, from its launch to its end. Of the
+ * newest `limit` that were executed.
+ */
+export function durationsOfStage(db: Db, of: { workspace: string; stage: string; limit: number }): number[] {
+  return db
+    .prepare<{ from_time: string; ended_at: string }>(
+      `SELECT coalesce(a.launched_at, a.started_at) AS from_time, a.ended_at
+       FROM stage_runs r JOIN run_attempts a ON a.run_id = r.id AND a.attempt = r.attempt
+       WHERE r.workspace_name = ? AND r.stage_name = ? AND r.state = 'completed' AND a.ended_at IS NOT NULL
+         AND coalesce(a.launched_at, a.started_at) IS NOT NULL
+       ORDER BY r.created_at DESC LIMIT ?`,
+    )
+    .all(of.workspace, of.stage, of.limit)
+    .map((row) => Math.max(0, (Date.parse(row.ended_at) - Date.parse(row.from_time)) / 1000));
+}
+
 export function setAttemptHandle(db: Db, key: AttemptKey, set: { handle: JsonObject; at: string }): void {
   db.prepare(
     'UPDATE run_attempts SET handle_json = ?, launched_at = coalesce(launched_at, ?) WHERE run_id = ? AND attempt = ?',

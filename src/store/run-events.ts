@@ -137,6 +137,11 @@ export function eventsOfRun(db: Db, runId: string): RunEvent[] {
   return db.prepare<Row>('SELECT * FROM run_events WHERE run_id = ? ORDER BY seq').all(runId).map(toRunEvent);
 }
 
+export function getRunEvent(db: Db, seq: number): RunEvent | undefined {
+  const row = db.prepare<Row>('SELECT * FROM run_events WHERE seq = ?').get(seq);
+  return row && toRunEvent(row);
+}
+
 /** Events of some runs after a sequence number, in order. */
 export function eventsAfter(db: Db, query: { seq: number; runIds: readonly string[] }): RunEvent[] {
   return db

@@ -16,9 +16,15 @@ export function pageBudget(asked: boolean): number {
 /** Arguments that ask for more than a default answer. */
 const ASKING_FOR_MORE = ['limit', 'cursor', 'include', 'tail', 'max_points', 'names', 'paths', 'replicate'];
 
+/** Who names more than this many things asks for a row of each. */
+const MANY_TARGETS = 10;
+
 /** What the answer to a call may cost: little, unless the caller said how much it wants. */
 export function resultBudget(args: unknown): number {
-  const asked = isJsonObject(args) && ASKING_FOR_MORE.some((key) => args[key] !== undefined);
+  if (!isJsonObject(args)) return DEFAULT_RESULT_TOKENS;
+  const { targets } = args;
+  const many = Array.isArray(targets) && targets.length > MANY_TARGETS;
+  const asked = many || ASKING_FOR_MORE.some((key) => args[key] !== undefined);
   return asked ? MAX_RESULT_TOKENS : DEFAULT_RESULT_TOKENS;
 }
 

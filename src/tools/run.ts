@@ -124,10 +124,7 @@ async function submit(ctx: ServerContext, args: RunInput, call: CallContext): Pr
 function waitBriefly(ctx: ServerContext, wanted: { ids: string[]; seconds: number }, call: CallContext) {
   return ctx.runs.wait(
     { targets: wanted.ids, until: 'all', timeoutSeconds: wanted.seconds },
-    {
-      signal: call.signal,
-      progress: (ended, total, message) => call.progress(total === 0 ? 0 : ended / total, message),
-    },
+    { signal: call.signal, progress: call.progress },
   );
 }
 

@@ -1,17 +1,24 @@
 import { z } from 'zod';
 import type { ServerContext } from '../context.ts';
+import type { StageRun } from '../core/rows.ts';
 import { isTerminal } from '../core/run-lifecycle.ts';
+import type { Eta } from '../runs/eta.ts';
 import type { WaitOutcome } from '../runs/wait.ts';
+import { formatWaitCursor, readWaitCursor } from '../runs/wait-cursor.ts';
 import { defineTool } from './define-tool.ts';
-import { estimateEta } from './eta.ts';
 import { answer, cursor, nextCall, reference } from './fields.ts';
-import { badCursor } from './ids.ts';
 import { stateText } from './run-rows.ts';
 import { callText, lines } from './text.ts';
 
 const DEFAULT_WAIT_SECONDS = 45;
-/** Waiting runs whose reason is told. */
-const MAX_BLOCKED = 10;
+/** Waiting runs whose reason is told, and failed ones that are named. */
+const MAX_BLOCKED = 6;
+const MAX_ATTENTION = 6;
+/** What went wrong is cut to this; the whole is in inspect_run. */
+const SHORT = 240;
+/** The pauses that are proposed between two calls, in seconds. */
+const SOONEST = 2;
+const LATEST = 300;
 
 const output = answer({
   done: z.boolean(),
@@ -26,15 +33,18 @@ const output = answer({
       from: z.string().nullable(),
       to: z.string(),
       at: z.string(),
+      note: z.string().optional().describe('Of one that was started anew'),
     }),
   ),
+  more_changes: z.boolean().describe('Not all are told yet: call again at once with the cursor'),
   attention: z.array(z.object({ message: z.string(), call: nextCall() })),
   blocked: z.array(z.object({ run_id: z.string(), stage: z.string(), blocked_by: z.string() })),
   eta: z
     .object({ p50: z.number(), p90: z.number() })
     .nullable()
-    .describe('Seconds until the end, from earlier runs of the same stages'),
+    .describe('Seconds until the end, from earlier runs of the same stages; null: cannot be said'),
   look_again_seconds: z.number().nullable(),
+  attention_omitted: z.int().describe('More that went wrong: see list_runs'),
   waited_at_most: z.number().describe('Where timeout_seconds was more than is allowed'),
   cursor: z.string(),
   next: nextCall(),
@@ -44,11 +54,11 @@ export const wait = defineTool({
   name: 'wait',
   title: 'Wait for runs',
   description:
-    'Waits until runs or pipeline runs end, at most about 45 seconds, and says what changed meanwhile. A timeout is no error: call again with the cursor. until: all (default), any, or attention (something failed).',
+    'Waits until runs or pipeline runs end, at most about 45 seconds, and says what changed meanwhile, what holds back what waits, and how long it may take. A timeout is no error: call again with the cursor. until: all (default), any, or attention (something failed).',
   toolset: 'core',
   annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.strictObject({
-    targets: z.array(reference).min(1).max(50).describe('Runs or pipeline runs'),
+    targets: z.array(reference).min(1).max(100).describe('Runs or pipeline runs'),
     until: z.enum(['any', 'all', 'attention']).optional().describe('Default: all'),
     timeout_seconds: z.number().min(0).max(86_400).optional().describe('Default 45'),
     cursor: cursor.describe('Only what changed since'),
@@ -62,12 +72,9 @@ export const wait = defineTool({
         targets: input.targets,
         until: input.until ?? 'all',
         timeoutSeconds,
-        ...(input.cursor === undefined ? {} : { cursor: readCursor(input.cursor) }),
+        ...(input.cursor === undefined ? {} : { cursor: readWaitCursor(ctx.db, input.cursor) }),
       },
-      {
-        signal: call.signal,
-        progress: (ended, total, message) => call.progress(total === 0 ? 0 : ended / total, message),
-      },
+      { signal: call.signal, progress: call.progress },
     );
     const clamped = input.timeout_seconds !== undefined && timeoutSeconds < asked;
     return { ...describe(ctx, outcome), ...(clamped ? { waited_at_most: timeoutSeconds } : {}) };
@@ -75,9 +82,11 @@ export const wait = defineTool({
   render: (result) =>
     lines(
       ...(result.targets ?? []).map((target) => `${target.id} is ${stateText(target)}.`),
-      ...(result.changes ?? []).map((item) => `${item.at} ${item.stage}: ${item.from ?? 'new'} → ${item.to}`),
+      ...(result.changes ?? []).map((item) => changeText(item)),
+      result.more_changes && 'There are more changes: call again at once with the cursor.',
       ...(result.blocked ?? []).map((item) => `${item.stage} (${item.run_id}) waits for ${item.blocked_by}.`),
       ...(result.attention ?? []).map((item) => `${item.message} → ${callText(item.call)}`),
+      result.attention_omitted !== undefined && `${result.attention_omitted} more went wrong.`,
       result.waited_at_most !== undefined && `At most ${result.waited_at_most} s are waited in one call.`,
       result.timed_out &&
         `Not over yet${result.eta ? `, about ${result.eta.p50} s to go (90 %: ${result.eta.p90} s)` : ''}.`,
@@ -85,48 +94,61 @@ export const wait = defineTool({
     ),
 });
 
-function readCursor(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw badCursor();
-  return Number(text);
+type Change = { at: string; stage: string; from: string | null; to: string; note?: string | undefined };
+
+function changeText({ at, stage, from, to, note }: Change): string {
+  return `${at} ${stage}: ${from ?? 'new'} → ${to}${note === undefined ? '' : ` (${note})`}`;
 }
 
 function describe(ctx: ServerContext, outcome: WaitOutcome): z.input<typeof output> {
   const { runs } = outcome;
   const bad = runs.filter((run) => run.state === 'failed' || run.state === 'terminated');
   const open = runs.filter((run) => !isTerminal(run.state));
-  const eta = open.length === 0 ? null : estimateEta(ctx.runs, runs, ctx.clock.now());
-  const cursorText = `${outcome.cursor}`;
+  const eta = open.length === 0 ? null : ctx.runs.eta(open);
+  const cursorText = formatWaitCursor(ctx.db, outcome.cursor);
   return {
     done: outcome.done,
     timed_out: outcome.timedOut,
     targets: outcome.targets,
-    changes: outcome.changes.map(({ runId: run_id, ...change }) => ({ run_id, ...change })),
-    attention: bad.map((run) => ({
-      message: `${run.stage} ${run.state} (${run.cause}): ${run.errorMessage ?? 'see its log'}`,
-      call: { tool: 'inspect_run', arguments: { run_id: run.id } },
+    changes: outcome.changes.map(({ runId: run_id, seq: _, note, ...change }) => ({
+      run_id,
+      ...change,
+      ...(note === null ? {} : { note }),
     })),
-    blocked: blockedRuns(ctx, open),
+    ...(outcome.more ? { more_changes: true } : {}),
+    attention: bad.slice(0, MAX_ATTENTION).map(attentionRow),
+    ...(bad.length > MAX_ATTENTION ? { attention_omitted: bad.length - MAX_ATTENTION } : {}),
+    blocked: ctx.runs
+      .blocked(open, MAX_BLOCKED)
+      .map(({ run, why }) => ({ run_id: run.id, stage: run.stage, blocked_by: why })),
     eta,
-    look_again_seconds: outcome.done ? null : Math.min(60, Math.max(1, eta?.p50 ?? 5)),
+    look_again_seconds: outcome.done ? null : lookAgain(eta, open, ctx.clock.now()),
     cursor: cursorText,
-    next: nextOf(outcome, bad[0]?.id),
+    next: nextOf(outcome, { cursor: cursorText, badRun: bad[0]?.id }),
   };
 }
 
-/** Waiting runs with what holds them; those that wait for a stage of their own pipeline run need no word. */
-function blockedRuns(ctx: ServerContext, open: readonly WaitOutcome['runs'][number][]) {
-  return open
-    .filter((run) => run.state === 'pending')
-    .map((run) => ({ run_id: run.id, stage: run.stage, blocked_by: ctx.runs.inspect(run.id).blockedBy }))
-    .flatMap((row) => (row.blocked_by === null ? [] : [{ ...row, blocked_by: row.blocked_by }]))
-    .filter((row) => !row.blocked_by.startsWith('stage '))
-    .slice(0, MAX_BLOCKED);
+function attentionRow(run: StageRun) {
+  const message = `${run.stage} ${run.state} (${run.cause}): ${run.errorMessage ?? 'see its log'}`;
+  return {
+    message: message.length <= SHORT ? message : `${message.slice(0, SHORT - 1).toWellFormed()}…`,
+    call: { tool: 'inspect_run', arguments: { run_id: run.id } },
+  };
 }
 
-function nextOf(outcome: WaitOutcome, badRun: string | undefined) {
+/** When the end is likely; where that cannot be said, rarer the longer it has taken already. */
+function lookAgain(eta: Eta | null, open: readonly StageRun[], nowMs: number): number {
+  const oldest = Math.min(...open.map((run) => Date.parse(run.createdAt)));
+  const soon = eta?.p50 ?? Math.max(5, (nowMs - oldest) / 10_000);
+  return Math.ceil(Math.min(LATEST, Math.max(SOONEST, soon)));
+}
+
+function nextOf(outcome: WaitOutcome, known: { cursor: string; badRun: string | undefined }) {
   const ids = outcome.targets.map((target) => target.id);
-  if (badRun !== undefined) return { tool: 'inspect_run', arguments: { run_id: badRun } };
-  if (!outcome.done) return { tool: 'wait', arguments: { targets: ids, cursor: `${outcome.cursor}` } };
+  const again = { tool: 'wait', arguments: { targets: ids, cursor: known.cursor } };
+  if (outcome.more) return again;
+  if (known.badRun !== undefined) return { tool: 'inspect_run', arguments: { run_id: known.badRun } };
+  if (!outcome.done) return again;
   const [first] = outcome.targets;
   if (ids.length > 1) return { tool: 'compare', arguments: { refs: ids.slice(0, 20) } };
   if (first?.kind === 'pipeline_run') return { tool: 'list_runs', arguments: { pipeline_run_id: first.id } };

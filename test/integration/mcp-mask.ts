@@ -27,6 +27,7 @@ export function masking(): (answer: Answer) => { text: string; structured: unkno
       .replaceAll(/sha256\/[a-f0-9]{2}\/[a-f0-9]{64}/g, 'sha256/HASH')
       .replaceAll(/program-output-[a-f0-9]{16}/g, 'program-output-TAG')
       .replaceAll(/\d+(\.\d)? s\b/g, 'N s')
+      .replaceAll(/"cursor":"\d+\.[a-f0-9]{8}"/g, '"cursor":"CURSOR"')
       .replaceAll(/\[(?:0|[1-9]\d*),(?=[-\d"])/g, '[STEP,')
       .replaceAll(/disk: [^\n]* stored/g, 'disk: DISK')
       .replaceAll(BACKEND_WORDS, 'process (WHY)')
@@ -37,7 +38,7 @@ export function masking(): (answer: Answer) => { text: string; structured: unkno
     if (key === 'disk') return 'DISK';
     if (key === 'eta' && value !== null) return 'ETA';
     if (key === 'goldfish_version') return 'VERSION';
-    if (key === 'cursor' && /^\d+$/.test(String(value))) return 'CURSOR';
+    if (key === 'cursor' && /^\d+(\.[a-f0-9]{8})?$/.test(String(value))) return 'CURSOR';
     if (typeof value === 'string') return maskText(value);
     if (Array.isArray(value)) return value.map((item) => mask(item));
     if (typeof value !== 'object' || value === null) return value;

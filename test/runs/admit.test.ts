@@ -145,7 +145,7 @@ describe('capacity', () => {
     setCapacity(1);
     await project.tick();
     const runs = createRuns(project.deps, async () => undefined);
-    expect(runs.inspect(of('s1').id).blockedBy).toBe('capacity of process: all 1 slots are taken');
+    expect(runs.inspect(of('s1').id).blockedBy).toBe('backend process: 1 of 1 slots busy');
     expect(runs.inspect(of('s0').id).blockedBy).toBeNull();
   });
 });
@@ -263,7 +263,7 @@ describe('reuse at the moment a run could start', () => {
     setCapacity(1);
     const second = await submit({ stages: ['s0', 's1'] });
     await project.tick();
-    expect(waitsFor(project.deps, of('s0', second))).toBe('capacity of process: all 1 slots are taken');
+    expect(waitsFor(project.deps, of('s0', second))).toBe('backend process: 1 of 1 slots busy');
     await project.complete(of('s0').id);
     await project.tick();
     expect(of('s1').state).toBe('launching');

@@ -275,7 +275,7 @@ describe('GPUs', () => {
     const holding = project.runOf(first.pipelineRun.id, 'one');
     const waiting = project.runOf(second.pipelineRun.id, 'one');
     expect([holding.state, waiting.state]).toEqual(['launching', 'pending']);
-    expect(waitsFor(project.deps, waiting)).toBe('gpus of boxes: 2 of 2 are in use');
+    expect(waitsFor(project.deps, waiting)).toBe('backend boxes: 2 of 2 GPUs busy');
     await project.complete(holding.id);
     await project.tick();
     expect(project.run(waiting.id).state).toBe('launching');

@@ -115,6 +115,45 @@ describe('waiting until any', () => {
     expect(clock.monotonic()).toBe(200);
   });
 
+  it('with a cursor returns only for one that ended since, or when all have', async () => {
+    await project.complete(lone);
+    const { cursor } = await wait({ targets: [one, lone, two], until: 'any', timeoutSeconds: 0 });
+    meanwhile = async (pause) => {
+      if (pause === 3) await project.complete(one);
+    };
+    const next = await wait({ targets: [one, lone, two], until: 'any', cursor });
+    expect(next).toMatchObject({ done: true, changes: [{ runId: one, to: 'completed' }] });
+    expect(clock.monotonic()).toBe(300);
+    cancelRuns(project.deps, { target: two, reason: 'Not needed any more' });
+    const { cursor: end } = await wait({ targets: [one, lone, two], until: 'any', cursor: next.cursor });
+    expect(await wait({ targets: [one, lone, two], until: 'any', cursor: end })).toMatchObject({
+      done: true,
+      changes: [],
+    });
+  });
+
+  it('with a cursor returns for a pipeline run whose last run ended since, and once', async () => {
+    const { pipelineRun } = await project.submit({
+      stages: ['lone'],
+      configOverride: { lone: { k: 9 } },
+    });
+    const targets = [prepared.first, pipelineRun.id];
+    const { cursor } = await wait({ targets, timeoutSeconds: 0 });
+    meanwhile = async (pause) => {
+      if (pause !== 2) return;
+      await project.complete(lone);
+      await project.complete(one);
+      await project.tick();
+      await project.complete(two);
+    };
+    const outcome = await wait({ targets, until: 'any', cursor });
+    expect(outcome.done).toBe(true);
+    expect(outcome.targets.map(({ state }) => state)).toEqual(['completed', 'running']);
+    meanwhile = () => undefined;
+    const again = await wait({ targets, until: 'any', cursor: outcome.cursor, timeoutSeconds: 1 });
+    expect(again).toMatchObject({ done: false, timedOut: true });
+  });
+
   it('does not take a run of a pipeline run for the pipeline run', async () => {
     await project.complete(lone);
     expect(await wait({ until: 'any', timeoutSeconds: 1 })).toMatchObject({ done: false, timedOut: true });
@@ -235,14 +274,14 @@ describe('a wait that is bounded', () => {
   });
 
   it('reports progress at each change and no more', async () => {
-    const told: [number, number, string][] = [];
+    const told: [number, string][] = [];
     meanwhile = async (pause) => {
       if (pause === 4) await project.complete(lone);
     };
     await wait({ timeoutSeconds: 2 }, { progress: (...report) => told.push(report) });
     expect(told).toEqual([
-      [0, 3, 'one launching, two pending, lone launching'],
-      [1, 3, 'one launching, two pending, lone completed'],
+      [expect.closeTo(0.04), 'one launching, two pending, lone launching'],
+      [expect.closeTo(1.06 / 3), 'one launching, two pending, lone completed'],
     ]);
   });
 });

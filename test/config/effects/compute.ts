@@ -155,7 +155,7 @@ export const COMPUTE_EFFECTS: Effects = {
   }),
   'process.max_parallel': admits(
     `process: { max_parallel: 1 }\n${PROCESS}`,
-    'capacity of process: all 1 slots are taken',
+    'backend process: 1 of 1 slots busy',
     'is how many stages run at once without containers',
   ),
   'docker.host': effect('is the engine that is asked', async (kit) => {
@@ -213,7 +213,7 @@ export const COMPUTE_EFFECTS: Effects = {
       const compute = { ...plan.compute, gpus };
       return waitsFor(runsDeps, { ...PLANNED, plan: { ...plan, compute } });
     };
-    expect([wanting(1), wanting(2)]).toEqual([null, 'gpus of docker: 0 of 1 are in use']);
+    expect([wanting(1), wanting(2)]).toEqual([null, 'backend docker: 0 of 1 GPUs busy']);
   }),
   'profiles.*.description': ofProfile('description: Mine', { description: 'Mine' }, 'says what it is'),
   'profiles.*.backend': effect('runs its stages', async (kit) => {
