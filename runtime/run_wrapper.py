@@ -2,8 +2,9 @@
 
     python -I -S -B run_wrapper.py ATTEMPT_DIR
 
-stdin carries one JSON document, {"secrets": {NAME: VALUE}}: what must not be on the disk. ATTEMPT_DIR/spec.json holds
-the rest. One JSON line on stdout says whether this process took the job: {"took": true}, or false and why.
+stdin carries one JSON document, {"secrets": {NAME: VALUE}, "hidden": [WORD]}: what must not be on the disk, and what
+is taken out of the log because of it. ATTEMPT_DIR/spec.json holds the rest. One JSON line on stdout says whether this
+process took the job: {"took": true}, or false and why.
 Python >= 3.8, standard library only.
 """
 
@@ -32,11 +33,11 @@ def main(attempt_dir):
     os.umask(0o077)
     folder = AttemptFolder(attempt_dir)
     try:
-        secrets = read_secrets()
+        secrets, hidden = read_request()
         # kill point: wrapper/request-read
         folder.lock()
         # kill point: wrapper/locked
-        attempt = Attempt(folder, folder.spec(), secrets)
+        attempt = Attempt(folder, folder.spec(), secrets, hidden)
         attempt.take()
     except (Refused, OSError, ValueError, KeyError, TypeError) as error:
         answer({"took": False, "why": getattr(error, "strerror", None) or str(error) or type(error).__name__})
@@ -53,11 +54,12 @@ def main(attempt_dir):
     return 0
 
 
-def read_secrets():
+def read_request():
     """The whole document or nothing: a caller that died while writing has not asked for anything."""
     try:
         document = json.loads(sys.stdin.buffer.read())
-        return {str(name): str(value) for name, value in document["secrets"].items()}
+        secrets = {str(name): str(value) for name, value in document["secrets"].items()}
+        return secrets, [str(word) for word in document["hidden"]]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise Refused("the request was cut short") from error
 
@@ -75,7 +77,7 @@ def answer(document):
 
 
 class Attempt:
-    def __init__(self, folder, spec, secrets):
+    def __init__(self, folder, spec, secrets, hidden):
         if spec["schema"] != 2:
             raise Refused("the request is of another version of Goldfish")
         self.folder = folder
@@ -84,7 +86,7 @@ class Attempt:
         self.number = int(spec["attempt"])
         self.grace = float(spec["stopGraceSeconds"])
         self.timeout = float(spec["timeoutSeconds"])
-        self.redactor = log.Redactor(list(secrets.values()))
+        self.redactor = log.Redactor(hidden)
         self.line_up = None
         self.children = Children([b"GOLDFISH_RUN_ID=" + self.run_id.encode(), b"GOLDFISH_ATTEMPT=%d" % self.number])
         self.ranks = [self.make_rank(rank, secrets) for rank in spec["ranks"]]

@@ -5,7 +5,6 @@ or + where the program's line goes on in the stream's next record), a space, the
 their first byte offset. src/backends/log-segments.ts reads the same format; a test keeps the two together.
 """
 
-import json
 import os
 import re
 import time
@@ -15,23 +14,16 @@ SEGMENT_BYTES = 16 * 1024 * 1024
 KEPT_SEGMENTS = 8
 # A program's line longer than this is cut into several records.
 LINE_BYTES = 16 * 1024
-# Shorter values are words of any text; hiding them would destroy the log and hide nothing.
-SHORTEST_SECRET = 4
 HIDDEN = b"***"
 
 
 class Redactor:
-    """Replaces secret values, also in the spellings a program prints by accident (JSON, URL, base64)."""
+    """Replaces what must not be read: the words the caller made of the secrets (src/core/redact.ts), longest first."""
 
-    def __init__(self, secrets):
-        words = set()
-        for value in secrets:
-            for line in [value] + value.splitlines():
-                words.update(_spellings(line))
-        usable = sorted((word for word in words if len(word) >= SHORTEST_SECRET and b"\n" not in word), key=len)
-        self.longest = len(usable[-1]) if usable else 0
-        # Longest first: where one secret begins another, the whole of it must go.
-        self._pattern = re.compile(b"|".join(re.escape(word) for word in reversed(usable))) if usable else None
+    def __init__(self, words):
+        usable = [word.encode("utf-8", "surrogatepass") for word in words]
+        self.longest = max(map(len, usable), default=0)
+        self._pattern = re.compile(b"|".join(map(re.escape, usable))) if usable else None
 
     def apply(self, data):
         return self._pattern.sub(HIDDEN, data) if self._pattern else data
@@ -42,23 +34,6 @@ class Redactor:
             if match.start() < cut < match.end():
                 return match.start() or match.end()
         return cut
-
-
-def _spellings(value):
-    if len(value.encode("utf-8", "surrogatepass")) < SHORTEST_SECRET:
-        return []
-    import base64
-    from urllib.parse import quote
-
-    raw = value.encode("utf-8", "surrogatepass")
-    encoded = base64.b64encode(raw).rstrip(b"=")
-    return [
-        raw,
-        json.dumps(value)[1:-1].encode(),
-        json.dumps(value, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass"),
-        quote(raw, safe="").encode(),
-        encoded,
-    ]
 
 
 class LogWriter:

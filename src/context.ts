@@ -15,6 +15,7 @@ import { GoldfishError } from './core/errors.ts';
 import { type Ids, systemIds } from './core/ids.ts';
 import { type Layout, projectLayout } from './core/layout.ts';
 import type { Logger } from './core/logger.ts';
+import { redact } from './core/redact.ts';
 import { nearest } from './core/suggest.ts';
 import { GOLDFISH_VERSION } from './core/version.ts';
 import { createSources, type Sources } from './data/sources.ts';
@@ -43,6 +44,8 @@ export type ServerContext = {
   clock: Clock;
   ids: Ids;
   log: Logger;
+  /** Takes the values of known secrets out of a text. */
+  hide(text: string): string;
   db: Db;
   storage: ObjectStorage;
   backends: Backends;
@@ -86,8 +89,10 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
   const layout = projectLayout(root, config.stateDir);
   const readOnly = isReadOnly(options.readOnly, config);
   if (!readOnly) await mkdir(layout.stateDir, { recursive: true, mode: 0o700 });
+  const own = createSecrets({ root, environment: hostEnvironment() });
+  const hide = (text: string): string => redact(text, own.known());
   const logFile = role === 'supervisor' ? layout.supervisorLog : layout.serverLog;
-  const log = options.log ?? (readOnly ? stderrLogger : await createLogger(logFile));
+  const log = options.log ?? (readOnly ? stderrLogger : await createLogger(logFile, hide));
   const db = readOnly
     ? openDatabaseForReading(layout.database)
     : openDatabase(layout.database, { create: true });
@@ -110,7 +115,6 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
   const sources = createSources({ db, clock, ids, layout, config, storage, workspaces });
   const { projectName } = config;
   const backups = lazyBackups({ db, clock, ids, layout, storage, projectName, goldfishVersion });
-  const own = createSecrets({ root, environment: hostEnvironment() });
   const runsDeps: RunsDeps = {
     db,
     clock,
@@ -132,9 +136,8 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
       .run(workspaces.recover())
       .catch((error: unknown) => log.error({ err: error }, 'recovery of the slots failed'));
   }
-  const base = { root, db, clock, layout, log, runtimeDir: runtimeDir() };
-  const mayStartSupervisor = role !== 'supervisor' && !readOnly;
-  const ensureSupervisor = mayStartSupervisor ? lazyEnsure(base) : async () => undefined;
+  const base = { root, db, clock, layout, log, hide, runtimeDir: runtimeDir() };
+  const ensureSupervisor = role === 'supervisor' || readOnly ? async () => undefined : lazyEnsure(base);
   return {
     ...base,
     config,

@@ -8,6 +8,7 @@ import type { Clock } from '../core/clock.ts';
 import { errnoOf, GoldfishError, isGoldfishError } from '../core/errors.ts';
 import type { AttemptLayout } from '../core/layout.ts';
 import { clip } from '../core/names.ts';
+import { hiddenWords } from '../core/redact.ts';
 import { withLock } from '../store/lock.ts';
 import { readResult, WRAPPER_ERRORS_FILE, wasTaken } from './attempt-files.ts';
 import { diskFull } from './disk-full.ts';
@@ -70,6 +71,11 @@ export async function replaceFile(file: string, content: string, mode: number): 
   await rename(temporary, file);
 }
 
+/** What the wrapper reads from its pipe: the secrets, and what it takes out of the log because of them. */
+export function wrapperRequest(secrets: Readonly<Record<string, string>>): string {
+  return JSON.stringify({ secrets, hidden: hiddenWords(Object.values(secrets)) });
+}
+
 /** What is slow here is a disk; a wrapper that has not answered by then is taken for stuck. */
 const ANSWER_MS = 60_000;
 
@@ -91,7 +97,7 @@ async function startWrapper(start: WrapperStart): Promise<void> {
     if (!stdin || !stdout) throw new Error('a pipe to the run wrapper is missing');
     // A wrapper that ended before it read everything says why in its answer.
     stdin.on('error', () => undefined);
-    stdin.end(JSON.stringify({ secrets: spec.secrets }));
+    stdin.end(wrapperRequest(spec.secrets));
     child.unref();
     // kill point: launch/wrapper-started
     const line = await patiently(start, Promise.race([text(stdout), failed]));

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { errnoOf } from '../core/errors.ts';
@@ -6,6 +6,8 @@ import type { Environment } from './host.ts';
 
 const DOTENV_FILE = '.env';
 const MAX_BYTES = 1024 * 1024;
+/** `.env` holds settings, too; hiding words such as "production" would make a refusal unreadable. */
+const SHORTEST_KNOWN = 8;
 
 /** Values that files name as `${env:NAME}`. Looked up when they are needed, handed on, never kept or shown. */
 export type Secrets = {
@@ -13,6 +15,10 @@ export type Secrets = {
   value(name: string): string | undefined;
   /** Those without a value, each once. */
   missing(names: readonly string[]): string[];
+  /** Every value the names had since this was made: a program may still hold one that was replaced. */
+  everyValue(names: readonly string[]): string[];
+  /** What must not stand in a refusal, an audit row or a log: all of `.env`, and whatever was looked up. */
+  known(): string[];
   /** Why `.env` is there and yet not read. */
   refusal(): { message: string; hint: string } | null;
 };
@@ -20,10 +26,24 @@ export type Secrets = {
 /** @param project the folder with goldfish.yaml, beside which `.env` lies */
 export function createSecrets(project: { root: string; environment: Environment }): Secrets {
   const file = dotenvFile(join(project.root, DOTENV_FILE));
-  const value = (name: string): string | undefined => project.environment[name] ?? file().values.get(name);
+  const found = (name: string): string | undefined => project.environment[name] ?? file().values.get(name);
+  const lookedUp = new Map<string, Set<string>>();
+  const value = (name: string): string | undefined => {
+    const text = found(name);
+    if (text !== undefined) lookedUp.set(name, (lookedUp.get(name) ?? new Set()).add(text));
+    return text;
+  };
   return {
     value,
     missing: (names) => [...new Set(names)].filter((name) => value(name) === undefined),
+    everyValue: (names) => {
+      for (const name of names) value(name);
+      return names.flatMap((name) => [...(lookedUp.get(name) ?? [])]);
+    },
+    known: () => {
+      const all = [...[...lookedUp.values()].flatMap((values) => [...values]), ...file().values.values()];
+      return [...new Set(all)].filter((text) => text.length >= SHORTEST_KNOWN);
+    },
     refusal: () => file().refusal,
   };
 }
@@ -41,8 +61,7 @@ function dotenvFile(path: string): () => DotenvFile {
       return nothing;
     }
     const now = [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs, stats.mode].join(':');
-    if (now !== seen)
-      last = stats.isFile() ? read(path, stats) : refused('is not a file', 'Put a file there.');
+    if (now !== seen) last = read(path);
     seen = now;
     return last;
   };
@@ -54,18 +73,35 @@ function refused(why: string, hint: string): DotenvFile {
   return { values: new Map(), refusal: { message: `It is not read: it ${why}.`, hint } };
 }
 
-function read(path: string, stats: { mode: bigint; size: bigint }): DotenvFile {
-  if ((stats.mode & 0o077n) !== 0n) {
+/** What is judged is what is read: the file that was opened, wherever a link led to, and not what is put in its place. */
+function read(path: string): DotenvFile {
+  let descriptor: number | undefined;
+  try {
+    // A pipe must not make anybody wait.
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    return readOpen(descriptor);
+  } catch (error) {
+    // A socket.
+    if (errnoOf(error) === 'ENXIO') return refused('is not a file', 'Put a file there.');
+    return refused(`cannot be read (${errnoOf(error) ?? 'unknown'})`, 'Make it readable for this user.');
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+function readOpen(descriptor: number): DotenvFile {
+  const stats = fstatSync(descriptor);
+  if (!stats.isFile()) return refused('is not a file', 'Put a file there.');
+  if ((stats.mode & 0o077) !== 0) {
     return refused('may be read or written by others than its owner', 'Run: chmod 600 .env');
   }
-  if (stats.size > MAX_BYTES) return refused('is too large', 'Keep only NAME=value lines in it.');
-  try {
-    const values = Object.entries(parseEnv(readFileSync(path, 'utf8')));
-    return {
-      values: new Map(values.flatMap(([name, text]) => (text === undefined ? [] : [[name, text]]))),
-      refusal: null,
-    };
-  } catch (error) {
-    return refused(`cannot be read (${errnoOf(error) ?? 'unknown'})`, 'Make it readable for this user.');
+  if (stats.uid !== process.geteuid?.()) {
+    return refused('belongs to another user', 'Let it belong to the user who runs Goldfish.');
   }
+  if (stats.size > MAX_BYTES) return refused('is too large', 'Keep only NAME=value lines in it.');
+  const values = Object.entries(parseEnv(readFileSync(descriptor, 'utf8')));
+  return {
+    values: new Map(values.flatMap(([name, text]) => (text === undefined ? [] : [[name, text]]))),
+    refusal: null,
+  };
 }

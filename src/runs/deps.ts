@@ -57,7 +57,7 @@ export type RunsDeps = {
   /** Of the config, with the origin of each. */
   settings: readonly Setting[];
   /** Values that stage configs name as `${env:NAME}`. */
-  secrets: Pick<Secrets, 'value' | 'missing'>;
+  secrets: Pick<Secrets, 'value' | 'missing' | 'everyValue'>;
   storage: ObjectStorage;
   backends: Backends;
   workspaces: Workspaces;

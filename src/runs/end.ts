@@ -1,5 +1,8 @@
+import { removeScratch } from '../backends/materialise-inputs.ts';
 import type { Cause } from '../core/causes.ts';
 import { isoTime } from '../core/clock.ts';
+import type { ToolCall } from '../core/errors.ts';
+import { redact } from '../core/redact.ts';
 import { judgeRestart, type RestartVerdict } from '../core/restart-policy.ts';
 import type { Failure, StageRun, StoredOutput } from '../core/rows.ts';
 import { type EventSource, isTerminal, judgeEvent } from '../core/run-lifecycle.ts';
@@ -10,6 +13,7 @@ import { getStageRun } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
 import { describeFailure } from './failure.ts';
 import { between } from './runtime-so-far.ts';
+import { secretsOf } from './secrets-of-run.ts';
 import { settleRun } from './settle.ts';
 
 export type RunEnd = {
@@ -21,6 +25,12 @@ export type RunEnd = {
   signal?: string | null;
   /** Whose fault it is, where the facts say more than the cause does. */
   failureClass?: Failure['class'];
+  /** The system's error behind it. */
+  errno?: string | undefined;
+  /** Where more is known of a repetition than the cause says. */
+  retrySafe?: boolean;
+  /** The call that resolves it. */
+  next?: ToolCall | undefined;
   /** When it really ended, where that is known. ISO. */
   at?: string;
   outputs?: readonly StoredOutput[];
@@ -34,13 +44,15 @@ export type RunEnd = {
  * program's own. An end that comes second changes nothing.
  */
 export async function endWithCause(
-  deps: Pick<RunsDeps, 'db' | 'clock' | 'layout'>,
+  deps: Pick<RunsDeps, 'db' | 'clock' | 'layout' | 'secrets'>,
   run: StageRun,
-  end: RunEnd,
+  ended: RunEnd,
 ): Promise<void> {
   const { db } = deps;
+  const end = withoutSecrets(deps, run, ended);
   const failure = end.cause === 'success' ? undefined : await describeFailure(deps, run, end);
   const at = end.at ?? isoTime(deps.clock.now());
+  await removeRawWords(deps, run);
   db.write(() => {
     const now = getStageRun(db, run.id);
     if (!now || isTerminal(now.state) || now.attempt !== run.attempt) return;
@@ -57,8 +69,26 @@ export async function endWithCause(
     if (end.outputs) insertOutputs(db, end.outputs);
     const message = [end.message, verdict?.why].filter((text) => text != null).join(' ');
     const cause = verdict?.cause ?? end.cause;
-    finish(deps, run, { ...end, cause, at, ...(message === '' ? {} : { message }) }, failure);
+    // What failed again and again is not likely to do better the next time.
+    const told = failure && cause !== end.cause ? { ...failure, retrySafe: false } : failure;
+    finish(deps, run, { ...end, cause, at, ...(message === '' ? {} : { message }) }, told);
   });
+}
+
+/** A sentence may quote the name of a file that the program made, or what somebody answered. */
+function withoutSecrets(deps: Pick<RunsDeps, 'secrets'>, run: StageRun, end: RunEnd): RunEnd {
+  return end.message === undefined ? end : { ...end, message: redact(end.message, secretsOf(deps, run)) };
+}
+
+/**
+ * What a program told Goldfish of itself lies as it wrote it in its control folders. It has been taken in by now, and
+ * where the program had secrets it may hold them.
+ */
+async function removeRawWords({ layout }: Pick<RunsDeps, 'layout'>, run: StageRun): Promise<void> {
+  if (Object.keys(run.plan.secrets).length === 0) return;
+  const folders = layout.attempt(run.id, run.attempt);
+  const ranks = Array.from({ length: run.plan.compute.nodes }, (_, rank) => folders.rank(rank).control);
+  await removeScratch(ranks);
 }
 
 type Deps = Pick<RunsDeps, 'db' | 'clock' | 'layout'>;
@@ -79,12 +109,12 @@ function restartOrEnd({ db }: Deps, now: StageRun, end: RunEnd): RestartVerdict 
 
 function restart(deps: Deps, run: StageRun, end: RunEnd & { at: string; afterMs: number }): void {
   // kill point: restart/half-written
-  const { cause, source, at, message = null, exitCode = null, signal = null } = end;
+  const { cause, source, at, message = null, exitCode = null, signal = null, errno = null } = end;
   restartRun(deps.db, {
     ...attemptOf(run),
     source,
     at,
-    detail: { cause, message, exit_code: exitCode, signal },
+    detail: { cause, message, exit_code: exitCode, signal, errno },
     notBefore: isoTime(deps.clock.now() + end.afterMs),
   });
 }
@@ -95,6 +125,7 @@ function finish(deps: Deps, run: StageRun, end: RunEnd & { at: string }, failure
     cause: end.cause,
     source: end.source,
     at: end.at,
+    detail: { exit_code: end.exitCode ?? null, signal: end.signal ?? null, errno: end.errno ?? null },
     patch: {
       exitCode: end.exitCode ?? null,
       signal: end.signal ?? null,

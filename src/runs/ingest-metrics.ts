@@ -5,6 +5,7 @@ import { appendMetrics } from '../store/metrics.ts';
 import { getStageRun, setProgress } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
 import { readMetrics } from './metrics-file.ts';
+import { secretsOf } from './secrets-of-run.ts';
 
 /** Batches taken in at one look while a run goes on; the rest waits for the next look. */
 const LIVE_BATCHES = 8;
@@ -18,7 +19,8 @@ export async function ingestMetrics(
   request: { runId: string; attempt: number; final: boolean },
 ): Promise<void> {
   const { db } = deps;
-  const secrets = valuesOf(deps, request.runId);
+  // What a program says of itself is stored and shown, so it passes the rule of its log.
+  const secrets = secretsOf(deps, getStageRun(db, request.runId));
   const file = deps.layout.attempt(request.runId, request.attempt).metrics;
   for (let batches = 0; request.final || batches < LIVE_BATCHES; batches += 1) {
     const from = getAttempt(db, request)?.metricsOffset;
@@ -38,10 +40,4 @@ export async function ingestMetrics(
     // kill point: metrics/batch-taken-in
     if (!batch.more) return;
   }
-}
-
-/** What a program says of itself is stored and shown, so it passes the rule of its log. */
-function valuesOf({ db, secrets }: Pick<RunsDeps, 'db' | 'secrets'>, runId: string): string[] {
-  const names = Object.values(getStageRun(db, runId)?.plan.secrets ?? {});
-  return names.flatMap((name) => secrets.value(name) ?? []);
 }

@@ -137,9 +137,9 @@ function writeAudit(session: Session, audited: Audited): void {
       operation: audited.tool.name,
       workspace: audited.workspace,
       actor: audited.call.actor,
-      reason: audit.reason,
+      reason: audit.reason === null ? null : context.hide(audit.reason),
       outcome: audited.outcome,
-      details: auditDetails(audited.request.arguments),
+      details: auditDetails(scrubDeep(audited.request.arguments, context.hide)),
       createdAt: isoTime(session.clock.now()),
     });
   } catch (error) {
@@ -165,16 +165,18 @@ function safeJson(value: unknown): string {
 /** The one place where an error becomes an answer. What is not ours goes whole to the log, and only there. */
 function errorResult(session: Session, thrown: unknown): ToolResult {
   const error = isGoldfishError(thrown) ? thrown : internalError(session, thrown);
-  const plain = {
-    code: error.code,
+  const words = {
     message: error.message,
     details: error.details,
     hint: error.hint ?? 'Change the arguments and call again.',
     ...(error.retryable ? { retryable: true } : {}),
     ...(error.fix ? { fix: error.fix } : {}),
   };
-  const scrubbed = scrubDeep({ error: plain }, errorScrub(projectPaths(session)));
-  const structuredContent = fitResult(scrubbed as Record<string, unknown>);
+  const withoutPaths = errorScrub(projectPaths(session));
+  const hide = session.opened()?.hide ?? ((text: string) => text);
+  // Secrets first: a part of one that looks like a path would keep the rest of it from being known.
+  const scrubbed = scrubDeep(words, (text) => withoutPaths(hide(text))) as Record<string, unknown>;
+  const structuredContent = fitResult({ error: { code: error.code, ...scrubbed } });
   return {
     content: [{ type: 'text', text: JSON.stringify(structuredContent) }],
     structuredContent,

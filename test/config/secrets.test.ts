@@ -1,4 +1,7 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -67,6 +70,54 @@ describe('values from the environment', () => {
     mkdirSync(join(root, '.env'));
     const secrets = createSecrets({ root, environment: {} });
     expect(secrets.refusal()?.message).toBe('It is not read: it is not a file.');
+  });
+
+  it('are those of the file that a link leads to, judged by that file', () => {
+    const kept = join(root, 'kept.txt');
+    writeFileSync(kept, 'TOKEN=one\n', { mode: 0o600 });
+    symlinkSync('kept.txt', join(root, '.env'));
+    const secrets = createSecrets({ root, environment: {} });
+    expect(secrets.value('TOKEN')).toBe('one');
+    chmodSync(kept, 0o644);
+    expect(secrets.value('TOKEN')).toBeUndefined();
+    expect(secrets.refusal()?.message).toBe(
+      'It is not read: it may be read or written by others than its owner.',
+    );
+    rmSync(kept);
+    expect(secrets.value('TOKEN')).toBeUndefined();
+  });
+
+  it('are not read from a pipe or a socket, for which nobody waits', async () => {
+    execFileSync('mkfifo', ['-m', '600', join(root, '.env')]);
+    const secrets = createSecrets({ root, environment: {} });
+    expect(secrets.value('TOKEN')).toBeUndefined();
+    expect(secrets.refusal()?.message).toBe('It is not read: it is not a file.');
+    rmSync(join(root, '.env'));
+    const server = createServer().listen(join(root, '.env'));
+    await once(server, 'listening');
+    chmodSync(join(root, '.env'), 0o600);
+    expect(secrets.value('TOKEN')).toBeUndefined();
+    expect(secrets.refusal()?.message).toBe('It is not read: it is not a file.');
+    server.close();
+  });
+
+  it.skipIf(process.getuid?.() !== 0)('are not read from a .env of another user (needs root)', () => {
+    dotenv('TOKEN=one\n');
+    chownSync(join(root, '.env'), 65534, 65534);
+    const secrets = createSecrets({ root, environment: {} });
+    expect(secrets.value('TOKEN')).toBeUndefined();
+    expect(secrets.refusal()?.message).toBe('It is not read: it belongs to another user.');
+  });
+
+  it('are known, old and new, so that nobody who may still hold one can print it', () => {
+    dotenv('TOKEN=the-first-value\nMODE=short\nUNUSED=never-looked-up\n');
+    const secrets = createSecrets({ root, environment: { FROM_OUTSIDE: 'not-looked-up-either' } });
+    expect(secrets.everyValue(['TOKEN', 'NONE'])).toEqual(['the-first-value']);
+    dotenv('TOKEN=the-second-value\n');
+    expect(secrets.everyValue(['TOKEN'])).toEqual(['the-first-value', 'the-second-value']);
+    expect(secrets.known()).toEqual(['the-first-value', 'the-second-value']);
+    dotenv('TOKEN=the-second-value\nMODE=short\nUNUSED=never-looked-up\n');
+    expect(secrets.known()).toEqual(['the-first-value', 'the-second-value', 'never-looked-up']);
   });
 
   it('are missing with a note about a .env that others can read', async () => {

@@ -1,6 +1,7 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { wrapperRequest } from '../../src/backends/start-wrapper.ts';
 import { assetPath } from '../../src/core/assets.ts';
 import { findProcesses, readIfThere, until } from '../contracts/backend-harness.ts';
 import {
@@ -286,7 +287,7 @@ for name in ['mem', 'environ', 'fd/1']:
       const container = overTcp.create({ argv: [...INIT, ...sh('echo "$TOKEN"; exit 5')], init: true });
       const program = { kind: 'container', engine: overTcp.address, container, init: true } as const;
       const dir = await attemptFolder(box.home, [() => program]);
-      await startWrapper(dir, '{"secrets": {"TOKEN": "over-tcp"}}').ended;
+      await startWrapper(dir, wrapperRequest({ TOKEN: 'over-tcp' })).ended;
       await overTcp.close();
       expect(await wrapperResult(dir)).toMatchObject({ exitCode: 5 });
       expect(await wrapperLog(dir)).toEqual(['o ***']);

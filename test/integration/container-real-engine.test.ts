@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TEST_IMAGE } from '../../scripts/setup/test-image.ts';
+import { wrapperRequest } from '../../src/backends/start-wrapper.ts';
 import type { RankSpec } from '../../src/backends/wrapper-spec.ts';
 import { assetPath } from '../../src/core/assets.ts';
 import { readIfThere, until } from '../contracts/backend-harness.ts';
@@ -76,7 +77,7 @@ describe.skipIf(!ready)(
     };
     const run = async (box: Box, secrets: Record<string, string> = {}) => {
       const { dir } = await attempt(box);
-      await startWrapper(dir, JSON.stringify({ secrets })).ended;
+      await startWrapper(dir, wrapperRequest(secrets)).ended;
       return { result: await wrapperResult(dir), log: await wrapperLog(dir) };
     };
 

@@ -3,11 +3,12 @@ import { mkdtemp, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { wrapperRequest } from '../../src/backends/start-wrapper.ts';
 import { assetPath } from '../../src/core/assets.ts';
 import { readIfThere, until } from '../contracts/backend-harness.ts';
 import { attemptFolder, PYTHON, startWrapper, wrapperLog, wrapperResult } from '../support/run-wrapper.ts';
 
-const NO_SECRETS = '{"secrets": {}}';
+const NO_SECRETS = wrapperRequest({});
 
 let home: string;
 beforeEach(async () => {

@@ -57,7 +57,7 @@ it('is started many times at once for one attempt and executes it once', async (
 
 it('takes nothing from a caller that died while it was asking', async () => {
   const dir = await attemptFolder(['true']);
-  for (const cut of ['', '{"secrets": {"TOK', '{"other": {}}', 'null', '[]']) {
+  for (const cut of ['', '{"secrets": {"TOK', '{"secrets": {}}', '{"other": {}}', 'null', '[]']) {
     const { code, answer } = await startWrapper(dir, cut).ended;
     expect({ code, answer: JSON.parse(answer) }).toEqual({
       code: 3,

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { wrapperRequest } from '../../src/backends/start-wrapper.ts';
 import type { RankSpec, WrapperSpec } from '../../src/backends/wrapper-spec.ts';
 import { assetPath } from '../../src/core/assets.ts';
 import { type FakeEngine, startFakeEngine } from './fake-engine.ts';
@@ -65,7 +66,7 @@ export async function openContainers(): Promise<Containers> {
     create,
     run: async (box, secrets = {}, change = {}) => {
       const made = await create([box], change);
-      await startWrapper(made.dir, JSON.stringify({ secrets })).ended;
+      await startWrapper(made.dir, wrapperRequest(secrets)).ended;
       return { ...made, result: await wrapperResult(made.dir), log: await wrapperLog(made.dir) };
     },
     close: async () => {

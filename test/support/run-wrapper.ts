@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { readLog } from '../../src/backends/log-segments.ts';
+import { wrapperRequest } from '../../src/backends/start-wrapper.ts';
 import type { RankSpec, WrapperSpec } from '../../src/backends/wrapper-spec.ts';
 import { assetPath } from '../../src/core/assets.ts';
 import { systemIds } from '../../src/core/ids.ts';
@@ -12,7 +13,7 @@ export const PYTHON = execFileSync('python3', ['-c', 'import sys; print(sys.exec
   encoding: 'utf8',
 }).trim();
 const WRAPPER = assetPath('runtime/run_wrapper.py');
-const NO_SECRETS = '{"secrets": {}}';
+const NO_SECRETS = wrapperRequest({});
 
 type MakeProgram = (control: string, attempt: { dir: string; runId: string }) => RankSpec['program'];
 

@@ -56,6 +56,7 @@ beforeEach(() => {
   const context = {
     db,
     layout: projectLayout(root),
+    hide: (text: string) => text.replaceAll('a-known-secret', '***'),
     config: { audit: { minReasonLength: 15 } },
     workspaces: { known: (typed: string) => ({ name: typed === 'w1' ? 'baseline' : typed }) },
     close: async () => db.close(),
@@ -159,6 +160,30 @@ describe('a tool call', () => {
     });
     expect(logged).toEqual([{ err: error, reference: 'abcd1234' }]);
     expect(recentAudit(db, 1)[0]?.outcome).toBe('INTERNAL');
+  });
+
+  it('that is refused keeps a known secret of its arguments neither in the answer nor in the audit', async () => {
+    behave = () =>
+      Promise.reject(
+        new GoldfishError('CONFLICT', {
+          message: 'No "a-known-secret" here.',
+          hint: 'Not /etc/a-known-secret.',
+          details: { given: ['a-known-secret'] },
+          fix: { tool: 'paint', arguments: { workspace: 'a-known-secret' } },
+        }),
+      );
+    const result = await invoke({ workspace: 'a-known-secret', reason: 'It is a-known-secret of ours' });
+    expect(errorOf(result)).toEqual({
+      code: 'CONFLICT',
+      message: 'No "***" here.',
+      hint: 'Not <path>',
+      details: { given: ['***'] },
+      fix: { tool: 'paint', arguments: { workspace: '***' } },
+    });
+    expect(recentAudit(db, 1)[0]).toMatchObject({
+      reason: 'It is *** of ours',
+      details: { arguments: { workspace: '***', reason: 'It is *** of ours' } },
+    });
   });
 
   it('whose answer does not fit its own schema is a defect and says so', async () => {
