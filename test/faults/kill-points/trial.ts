@@ -39,13 +39,17 @@ export async function tryKillPoint(of: Prototype, point: KillPoint, tally: Tally
     // A change of the slot: the call makes a version, and nothing earlier can stand for its runs.
     project.write(`${of.slot}/note.txt`, `${nameOf(point)}\n`);
     const id = await (point.who === 'server' ? killServer(trial) : killOthers(trial));
-    // A supervisor outlives the death of a wrapper and goes on.
-    if (point.who !== 'run wrapper')
-      await project.endPrograms('SIGKILL').then(() => finishAlone(project, 90));
-    else await calm(project, 90).then(() => project.endPrograms('SIGTERM'));
+    if (point.who === 'supervisor') {
+      // With its server, where it had one.
+      await project.endPrograms('SIGKILL');
+      await finishAlone(project, 'supervisor');
+    } else {
+      await calm(project);
+      await project.endPrograms('SIGTERM');
+    }
     await judge(trial, id, tally);
   } catch (error) {
-    throw new Error(`${nameOf(point)}: ${error instanceof Error ? error.message : error}`, { cause: error });
+    tally.count('right-end', `${nameOf(point)}: ${error instanceof Error ? error.message : error}`);
   } finally {
     await project.dispose();
   }
@@ -69,7 +73,10 @@ function arm(project: FaultProject, { at }: KillPoint, record: string): Environm
   return { GOLDFISH_KILL_AT: at.join(), GOLDFISH_KILL_RECORD: record, GOLDFISH_KILL_RUNTIME: runtime };
 }
 
-/** It dies under the call; the client calls again, as the contract lets it, and goes for good. */
+/**
+ * It dies under the call; the client calls again, as the contract lets it, and this server dies with the answer. What is
+ * left is the supervisor it started.
+ */
 async function killServer(trial: Trial): Promise<string> {
   const { project, point, armed } = trial;
   const first = await project.server(armed);
@@ -83,6 +90,8 @@ async function killServer(trial: Trial): Promise<string> {
   await first.close();
   const second = await project.server();
   const answer = await second.call('run', toArguments(trial));
+  process.kill(second.pid, 'SIGKILL');
+  await second.close();
   return String(answer['pipeline_run_id']);
 }
 

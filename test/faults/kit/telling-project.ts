@@ -57,16 +57,20 @@ export async function createTellingProject(of: {
 }
 
 /** A fresh program with no client finishes what is left: until every run is over and no attempt holds anything. */
-export async function finishAlone(project: FaultProject, seconds: number): Promise<void> {
-  project.start(['supervisor']);
+export async function finishAlone(
+  project: FaultProject,
+  program: readonly string[] | 'supervisor' = ['supervisor'],
+): Promise<void> {
+  project.start(program);
   // Also where nothing was left to do: the place of a killed supervisor's socket is taken, and then given back.
   await until(() => project.leaseHolder() !== undefined, 'the lease of a fresh supervisor', 60);
-  await calm(project, seconds);
+  await calm(project);
   await project.endPrograms('SIGTERM');
 }
 
 /** Until every pipeline run is over and no attempt holds anything any more. */
-export async function calm({ db }: FaultProject, seconds: number): Promise<void> {
+export async function calm({ db }: FaultProject): Promise<void> {
+  const runs = db.prepare<{ n: number }>('SELECT count(*) AS n FROM stage_runs').get()?.n ?? 0;
   const left = (): number =>
     db
       .prepare<{ n: number }>(
@@ -74,5 +78,5 @@ export async function calm({ db }: FaultProject, seconds: number): Promise<void>
                 (SELECT count(*) FROM run_attempts WHERE released_at IS NULL) AS n`,
       )
       .get()?.n ?? 0;
-  await until(() => left() === 0, 'the end of all runs and the release of all attempts', seconds);
+  await until(() => left() === 0, 'the end of all runs and the release of all attempts', 90 + 2 * runs);
 }

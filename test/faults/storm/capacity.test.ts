@@ -51,7 +51,7 @@ it('never lets more runs hold a slot than there are, of hundreds that wait, whil
     const id = String(answer['pipeline_run_id']);
     const { kills, mostHolding } = await killSupervisors(project);
     await server.call('cancel', { target: id, reason: 'Enough of them have ended' });
-    await calm(project, 60);
+    await calm(project);
     await server.close();
     await project.endPrograms('SIGTERM');
 

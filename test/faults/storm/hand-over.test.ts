@@ -40,7 +40,7 @@ async function handOver(project: FaultProject, server: Server, trial: number): P
   await until(isTaken, 'another supervisor');
   const tookMs = performance.now() - killedAt;
   const { acquiredAt } = readLease(project.db);
-  await calm(project, 30);
+  await calm(project);
   return { tookMs, wrong: untrue(project, runId, acquiredAt ?? '') };
 }
 

@@ -74,7 +74,7 @@ async function stormOver(project: FaultProject, of: Staged): Promise<Aftermath> 
   await until(client.isDone, 'the submission of all runs', 60);
   await client.goForGood();
   await project.endPrograms('SIGKILL');
-  await finishAlone(project, 90 + of.runs * 2);
+  await finishAlone(project);
   return { project, calls: client.calls(), kills, hit, slots: SLOTS };
 }
 
