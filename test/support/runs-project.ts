@@ -13,7 +13,7 @@ import { createSources } from '../../src/data/sources.ts';
 import type { FileReader } from '../../src/pipeline/file-reader.ts';
 import type { RunsDeps } from '../../src/runs/deps.ts';
 import type { RunRequest } from '../../src/runs/plan-call.ts';
-import { type Submission, submitRun } from '../../src/runs/submit.ts';
+import { type SubmittedCall, submitRun } from '../../src/runs/submit.ts';
 import { createLocalStorage } from '../../src/storage/local/local-storage.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
 import { getStageRun, runsOfPipelineRun } from '../../src/store/stage-runs.ts';
@@ -40,7 +40,7 @@ export type RunsProject = {
   logged: string[];
   /** A file of the slot. */
   write(path: string, content: string): void;
-  submit(request?: Partial<RunRequest>): Promise<Submission>;
+  submit(request?: Partial<RunRequest>): Promise<SubmittedCall>;
   run(id: string): StageRun;
   runOf(pipelineRunId: string, stage: string): StageRun;
   /** One look of the supervisor, and the end of everything it started. */
