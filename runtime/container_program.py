@@ -301,7 +301,8 @@ class ContainerProgram:
         said = self._init.said
         if "errno" in said:
             error = OSError(said["errno"], os.strerror(said["errno"]))
-            return not_started(linux.start_sentence(said["program"], error, said["there"]))
+            sentence = linux.start_sentence(said["program"], error, said["there"])
+            return not_started(sentence, linux.errno_name(error))
         if "status" in said:
             code, name = read_status(said["status"])
             if said["terminated"] and self._wanted is None and code != 0:

@@ -138,7 +138,8 @@ class ProcessProgram:
             for line in self._read_report().splitlines():
                 said.update(json.loads(line))
             if "error" in said or ("started" not in said and not asked):
-                return not_started(said.get("error", "The sandbox refused to start it; the log says why."))
+                refusal = "The sandbox refused to start it; the log says why."
+                return not_started(said.get("error", refusal), said.get("errno"))
             # Without a status of its own the program was killed together with the whole sandbox.
             status = said.get("status", int(signal.SIGKILL))
         code, name = read_status(status)

@@ -185,7 +185,7 @@ class Attempt:
             try:
                 rank.start(lambda letter, rank=rank: self.make_stream(rank, letter))
             except (linux.StartError, OSError, RuntimeError) as error:
-                rank.ending = not_started(why_not_started(error))
+                rank.ending = not_started(why_not_started(error), errno_of(error))
                 self.fail(rank)
                 break
         # kill point: wrapper/programs-started
@@ -328,6 +328,7 @@ class Attempt:
                 "rank": rank.number,
                 "lost": ending.lost or self.not_ours,
                 "error": error[:1000] or None,
+                "errno": ending.errno or self.writer.errno,
                 "startedAt": self.began_at if ending.started else None,
                 "endedAt": log.iso_time(),
                 "maxRssBytes": usage and usage.ru_maxrss * 1024,
@@ -379,6 +380,10 @@ def why_not_started(error):
     if isinstance(error, linux.StartError):
         return str(error)
     return "The program could not be started: %s." % (getattr(error, "strerror", None) or error)
+
+
+def errno_of(error):
+    return error.errno if isinstance(error, linux.StartError) else linux.errno_name(error)
 
 
 def empty(descriptor):

@@ -25,7 +25,7 @@ def main():
     try:
         program = linux.start(argv, os.environb, options)
     except linux.StartError as error:
-        say(report, {"error": str(error)})
+        say(report, {"error": str(error), "errno": error.errno})
         return 127
     say(report, {"started": True})
     while True:

@@ -29,7 +29,11 @@ def prctl(option, value):
 
 
 class StartError(Exception):
-    """The program could not be started; the text is a sentence for the user."""
+    """The program could not be started; the text is a sentence for the user, `errno` the name of the system's error."""
+
+    def __init__(self, sentence, error=None):
+        super().__init__(sentence)
+        self.errno = errno_name(error)
 
 
 def start(argv, environment, options):
@@ -51,17 +55,29 @@ def start(argv, environment, options):
         try:
             _become(parent, argv, environment, options)
         except StartError as error:
-            os.write(writer, str(error).encode("utf-8", "replace"))
+            tell(writer, error.errno, str(error))
         except BaseException as error:  # noqa: B902 - nothing may return into the parent's code after a fork
-            os.write(writer, ("The program could not be started: %s." % error).encode("utf-8", "replace"))
+            tell(writer, errno_name(error), "The program could not be started: %s." % error)
         os._exit(127)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:  # EOF comes with the execve: the writer is close-on-exec
         failure = pipe.read()
     if failure:
         os.waitpid(pid, 0)
-        raise StartError(failure.decode("utf-8", "replace"))
+        name, _, sentence = failure.decode("utf-8", "replace").partition(" ")
+        raised = StartError(sentence)
+        raised.errno = name if name != "-" else None
+        raise raised
     return pid
+
+
+def tell(descriptor, name, sentence):
+    os.write(descriptor, ("%s %s" % (name or "-", sentence)).encode("utf-8", "replace"))
+
+
+def errno_name(error):
+    """`ENOENT`; None where the system said nothing."""
+    return errno.errorcode.get(getattr(error, "errno", None))
 
 
 def _become(parent, argv, environment, options):
@@ -89,14 +105,14 @@ def _become(parent, argv, environment, options):
     try:
         os.chdir(options["cwd"])
     except OSError as error:
-        raise StartError("The code folder could not be entered: %s." % error.strerror) from error
+        raise StartError("The code folder could not be entered: %s." % error.strerror, error) from error
     if options.get("drop"):
         drop_privileges()
     try:
         os.execvpe(argv[0], argv, environment)
     except OSError as error:
         there = b"/" in argv[0] and os.path.exists(argv[0])
-        raise StartError(start_sentence(argv[0].decode("utf-8", "replace"), error, there)) from error
+        raise StartError(start_sentence(argv[0].decode("utf-8", "replace"), error, there), error) from error
 
 
 def start_sentence(program, error, there):

@@ -5,6 +5,7 @@ or + where the program's line goes on in the stream's next record), a space, the
 their first byte offset. src/backends/log-segments.ts reads the same format; a test keeps the two together.
 """
 
+import errno
 import os
 import re
 import time
@@ -37,10 +38,10 @@ class Redactor:
 
 
 class LogWriter:
-    """Appends whole records. After the first failure it writes no more and says why in `error`."""
+    """Appends whole records. After the first failure it writes no more and says why in `error` and `errno`."""
 
     def __init__(self, folder):
-        self.error = None
+        self.error = self.errno = None
         self._folder = folder
         self._descriptor = None
         os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -65,7 +66,11 @@ class LogWriter:
                 self._rotate()
             self._append(records)
         except OSError as error:
-            self.error = error.strerror or "the disk refused"
+            self._fail(error)
+
+    def _fail(self, error):
+        self.error = error.strerror or "the disk refused"
+        self.errno = errno.errorcode.get(error.errno)
 
     def _append(self, records):
         view = memoryview(records)
@@ -104,7 +109,8 @@ class LogWriter:
         try:
             os.fsync(self._descriptor)
         except OSError as error:
-            self.error = self.error or error.strerror
+            if self.error is None:
+                self._fail(error)
         os.close(self._descriptor)
         self._descriptor = None
 

@@ -23,11 +23,12 @@ READ_BYTES = 128 * 1024
 LAST_WORD_SECONDS = 1.0
 
 # exit_code and signal: at most one is a value; none where it never started, or where nobody can know (lost).
-Ending = collections.namedtuple("Ending", "started exit_code signal oom lost error")
+# errno: the name of the system's error that kept it from starting, where there was one.
+Ending = collections.namedtuple("Ending", "started exit_code signal oom lost error errno", defaults=(None,))
 
 
-def not_started(error):
-    return Ending(False, None, None, False, False, error)
+def not_started(error, errno=None):
+    return Ending(False, None, None, False, False, error, errno)
 
 
 def ended_well(ending):

@@ -17,9 +17,11 @@ const resultSchema: z.ZodType<RunResult> = z
     signal: z.string().nullable(),
     stoppedBy: z.enum(['cancel', 'timeout', 'heartbeat', 'monitor']).nullable(),
     oom: z.boolean(),
-    rank: z.number().int().nonnegative(),
-    lost: z.boolean(),
+    // Wrappers knew neither before there were ranks; what one of those started may still run, or have ended unseen.
+    rank: z.number().int().nonnegative().default(0),
+    lost: z.boolean().default(false),
     error: z.string().nullable(),
+    errno: z.string().nullable().default(null),
     startedAt: z.string().nullable(),
     endedAt: z.string(),
     maxRssBytes: count,
@@ -75,7 +77,7 @@ export async function readResult(
     if (errno === 'ENOENT') return undefined;
     const detail = `The result document cannot be read (${errno}).`;
     if (!LASTING.has(errno)) throw new Error(detail, { cause: error });
-    return { kind: 'unreadable', detail };
+    return { kind: 'unreadable', detail, errno };
   }
   const parsed = resultSchema.safeParse(parseJson(text));
   if (!parsed.success) {

@@ -152,7 +152,7 @@ export type BackendStatus = {
 /** Missing is not unreadable is not garbled: three facts, three sentences. */
 export type ResultReading =
   | { kind: 'read'; result: RunResult }
-  | { kind: 'unreadable'; detail: string }
+  | { kind: 'unreadable'; detail: string; errno?: string }
   | { kind: 'garbled'; detail: string };
 
 /**
@@ -177,6 +177,8 @@ export type RunResult = {
   /** True where what executed it died under it (its engine, its sandbox), so that the end says nothing of the program. */
   lost: boolean;
   error: string | null;
+  /** The name of the system's error (`ENOENT`, `ENOSPC`) that kept the program from starting, or the log from being whole. */
+  errno?: string | null;
   startedAt: string | null;
   endedAt: string;
   maxRssBytes: number | null;

@@ -82,6 +82,16 @@ export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
+/** The same of whatever lies behind an error that was put into words since. */
+export function errnoBehind(error: unknown): string | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const told = isGoldfishError(at) ? at.details['errno'] : errnoOf(at);
+    if (typeof told === 'string' && ERRNO.test(told)) return told;
+  }
+  return undefined;
+}
+const ERRNO = /^E[A-Z0-9]+$/;
+
 /** The text of anything thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -1,4 +1,5 @@
 import type { Cause, StopReason } from './causes.ts';
+import type { ToolCall } from './errors.ts';
 import type { JsonObject } from './json.ts';
 import type { EventSource, RunEventName, RunState, TerminalState } from './run-lifecycle.ts';
 import type { SignalType } from './signals.ts';
@@ -72,6 +73,10 @@ export type Failure = {
   /** The last lines of the log. Untrusted text. */
   logTail: string[];
   retrySafe: boolean;
+  /** The system's error behind it (`ENOSPC`), where a call of the system failed. */
+  errno?: string;
+  /** The call that resolves it, where one is known. */
+  next?: ToolCall;
 };
 
 export type StageRun = {

@@ -1,5 +1,5 @@
 import { tailLog } from '../backends/log-segments.ts';
-import { CAUSES, type Cause } from '../core/causes.ts';
+import type { CAUSES, Cause } from '../core/causes.ts';
 import type { Failure, StageRun } from '../core/rows.ts';
 import type { RunsDeps } from './deps.ts';
 import { formatLogCursor } from './log-cursor.ts';
@@ -10,26 +10,39 @@ const TAIL_LINES = 20;
 const SEARCH_LINES = 400;
 const MAX_LINE = 400;
 
-const CLASS_OF_CAUSE: Partial<Record<Cause, Failure['class']>> = {
-  exit_nonzero: 'code',
-  output_missing: 'code',
-  contract_violated: 'data',
-  input_unavailable: 'data',
-  build_failed: 'config',
-  review_blocked: 'config',
-  oom: 'oom',
-  timeout: 'timeout',
-  preempted: 'preempted',
+type FailureCause = {
+  [C in Cause]: (typeof CAUSES)[C]['state'] extends 'failed' | 'terminated' ? C : never;
+}[Cause];
+
+/** What kind of fault a cause is where the facts say no more, and whether the same run may well succeed without a change. */
+const FAULTS: Record<FailureCause, { class: Failure['class']; retrySafe: boolean }> = {
+  exit_nonzero: { class: 'code', retrySafe: false },
+  output_missing: { class: 'code', retrySafe: false },
+  contract_violated: { class: 'data', retrySafe: false },
+  review_blocked: { class: 'config', retrySafe: false },
+  preflight_failed: { class: 'infra', retrySafe: true },
+  build_failed: { class: 'config', retrySafe: false },
+  launch_failed: { class: 'infra', retrySafe: true },
+  no_capacity: { class: 'infra', retrySafe: true },
+  input_unavailable: { class: 'data', retrySafe: false },
+  crash_loop: { class: 'code', retrySafe: false },
+  timeout: { class: 'timeout', retrySafe: false },
+  heartbeat_lost: { class: 'timeout', retrySafe: false },
+  oom: { class: 'oom', retrySafe: false },
+  preempted: { class: 'preempted', retrySafe: true },
+  worker_lost: { class: 'infra', retrySafe: true },
+  stopped_by_monitor: { class: 'code', retrySafe: false },
+  budget: { class: 'config', retrySafe: false },
+  upload_failed: { class: 'infra', retrySafe: true },
 };
 
-/** Causes after which the same run may well succeed without a change. */
-const RETRY_SAFE: readonly Cause[] = [
-  'worker_lost',
-  'preempted',
-  'launch_failed',
-  'no_capacity',
-  'upload_failed',
-];
+/** Causes of which the program says why: its last word counts where no line of it speaks of an error. */
+const SAYS_WHY: readonly Cause[] = ['exit_nonzero', 'build_failed'];
+
+/** What is known of the end beside its cause. */
+type KnownEnd = { cause: Cause; failureClass?: Failure['class']; retrySafe?: boolean } & {
+  [K in 'errno' | 'next']?: Failure[K] | undefined;
+};
 
 /**
  * The report a failed run carries: what kind of fault, the line that states it and where it stands in the log.
@@ -38,32 +51,40 @@ const RETRY_SAFE: readonly Cause[] = [
 export async function describeFailure(
   deps: Pick<RunsDeps, 'layout'>,
   run: Pick<StageRun, 'id' | 'attempt'>,
-  end: { cause: Cause; failureClass?: Failure['class'] },
+  end: KnownEnd,
 ): Promise<Failure | undefined> {
-  const { cause } = end;
-  const { state } = CAUSES[cause];
-  if (state === 'completed' || state === 'canceled') return undefined;
+  const { cause, errno, next } = end;
+  if (!isFailure(cause)) return undefined;
   const dir = deps.layout.attempt(run.id, run.attempt).log;
   // A log that cannot be read makes the report poorer; it must not keep the run from ending.
   const lines = await tailLog({ dir, lines: SEARCH_LINES }).catch(() => []);
-  const error = findErrorLine(lines);
-  const faultClass = end.failureClass ?? CLASS_OF_CAUSE[cause] ?? 'infra';
+  const error = findErrorLine(lines, SAYS_WHY.includes(cause));
+  const fault = FAULTS[cause];
+  const faultClass = end.failureClass ?? fault.class;
   return {
     class: faultClass,
     firstErrorLine: error ? error.text.slice(0, MAX_LINE) : null,
     logCursor: error ? formatLogCursor({ attempt: run.attempt, offset: error.offset }) : null,
     logTail: lines.slice(-TAIL_LINES).map((line) => line.text.slice(0, MAX_LINE)),
     // A program that is not there will not be there the next time.
-    retrySafe: RETRY_SAFE.includes(cause) && faultClass !== 'config',
+    retrySafe: end.retrySafe ?? (fault.retrySafe && faultClass !== 'config'),
+    ...(errno === undefined ? {} : { errno }),
+    ...(next === undefined ? {} : { next }),
   };
+}
+
+function isFailure(cause: Cause): cause is FailureCause {
+  return Object.hasOwn(FAULTS, cause);
 }
 
 type Line = { stream: string; text: string; offset: number };
 
-const STATES_ERROR = /\b(error|exception|fatal|panic|traceback|failed|killed|segmentation fault)\b/i;
+const STATES_ERROR = /\b(\w*error|\w*exception|fatal|panic|traceback|failed|killed|segmentation fault)\b/i;
+/** `TypeError: x is not a function`, as languages print what nobody caught; the line that threw it stands before. */
+const NAMES_ERROR = /^(Uncaught )?[\w.]*(Error|Exception)\b[^:]*: /;
 
-/** Of a traceback its last line, which states the error; otherwise the first line that speaks of one. */
-function findErrorLine(lines: readonly Line[]): Line | undefined {
+/** Of a traceback its last line, which states the error; otherwise the first line that names one, or speaks of one. */
+function findErrorLine(lines: readonly Line[], lastWordCounts: boolean): Line | undefined {
   const candidates = lines.filter((line) => line.stream !== 'stdout');
   const start = candidates.findLastIndex((line) => line.text.startsWith('Traceback (most recent call last)'));
   if (start !== -1) {
@@ -71,8 +92,9 @@ function findErrorLine(lines: readonly Line[]): Line | undefined {
     if (statement) return statement;
   }
   return (
+    candidates.find((line) => NAMES_ERROR.test(line.text)) ??
     candidates.find((line) => STATES_ERROR.test(line.text)) ??
-    candidates.findLast((line) => line.text.trim() !== '') ??
+    (lastWordCounts ? candidates.findLast((line) => line.text.trim() !== '') : undefined) ??
     lines.find((line) => STATES_ERROR.test(line.text))
   );
 }

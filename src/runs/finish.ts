@@ -1,7 +1,7 @@
 import type { BackendStatus, RunHandle, RunResult, StopReason } from '../backends/port.ts';
 import { STOP_CAUSES } from '../core/causes.ts';
 import { isoTime } from '../core/clock.ts';
-import { messageOf } from '../core/errors.ts';
+import { errnoBehind, messageOf } from '../core/errors.ts';
 import type { StageRun } from '../core/rows.ts';
 import { isTerminal } from '../core/run-lifecycle.ts';
 import { storeOutputs } from '../data/store-outputs.ts';
@@ -44,6 +44,7 @@ export async function finishRun(
           cause: 'worker_lost',
           source: 'backend',
           message: `The result document is ${reading.kind}: ${reading.detail}`,
+          errno: reading.kind === 'unreadable' ? reading.errno : undefined,
         };
   if (signal.aborted) return;
   // kill point: finish/judged
@@ -90,6 +91,7 @@ async function judge(deps: RunsDeps, judged: Judged): Promise<RunEnd> {
     byItself: result.started && !result.lost && result.stoppedBy === null,
     exitCode: result.exitCode,
     signal: result.signal,
+    errno: result.errno ?? undefined,
     at: result.endedAt,
   } as const;
   const bad = badEnd(result, run.plan.compute.nodes);
@@ -119,17 +121,19 @@ function badEnd(result: RunResult, nodes: number): BadEnd | undefined {
         result.error ?? 'What executed the program died under it: how it would have ended is not known.',
     };
   }
-  const rank = nodes > 1 ? result.error : null;
+  // Of several ranks the error says which one it was; of one, what else went wrong: a log that could not be written.
+  const told = (sentence: string): string =>
+    result.error === null ? sentence : nodes > 1 ? result.error : `${sentence} ${result.error}`;
   if (result.oom) {
-    return { cause: 'oom', message: rank ?? 'The kernel killed the program for its use of memory.' };
+    return { cause: 'oom', message: told('The kernel killed the program for its use of memory.') };
   }
   if (result.signal !== null) {
-    return { cause: 'exit_nonzero', message: rank ?? `The program died by ${result.signal}.` };
+    return { cause: 'exit_nonzero', message: told(`The program died by ${result.signal}.`) };
   }
   if (result.exitCode === 0) return undefined;
   return {
     cause: 'exit_nonzero',
-    message: rank ?? `The program ended with exit code ${result.exitCode ?? 'unknown'}.`,
+    message: told(`The program ended with exit code ${result.exitCode ?? 'unknown'}.`),
   };
 }
 
@@ -144,7 +148,7 @@ const STOPPED: Record<StopReason, (error: string | null) => string> = {
 async function judgeOutputs(
   deps: RunsDeps,
   { run, signal }: Judged,
-): Promise<Pick<RunEnd, 'cause' | 'message' | 'outputs'>> {
+): Promise<Pick<RunEnd, 'cause' | 'message' | 'outputs' | 'errno'>> {
   const { outputs: outputsDir } = deps.layout.attempt(run.id, run.attempt);
   for (let tries = 1; ; tries += 1) {
     try {
@@ -165,7 +169,8 @@ async function judgeOutputs(
     } catch (error) {
       deps.log.warn({ run: run.id, tries, err: error }, 'outputs could not be stored');
       if (tries >= STORE_TRIES || signal.aborted) {
-        return { cause: 'upload_failed', message: `Outputs could not be stored: ${messageOf(error)}` };
+        const message = `Outputs could not be stored: ${messageOf(error)}`;
+        return { cause: 'upload_failed', message, errno: errnoBehind(error) };
       }
       await deps.clock.sleep(STORE_PAUSE_MS, { signal });
     }

@@ -3,7 +3,7 @@ import { appendLog } from '../backends/log-segments.ts';
 import type { Resources, RunBackend, RunSpec, Runtime, SpecInput } from '../backends/port.ts';
 import type { Cause } from '../core/causes.ts';
 import { isoTime } from '../core/clock.ts';
-import { isGoldfishError, messageOf } from '../core/errors.ts';
+import { isGoldfishError } from '../core/errors.ts';
 import { formatVersion } from '../core/names.ts';
 import type { RunInput, StageRun, StoredOutput } from '../core/rows.ts';
 import { isTerminal } from '../core/run-lifecycle.ts';
@@ -19,6 +19,7 @@ import { getStageRun } from '../store/stage-runs.ts';
 import { missingSecrets } from './admit.ts';
 import type { RunsDeps } from './deps.ts';
 import { endWithCause } from './end.ts';
+import { endOfStep, nameInput } from './failed-step.ts';
 import { findStarted, noteStarted } from './find-started.ts';
 import { runtimeSoFar } from './runtime-so-far.ts';
 import { bringCheckpoints } from './start-from.ts';
@@ -114,13 +115,7 @@ function stepper(deps: RunsDeps, run: StageRun, { signal, isPatient }: LaunchOpt
       if (signal.aborted) return undefined;
       if (isLeaseLost(error) || (isGoldfishError(error) && error.retryable && isPatient())) throw error;
       deps.log.warn({ run: run.id, cause, err: error }, 'a step before the start failed');
-      const told = isGoldfishError(error) && error.code !== 'INTERNAL';
-      const inputs = isGoldfishError(error) && error.code === 'INPUT_UNAVAILABLE';
-      await endWithCause(deps, run, {
-        cause: cause === 'input_unavailable' && !inputs ? 'launch_failed' : cause,
-        message: told ? error.message : `The run could not be started: ${messageOf(error)}`,
-        source: 'supervisor',
-      });
+      await endWithCause(deps, run, { ...endOfStep(cause, error), source: 'supervisor' });
       return undefined;
     }
   };
@@ -156,7 +151,11 @@ async function prepare(deps: RunsDeps, run: StageRun, signal: AbortSignal): Prom
   for (const input of inputsOfRun(deps.db, run.id)) {
     const content = contentOf(deps, input);
     if (!content) throw new Error(`input "${input.name}" has no known content`);
-    const localPath = await localContent(deps, { hash: content.hash, kind: content.kind }, signal);
+    const localPath = await localContent(deps, { hash: content.hash, kind: content.kind }, signal).catch(
+      (error: unknown) => {
+        throw nameInput(deps, { run, input, error });
+      },
+    );
     const fileName = signalFileName(input.name, input.type);
     inputs.push({
       name: input.name,

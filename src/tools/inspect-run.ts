@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { ServerContext } from '../context.ts';
 import { CAUSES } from '../core/causes.ts';
-import type { StoredOutput } from '../core/rows.ts';
+import type { RunEvent, StoredOutput } from '../core/rows.ts';
 import { isTerminal } from '../core/run-lifecycle.ts';
 import type { RunDetails } from '../runs/runs.ts';
 import { between } from '../runs/runtime-so-far.ts';
@@ -76,6 +76,9 @@ const output = answer({
       attempt: z.int(),
       at: z.string(),
       cause: z.string().optional().describe('Of a restart: how the attempt ended'),
+      exit_code: z.int().optional(),
+      signal: z.string().optional(),
+      errno: z.string().optional(),
     }),
   ),
   attempts: z.array(
@@ -174,7 +177,17 @@ function eventsPart({ events }: RunDetails) {
     attempt,
     at: createdAt,
     ...(event === 'restart' ? { cause: String(detail['cause']) } : {}),
+    ...endDetail(detail),
   }));
+}
+
+/** How the program ended, as far as the event of a restart or an end knows it. */
+function endDetail({ exit_code, signal, errno }: RunEvent['detail']) {
+  return {
+    ...(typeof exit_code === 'number' ? { exit_code } : {}),
+    ...(typeof signal === 'string' ? { signal } : {}),
+    ...(typeof errno === 'string' ? { errno } : {}),
+  };
 }
 
 function restartsPart({ run, attempts }: RunDetails) {
@@ -259,7 +272,7 @@ function renderFailure(failure: z.output<typeof failureShape>, kit: TextKit): st
     ? 'repeating it unchanged is safe'
     : 'repeating it unchanged is not likely to help';
   return lines(
-    `error (${failure.class}; ${retry}): ${failure.message}`,
+    `error (${failure.class}; ${retry}): ${failure.message}${failure.errno === undefined ? '' : ` (${failure.errno})`}`,
     failure.log_tail.length > 0 && kit.untrusted(failure.log_tail),
   );
 }

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { CAUSES } from '../core/causes.ts';
+import type { ToolCall } from '../core/errors.ts';
 import { formatVersion } from '../core/names.ts';
-import type { MetricSummary, RunInput, StageRun } from '../core/rows.ts';
+import type { Failure, MetricSummary, RunInput, StageRun } from '../core/rows.ts';
 
 /** The shapes of runs in results, and how rows become them. SPEC 3.1 fixes the names. */
 
@@ -60,6 +61,7 @@ export const failureShape = z.object({
   log_cursor: z.string().nullable(),
   log_tail: z.array(z.string()).describe('Untrusted: printed by the program'),
   retry_safe: z.boolean(),
+  errno: z.string().optional().describe('Where a call of the system failed'),
   next: z.object({ tool: z.string(), arguments: z.record(z.string(), z.unknown()) }),
 });
 export type FailureShape = z.infer<typeof failureShape>;
@@ -112,7 +114,6 @@ export function showMetric(value: number | null): number | string {
 export function toFailure(run: StageRun): FailureShape | null {
   const { failure, cause } = run;
   if (failure === null || cause === null) return null;
-  const where = failure.logCursor === null ? { tail: 50 } : { cursor: failure.logCursor };
   return {
     class: failure.class,
     message: run.errorMessage ?? CAUSES[cause].sentence,
@@ -120,8 +121,22 @@ export function toFailure(run: StageRun): FailureShape | null {
     log_cursor: failure.logCursor,
     log_tail: failure.logTail,
     retry_safe: failure.retrySafe,
-    next: { tool: 'logs', arguments: { run_id: run.id, ...where } },
+    ...(failure.errno === undefined ? {} : { errno: failure.errno }),
+    next: failure.next ?? likelyNext(run, failure),
   };
+}
+
+/** To repeat what may pass; else to look where the error stands, or at what the run was given where nothing was printed. */
+function likelyNext({ id, stage, cause }: StageRun, failure: Failure): ToolCall {
+  if (failure.retrySafe) {
+    const reason = `Run ${stage} again: it ended as ${cause}, which may pass`;
+    return { tool: 'retry', arguments: { run_id: id, reason } };
+  }
+  if (failure.logCursor !== null) {
+    return { tool: 'logs', arguments: { run_id: id, cursor: failure.logCursor } };
+  }
+  if (failure.logTail.length > 0) return { tool: 'logs', arguments: { run_id: id, tail: 50 } };
+  return { tool: 'inspect_run', arguments: { run_id: id, include: ['config', 'inputs', 'events'] } };
 }
 
 export function toInput(input: RunInput) {

@@ -200,6 +200,27 @@ describe('a build that fails', () => {
       errorMessage: 'The run could not be started: cannot read properties of undefined',
     });
   });
+
+  it('says that a repetition is safe where it was something that passes, and which error of the system it was', async () => {
+    const cause = Object.assign(new Error('write failed'), { code: 'ENOSPC' });
+    const loop = { ...project.deps.clock };
+    project.fake.failBuild = new GoldfishError('STORAGE_UNAVAILABLE', {
+      message: 'The disk is full: the virtual environment could not be made.',
+      retryable: true,
+      cause,
+    });
+    let at = 0;
+    project.deps.clock.monotonic = () => at;
+    await project.tick();
+    at = 3_600_000;
+    await project.tick();
+    project.deps.clock.monotonic = loop.monotonic;
+    expect(project.run(one)).toMatchObject({
+      state: 'failed',
+      cause: 'build_failed',
+      failure: { class: 'infra', retrySafe: true, errno: 'ENOSPC' },
+    });
+  });
 });
 
 describe('an input', () => {
@@ -223,8 +244,20 @@ describe('an input', () => {
     expect(project.run(two)).toMatchObject({
       state: 'failed',
       cause: 'input_unavailable',
-      errorMessage: 'Stored content of an input is no longer there.',
-      failure: { class: 'data', retrySafe: false },
+      errorMessage: 'Input "a": Stored content of an input is no longer there.',
+      failure: {
+        class: 'data',
+        retrySafe: false,
+        next: {
+          tool: 'run',
+          arguments: {
+            workspace: 'exp',
+            stages: ['one', 'two'],
+            use_cache: false,
+            reason: 'Make the output of one anew, which two needs',
+          },
+        },
+      },
     });
   });
 });
