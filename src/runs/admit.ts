@@ -130,7 +130,7 @@ function pauseOf({ clock }: WaitDeps, { attempt, notBefore }: Waiting): string |
   if (notBefore === null) return null;
   const leftMs = Date.parse(notBefore) - clock.now();
   if (leftMs <= 0 || leftMs > LONGEST_RESTART_PAUSE_MS) return null;
-  return `the pause before attempt ${attempt}: ${Math.ceil(leftMs / 1000)} s more`;
+  return `the pause before attempt ${attempt}: until ${notBefore}, ${Math.ceil(leftMs / 1000)} s more`;
 }
 
 function gpusWanted({ db, backends }: Pick<RunsDeps, 'db' | 'backends'>, run: Waiting): string | null {

@@ -14,7 +14,7 @@ import { getPipelineRun, listPipelineRuns } from '../store/pipeline-runs.ts';
 import { eventsOfRun } from '../store/run-events.ts';
 import { inputsOfRun, outputsOfRun } from '../store/signals.ts';
 import { listStageRuns, runsOfPipelineRun, type StageRunFilter } from '../store/stage-runs.ts';
-import { type Block, blockOf, missingSecrets } from './admit.ts';
+import { blockedBy, whyWaiting } from './blocked.ts';
 import { type CancelOutcome, cancelRuns } from './cancel.ts';
 import { type Comparison, compareRuns } from './compare.ts';
 import type { RunsDeps } from './deps.ts';
@@ -32,7 +32,7 @@ import { type WaitCall, type WaitOutcome, type WaitRequest, waitForRuns } from '
 export type RunDetails = {
   run: StageRun;
   pipelineRun: PipelineRun | undefined;
-  /** Why a waiting run waits. */
+  /** Why a run waits that has not begun. */
   blockedBy: string | null;
   inputs: RunInput[];
   outputs: StoredOutput[];
@@ -111,7 +111,7 @@ export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs 
         return {
           run,
           pipelineRun: getPipelineRun(db, run.pipelineRunId),
-          blockedBy: blockedBy(deps, run)?.text ?? null,
+          blockedBy: whyWaiting(deps, run),
           inputs: inputsOfRun(db, run.id),
           outputs: outputsOfRun(db, run.id),
           metrics: metricSummaries(db, metricsOf(run)),
@@ -132,13 +132,6 @@ export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs 
     },
     compare: (refs) => compareRuns(deps, refs),
   };
-}
-
-function blockedBy(deps: RunsDeps, run: StageRun): Block | null {
-  if (run.state === 'pending') return blockOf(deps, run);
-  const claimed = run.state === 'preparing' || run.state === 'building' || run.state === 'launching';
-  const missing = claimed ? missingSecrets(deps, run) : null;
-  return missing === null ? null : { kind: 'environment', text: missing };
 }
 
 /** Thousands may wait: no more are looked at than are asked for. */

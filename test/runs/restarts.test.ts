@@ -51,7 +51,9 @@ describe('a run that fails and may be started anew', () => {
   it('is pending again, waits, and runs as the next attempt; nobody is canceled because of it', async () => {
     await ends({ exitCode: 3 });
     expect(run()).toMatchObject({ state: 'pending', attempt: 2, cause: null, endedAt: null, exitCode: null });
-    expect(waitsFor(project.deps, run())).toBe('the pause before attempt 2: 5 s more');
+    expect(waitsFor(project.deps, run())).toBe(
+      'the pause before attempt 2: until 2026-01-02T03:04:10.000Z, 5 s more',
+    );
     await project.tick();
     expect(run().state).toBe('pending');
     time.advance(5_000);
