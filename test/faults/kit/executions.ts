@@ -8,7 +8,7 @@ import type { Layout } from '../../../src/core/layout.ts';
  * beforehand. In a container no path outside is to be had: there the file lies among the run's checkpoints.
  * It ends badly where anything of the kill points, or of the programs that have them, reaches it.
  */
-export const TELLING_STAGE = `import json, os, sys, time
+const TELLING_STAGE = `import json, os, sys, time
 
 with open(os.environ["GOLDFISH_CONFIG"]) as file:
     told = json.load(file)

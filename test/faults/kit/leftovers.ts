@@ -64,6 +64,7 @@ const TEMPORARY = [
   'code/.*.making*',
   'folders/*.????????',
   'environments/.*',
+  'slots/*.index.*',
 ];
 
 type Found = { pid: number; words: string };
