@@ -114,11 +114,13 @@ describe('the server over stdio', () => {
       signal: abort.signal,
       onprogress: ({ progress }) => {
         seen.push(progress);
-        if (progress === 0.5) abort.abort();
+        if (progress >= 0.5) abort.abort();
       },
     });
     await expect(waiting).rejects.toThrow();
-    expect(seen).toEqual([0, 0.5]);
+    expect(seen[0]).toBeLessThan(0.5);
+    expect(seen).toEqual([...new Set(seen)].sort((a, b) => a - b));
+    expect(seen.filter((progress) => progress >= 0.5)).toHaveLength(1);
     await endWork(session);
     await session.close();
   });

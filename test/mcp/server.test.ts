@@ -85,10 +85,12 @@ describe('the MCP server', () => {
       call.progress(1, 'done');
       return fine;
     });
-    const seen: unknown[] = [];
+    const seen: { progress: number }[] = [];
     await client.callTool({ name: 'wait' }, undefined, { onprogress: (progress) => seen.push(progress) });
+    expect(seen[1]?.progress).toBeGreaterThan(0.25);
     expect(seen).toEqual([
       { progress: 0.25, total: 1, message: 'a quarter' },
+      { progress: expect.closeTo(0.25), total: 1, message: 'back' },
       { progress: 1, total: 1, message: 'done' },
     ]);
   });
