@@ -42,7 +42,7 @@ it('never lets more runs hold a slot than there are, of hundreds that wait, whil
   const stages = Array.from({ length: PENDING }, (_, n) => `s${n + 1}`);
   const { project, server } = await createTellingProject({ backend: 'process', stages, slots: SLOTS });
   try {
-    const config = (n: number) => ({ ...ledgerOf(project, 'process'), batch: 1, seconds: (n % 4) / 20 });
+    const config = (n: number) => ({ ...ledgerOf(project, 'process'), batch: 1, seconds: 0.1 + (n % 4) / 10 });
     const answer = await server.call('run', {
       workspace: WORKSPACE,
       reason: 'Hundreds of runs for three slots',
@@ -71,7 +71,8 @@ it('never lets more runs hold a slot than there are, of hundreds that wait, whil
     );
     const left = await leftovers(project.place());
     tally.count('no-leftovers', left.length === 0 ? undefined : left.join('; '));
-    expect({ most, mostHolding }).toEqual({ most: SLOTS, mostHolding: SLOTS });
+    // Else there was nothing to go beyond.
+    expect(mostHolding).toBe(SLOTS);
     tally.state({ fault: 'supervisor killed while hundreds wait for a few slots', backend: 'process', note });
   } finally {
     await project.dispose();
