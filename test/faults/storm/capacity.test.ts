@@ -42,7 +42,11 @@ it('never lets more runs hold a slot than there are, of hundreds that wait, whil
   const stages = Array.from({ length: PENDING }, (_, n) => `s${n + 1}`);
   const { project, server } = await createTellingProject({ backend: 'process', stages, slots: SLOTS });
   try {
-    const config = (n: number) => ({ ...ledgerOf(project, 'process'), batch: 1, seconds: 0.1 + (n % 4) / 10 });
+    const config = (n: number) => ({
+      ...ledgerOf(project, 'process'),
+      batch: 1,
+      seconds: 0.1 + (n % 4) / 10,
+    });
     const answer = await server.call('run', {
       workspace: WORKSPACE,
       reason: 'Hundreds of runs for three slots',
