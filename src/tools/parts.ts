@@ -1,4 +1,4 @@
-import { isGoldfishError, messageOf } from '../core/errors.ts';
+import { isGoldfishError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 
 export type PartError = { component: string; message: string };
@@ -16,7 +16,7 @@ export function partReader(log: Pick<Logger, 'error'>) {
       if (!isGoldfishError(error))
         log.error({ err: error, component }, 'a part of an answer could not be read');
       const message = isGoldfishError(error)
-        ? messageOf(error)
+        ? `${error.message} ${error.hint ?? ''}`.trim()
         : 'It could not be read; the log has the error.';
       errors.push({ component, message });
       return undefined;
