@@ -6,32 +6,52 @@ export type Ids = {
   run(): string;
   /** `prun-` + 12 hex. */
   pipelineRun(): string;
-  /** A ULID for the given time (ms since the epoch): sortable, 26 characters. */
+  /**
+   * A ULID for the given time (ms since the epoch): sortable, 26 characters. Each is above the one before, also within
+   * a millisecond and where the wall clock was set back in between.
+   */
   record(now: number): string;
   /** 8 hex: a reference that ties an INTERNAL error to its log line, or a temporary name. */
   reference(): string;
 };
 
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+const TIME_LETTERS = 10;
+const RANDOM_LETTERS = 16;
 
 function hex(bytes: number): string {
   return randomBytes(bytes).toString('hex');
 }
 
-function ulid(now: number): string {
-  let time = '';
-  let rest = now;
-  for (let i = 0; i < 10; i += 1) {
-    time = CROCKFORD.charAt(rest % 32) + time;
-    rest = Math.floor(rest / 32);
-  }
-  const random = [...randomBytes(16)].map((byte) => CROCKFORD.charAt(byte % 32)).join('');
-  return time + random;
+function letters(value: bigint, count: number): string {
+  let text = '';
+  for (let rest = value; text.length < count; rest /= 32n) text = CROCKFORD.charAt(Number(rest % 32n)) + text;
+  return text;
 }
 
-export const systemIds: Ids = {
-  run: () => `stage-${hex(6)}`,
-  pipelineRun: () => `prun-${hex(6)}`,
-  record: ulid,
-  reference: () => hex(4),
-};
+/** Half of the 80 bits' room stays free, so that counting on never reaches the next millisecond. */
+function freshRandom(): bigint {
+  return BigInt(`0x${hex(10)}`) >> 1n;
+}
+
+function increasingUlids(): (now: number) => string {
+  let time = -1;
+  let random = 0n;
+  return (now) => {
+    random = now > time ? freshRandom() : random + 1n;
+    time = Math.max(now, time);
+    return letters(BigInt(time), TIME_LETTERS) + letters(random, RANDOM_LETTERS);
+  };
+}
+
+/** Ids of one process: only one maker's record ids are sure to rise. */
+export function createIds(): Ids {
+  return {
+    run: () => `stage-${hex(6)}`,
+    pipelineRun: () => `prun-${hex(6)}`,
+    record: increasingUlids(),
+    reference: () => hex(4),
+  };
+}
+
+export const systemIds: Ids = createIds();
