@@ -21,10 +21,14 @@ from wrapper_rank import Ending, not_started
 READ_BYTES = 128 * 1024
 # A silent connection is not trusted for longer: the engine is asked whether the container still runs.
 SILENCE_SECONDS = 30.0
+# The same once it is to end: a container that ended while the connection was made does not close it.
+STOPPING_SILENCE_SECONDS = 2.0
 # How long after the first KILL an engine that does not answer is waited for.
 GIVE_UP_SECONDS = 10.0
 # A connection that ended although the container runs is made anew after so long.
 RECONNECT_SECONDS = 1.0
+# Once the engine answers again, how long TERM is held back until somebody listens to what the program says to it.
+LISTEN_FIRST_SECONDS = 3.0
 # How often one that waits for the other containers of its attempt looks whether it is to stop.
 LINE_UP_SECONDS = 0.1
 STDERR_FRAMES = (2, 3)
@@ -81,6 +85,8 @@ class ContainerProgram:
         self._running = self._stopping = False
         # The engine went away and nobody has listened since: what happened meanwhile is hearsay.
         self._unseen = False
+        # Whether somebody listens, and otherwise since when the engine answers all the same.
+        self._listening, self._answered_at = False, None
         # Whether our first process was told what it waits for.
         self._handed = False
         self._err_whole = True
@@ -147,7 +153,7 @@ class ContainerProgram:
             return refusal
         while True:
             if stream is not None:
-                self._copy(stream)
+                self._listen(stream)
             state = self._ask_when_over(stream is not None)
             if state is None:
                 return lost(self._running, NO_ANSWER)
@@ -214,18 +220,31 @@ class ContainerProgram:
             self._running = True
             self._wake()
 
+    def _listen(self, stream):
+        self._listening, self._answered_at = True, None
+        with self._look:
+            self._look.notify_all()
+        try:
+            self._copy(stream)
+        finally:
+            self._listening = False
+
     def _copy(self, stream):
         """Until the connection ends, or is silent and the container over."""
-        frames = FrameReader()
-        stream.settimeout(SILENCE_SECONDS)
+        frames, silent = FrameReader(), 0.0
+        stream.settimeout(STOPPING_SILENCE_SECONDS)
         with stream:
             while True:
                 try:
                     data = stream.recv(READ_BYTES)
-                    parts = frames.feed(data)
+                    parts, silent = frames.feed(data), 0.0
                 except socket.timeout:
+                    silent += STOPPING_SILENCE_SECONDS
+                    if self._wanted is None and silent < SILENCE_SECONDS:
+                        continue
                     if self._is_over():
                         return
+                    silent = 0.0
                     continue
                 except (OSError, ValueError):
                     return
@@ -256,6 +275,7 @@ class ContainerProgram:
         while not self._given_up():
             try:
                 state = self._engine.inspect(self._container)
+                self._answered_at = self._answered_at or time.monotonic()
                 # The stream ends a moment before the state says so.
                 if not state.running or away or time.monotonic() >= limit:
                     return state
@@ -264,7 +284,7 @@ class ContainerProgram:
                     return "gone"
                 away = True
             except EngineGone:
-                away = True
+                away, self._answered_at = True, None
             self._unseen = self._unseen or away
             pause.rest(self._look)
         return None
@@ -332,11 +352,19 @@ class ContainerProgram:
         delivered = None
         while not self.ended:
             wanted = self._wanted
-            if (wanted != delivered or wanted == "SIGKILL") and self._send(wanted):
+            due = wanted == "SIGKILL" or (wanted != delivered and not self._is_to_be_heard_first())
+            if due and self._send(wanted):
                 delivered = wanted
             with self._look:
                 if self._wanted == wanted and self._ending is None:
                     self._look.wait(1.0)
+
+    def _is_to_be_heard_first(self):
+        """How it ends is said once, to whoever listens: after the engine was away nobody may."""
+        if self._listening:
+            return False
+        answered_at = self._answered_at
+        return answered_at is None or time.monotonic() - answered_at < LISTEN_FIRST_SECONDS
 
     def _send(self, name):
         try:
