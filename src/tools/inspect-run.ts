@@ -36,6 +36,7 @@ const output = answer({
   runtime_seconds: z.number().describe('Of its ended attempts, where there were several'),
   progress: z.number().nullable(),
   progress_message: z.string().nullable().describe('Untrusted: said by the program'),
+  message: z.string().describe('Of a canceled run: why'),
   failure: failureShape.nullable(),
   blocked_by: z.string().nullable().describe('Why a waiting run waits'),
   backend: z.string(),
@@ -129,6 +130,7 @@ function describe(ctx: ServerContext, details: RunDetails, include: ReadonlySet<
     ...restartsPart(details),
     progress: run.progress,
     progress_message: run.progressMessage,
+    ...(run.state === 'canceled' && run.errorMessage !== null ? { message: run.errorMessage } : {}),
     failure: toFailure(run),
     blocked_by: details.blockedBy,
     backend: run.backend,
@@ -241,6 +243,7 @@ function render(run: z.output<typeof output>, kit: TextKit): string {
   return lines(
     `${run.run_id}: ${run.stage} of ${run.workspace}@${run.version} is ${state}${run.cause === 'exit_nonzero' ? code : ''}${took && ` after ${took}`}.`,
     run.cause !== 'success' && run.sentence,
+    run.message,
     run.replicate !== undefined && `Replicate ${run.replicate} of its call.`,
     run.cached && `Reused from ${run.cached_from}: ${run.cache_reason}.`,
     run.restarts !== undefined &&
