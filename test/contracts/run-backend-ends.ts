@@ -55,15 +55,22 @@ export function endsOf(get: Get): void {
       await h.write('bad.sh', '#!/no/such/interpreter\n');
       await chmod(join(h.codeDir, 'bad.sh'), 0o755);
       const missing = await h.run({ command: ['no-such-program-here'] });
-      expect(missing.result).toMatchObject({ started: false, exitCode: null, signal: null, startedAt: null });
+      expect(missing.result).toMatchObject({
+        started: false,
+        exitCode: null,
+        signal: null,
+        startedAt: null,
+        errno: 'ENOENT',
+      });
       expect(missing.result.error).toBe('The program "no-such-program-here" was not found.');
       const plain = await h.run({ command: ['./data.txt'] });
-      expect(plain.result).toMatchObject({ started: false });
+      expect(plain.result).toMatchObject({ started: false, errno: 'EACCES' });
       expect(plain.result.error).toBe('"./data.txt" is not an executable file, or may not be executed.');
       const shebang = await h.run({ command: ['./bad.sh'] });
       expect(shebang.result.error).toBe(
         '"./bad.sh" cannot run: the interpreter in its first line is not there.',
       );
+      expect(shebang.result.errno).toBe('ENOENT');
     });
 
     it('ends helpers and daemons too, and does not wait for pipes they hold', async () => {
