@@ -153,9 +153,23 @@ CREATE TABLE run_attempts (
   released_at      TEXT,
   -- Why an attempt was asked to stop: what comes of it has that cause, whoever sees the end.
   stop_reason      TEXT,
+  -- What the monitor of divergence remembers of the points taken in so far.
+  trend_json       TEXT,
   PRIMARY KEY (run_id, attempt)
 ) STRICT;
 CREATE INDEX run_attempts_unreleased ON run_attempts (run_id) WHERE released_at IS NULL;
+
+-- What monitors noticed of an attempt: of each monitor and metric the first. '' is no metric: it is about the attempt.
+CREATE TABLE run_findings (
+  run_id           TEXT NOT NULL REFERENCES stage_runs (id),
+  attempt          INTEGER NOT NULL,
+  monitor          TEXT NOT NULL CHECK (monitor IN ('stall', 'non_finite', 'divergence')),
+  metric           TEXT NOT NULL,
+  action           TEXT NOT NULL CHECK (action IN ('warn', 'stop')),
+  message          TEXT NOT NULL,
+  created_at       TEXT NOT NULL,
+  PRIMARY KEY (run_id, attempt, monitor, metric)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE run_events (
   seq              INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { referencedName } from './environment-reference.ts';
+import { toMonitors } from './monitors.ts';
 import { ADDRESS_PATTERN, type ConfigFile } from './schema.ts';
 import type { Secrets } from './secrets.ts';
 
@@ -74,6 +75,8 @@ export function toConfig(
       maxParallel: file.defaults.max_parallel,
       /** How often a run may be started anew by itself. */
       maxRestarts: file.defaults.max_restarts,
+      /** What watches a run while it goes on, and what is done then. */
+      monitors: toMonitors(file.defaults.monitors),
     },
     storage: {
       backend: file.storage.backend,

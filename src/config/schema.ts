@@ -18,6 +18,7 @@ import {
   secondsSchema,
   section,
 } from './fields.ts';
+import { monitorsSchema } from './monitors.ts';
 
 /** Backends a project can name; `auto` takes the best one that answers. */
 export const BACKENDS = ['auto', 'process', 'docker'] as const;
@@ -124,6 +125,7 @@ export const configSchema = z.strictObject(
         .nullable()
         .default(null),
       max_restarts: restartsSchema.default(0),
+      monitors: monitorsSchema,
     }),
     storage: section({
       backend: oneOf(['local']).default('local'),
@@ -176,7 +178,7 @@ export type ConfigFile = z.output<typeof configSchema>;
 export const LATER_KEYS: ReadonlySet<string> = new Set([
   ...['invariants', 'budgets', 'gce', 'validation', 'experiments', 'metrics', 'notifications', 'backup'],
   ...['dashboard', 'versions.mirror', 'mcp.http', 'storage.gcs', 'docker.warm_pool'],
-  ...['capacity_wait_seconds', 'log_sync_interval', 'monitors'].map((key) => `defaults.${key}`),
+  ...['capacity_wait_seconds', 'log_sync_interval'].map((key) => `defaults.${key}`),
 ]);
 
 /** Every key that holds a value, dotted: `defaults.timeout_seconds`; `*` stands for a name of the user's choice. */

@@ -138,7 +138,8 @@ export type RunEvent = {
   seq: number;
   runId: string;
   attempt: number;
-  event: RunEventName | 'submit';
+  /** `finding`: a monitor noticed something, which changes no state. */
+  event: RunEventName | 'submit' | 'finding';
   fromState: RunState | null;
   toState: RunState;
   source: EventSource;

@@ -1,4 +1,5 @@
 import type { JsonObject } from './json.ts';
+import type { MonitorSettings } from './monitors.ts';
 import type { RestartPolicy } from './restart-policy.ts';
 import type { SignalType } from './signals.ts';
 
@@ -35,6 +36,8 @@ export type ComputeSettings = {
   network: boolean;
   /** A run that gives no sign of life for so long is stopped; null: none is expected. */
   heartbeatTimeoutSeconds: number | null;
+  /** What watches it. Absent where it is what is built in, so that a call that says nothing keeps its identity. */
+  monitors?: MonitorSettings;
 };
 
 /**

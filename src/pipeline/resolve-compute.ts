@@ -2,6 +2,7 @@ import type { Config } from '../config/config.ts';
 import type { Path } from '../config/problem.ts';
 import type { NamedProfile, ProfileBook } from '../config/profiles.ts';
 import type { Setting } from '../config/settings.ts';
+import { type AskedMonitors, resolveMonitors } from './resolve-monitors.ts';
 import type { StageSettings } from './stage-config.ts';
 
 /**
@@ -25,6 +26,7 @@ export type AskedCompute = {
   pidsLimit: Decided<number> | undefined;
   network: Decided<boolean> | undefined;
   image: Decided<string> | undefined;
+  monitors: AskedMonitors;
 };
 
 export type ComputeRequest = {
@@ -72,6 +74,12 @@ export function resolveCompute(request: ComputeRequest): AskedCompute {
     pidsLimit: given('pidsLimit'),
     network: toNetwork(given('network')),
     image: stage.image ?? given('image'),
+    monitors: resolveMonitors({
+      own: stage.compute.monitors,
+      defaults: defaults.monitors,
+      originOf: request.originOf,
+      originOfDefault: (key) => originOfDefault(request, key),
+    }),
   };
 }
 

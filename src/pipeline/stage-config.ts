@@ -10,6 +10,7 @@ import {
   oneOf,
   secondsSchema,
 } from '../config/fields.ts';
+import { ownMonitorsSchema } from '../config/monitors.ts';
 import type { Locate, ProblemList } from '../config/problem.ts';
 import { isJsonObject, type Json, type JsonObject } from '../core/json.ts';
 import { clip, ENVIRONMENT_NAME_PATTERN } from '../core/names.ts';
@@ -55,6 +56,7 @@ function computeSchema(backends: readonly string[]) {
         memory: memorySchema.optional(),
         cpus: cpusSchema.optional(),
         gpus: gpusSchema.optional(),
+        monitors: ownMonitorsSchema.optional(),
       },
       'must be a mapping',
     ),

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { StageRun } from '../core/rows.ts';
-import { passed } from './monitors.ts';
+import { passed } from './monitors/passed.ts';
 
 /** Finds claimed runs that do not come to run. One per supervisor: a new one gives them the whole time again. */
 export type LaunchWatch = {

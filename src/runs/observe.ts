@@ -3,12 +3,14 @@ import { STOP_CAUSES } from '../core/causes.ts';
 import { isoTime } from '../core/clock.ts';
 import type { RunAttempt, StageRun } from '../core/rows.ts';
 import { getAttempt, noteObservation, noteStopRequested } from '../store/attempts.ts';
+import { findingsOfRun, recordFinding, stoppingFinding } from '../store/findings.ts';
 import { isLeaseLost } from '../store/lease.ts';
 import { applyRunEvent } from '../store/run-events.ts';
 import { getStageRun } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
 import { endWithCause } from './end.ts';
 import { ingestMetrics } from './ingest-metrics.ts';
+import type { Finding } from './monitors/monitor.ts';
 import { toHandle } from './run-handle.ts';
 import type { AttemptWatch } from './watch-attempts.ts';
 
@@ -97,6 +99,26 @@ async function observeOne(deps: RunsDeps, seen: Seen): Promise<void> {
   await stopIfDue(deps, seen);
 }
 
+/**
+ * Why the attempt is to be stopped, as far as monitors are concerned. What one noticed is stored before anything is done
+ * about it, so a death in between forgets nothing; what the points of metrics gave is stored already.
+ */
+async function askMonitors(deps: RunsDeps, { run, status, watch }: Seen): Promise<Finding | undefined> {
+  const { finding, notices } = await watch.look(run, status);
+  const key = { runId: run.id, attempt: run.attempt };
+  const createdAt = isoTime(deps.clock.now());
+  const known = notices.length === 0 ? [] : findingsOfRun(deps.db, run.id);
+  for (const notice of notices) {
+    const isKnown = known.some(
+      ({ attempt, monitor }) => attempt === run.attempt && monitor === notice.monitor,
+    );
+    if (!isKnown) recordFinding(deps.db, { ...key, ...notice, createdAt });
+  }
+  const stopping = stoppingFinding(deps.db, key);
+  if (finding !== undefined || stopping === undefined) return finding;
+  return { reason: 'monitor', because: { rank: 0, message: stopping.message } };
+}
+
 /** Raw state and, at the first sight of it running, the lifecycle's start. */
 function noteSeen(deps: Pick<RunsDeps, 'db' | 'clock'>, seen: Pick<Seen, 'run' | 'status'>): void {
   const { run, status } = seen;
@@ -142,7 +164,7 @@ const LOST = 'What executed the run disappeared and left no result document.';
  */
 async function stopIfDue(deps: RunsDeps, seen: Seen): Promise<void> {
   const { watch, handle, backend } = seen;
-  const found = seen.status.phase === 'running' ? await watch.look(seen.run, seen.status) : undefined;
+  const found = seen.status.phase === 'running' ? await askMonitors(deps, seen) : undefined;
   const key = { runId: seen.run.id, attempt: seen.run.attempt };
   const run = getStageRun(deps.db, key.runId);
   const attempt = getAttempt(deps.db, key);

@@ -1,3 +1,4 @@
+import type { RunFinding } from '../core/monitors.ts';
 import type {
   MetricSummary,
   PipelineRun,
@@ -9,6 +10,7 @@ import type {
 } from '../core/rows.ts';
 import { requireDiskRoom } from '../data/disk.ts';
 import { attemptsOfRun } from '../store/attempts.ts';
+import { countFindings, findingsOfRun } from '../store/findings.ts';
 import { metricSeries, metricSummaries } from '../store/metrics.ts';
 import { getPipelineRun, listPipelineRuns } from '../store/pipeline-runs.ts';
 import { eventsOfRun } from '../store/run-events.ts';
@@ -37,6 +39,8 @@ export type RunDetails = {
   inputs: RunInput[];
   outputs: StoredOutput[];
   metrics: MetricSummary[];
+  /** What monitors noticed; where it was reused, of the run that did the work. */
+  findings: RunFinding[];
   attempts: RunAttempt[];
   events: RunEvent[];
 };
@@ -64,6 +68,8 @@ export type Runs = {
   find(id: string): FoundRun;
   inspect(runId: string): RunDetails;
   summary(run: StageRun): MetricSummary[];
+  /** How much monitors noticed of each of some runs; those without anything are left out. */
+  countFindings(runs: readonly StageRun[]): Map<string, number>;
   logs(request: Omit<LogsRequest, 'run'> & { runId: string }): Promise<LogsPage>;
   metrics(request: MetricsRequest): RunMetrics[];
   wait(request: WaitRequest, call?: WaitCall): Promise<WaitOutcome>;
@@ -115,11 +121,17 @@ export function createRuns(deps: RunsDeps, nudge: () => Promise<unknown>): Runs 
           inputs: inputsOfRun(db, run.id),
           outputs: outputsOfRun(db, run.id),
           metrics: metricSummaries(db, metricsOf(run)),
+          findings: findingsOfRun(db, metricsOf(run)),
           attempts: attemptsOfRun(db, run.id),
           events: eventsOfRun(db, run.id),
         };
       }),
     summary: (run) => metricSummaries(db, metricsOf(run)),
+    countFindings: (runs) =>
+      countFindings(
+        db,
+        runs.map(({ id }) => id),
+      ),
     logs: ({ runId, ...request }) => readRunLogs(deps, { ...request, run: findStageRun(db, runId) }),
     metrics: (request) => request.runIds.map((id) => seriesOf(deps, findStageRun(db, id), request)),
     wait: (request, call) => waitForRuns({ ...deps, nudge: nudgeQuietly }, request, call),

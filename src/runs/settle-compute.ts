@@ -1,5 +1,7 @@
 import type { BackendCapabilities } from '../backends/port.ts';
 import type { Setting } from '../config/settings.ts';
+import { canonicalJson } from '../core/json.ts';
+import { BUILT_IN_MONITORS, type MonitorSettings } from '../core/monitors.ts';
 import type { ComputeSettings } from '../core/stage-plan.ts';
 import type { FileReader } from '../pipeline/file-reader.ts';
 import type { AskedCompute, Decided } from '../pipeline/resolve-compute.ts';
@@ -96,6 +98,7 @@ function withLimits(
       gpus: all.gpus.value,
       pidsLimit: all.pidsLimit.value,
       network: all.network.value,
+      ...monitorsPart(asked.monitors.settings),
     },
     origins: {
       profile: all.profile.origin,
@@ -110,6 +113,12 @@ function withLimits(
       pids_limit: all.pidsLimit.origin,
       network: all.network.origin,
       image: (asked.image ?? limit('image', limits.image)).origin,
+      ...asked.monitors.origins,
     },
   };
+}
+
+/** What is built in is left out: plans made before there were monitors are equal to those that say nothing of them. */
+function monitorsPart(monitors: MonitorSettings): Pick<ComputeSettings, 'monitors'> {
+  return canonicalJson(monitors) === canonicalJson(BUILT_IN_MONITORS) ? {} : { monitors };
 }

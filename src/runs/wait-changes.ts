@@ -10,8 +10,10 @@ export type WaitChange = {
   from: RunState | null;
   to: RunState;
   at: string;
-  /** Of a run that was started anew meanwhile: `attempt 2, after worker_lost, starts again in 5 s`. */
+  /** Of a run that was started anew meanwhile: `attempt 2, after worker_lost, starts again in 5 s`; what a monitor noticed. */
   note: string | null;
+  /** A monitor noticed something. */
+  noticed: boolean;
   /** Sequence number of the last event. */
   seq: number;
 };
@@ -34,11 +36,18 @@ export function changesSince(
       from: before ? before.from : event.fromState,
       to: event.toState,
       at: event.createdAt,
-      note: event.event === 'restart' ? restartNote(event, run, deps.clock.now()) : (before?.note ?? null),
+      note: noteOf(event, run, deps.clock.now()) ?? before?.note ?? null,
+      noticed: event.event === 'finding' || before?.noticed === true,
       seq: event.seq,
     });
   }
   return [...changes.values()];
+}
+
+function noteOf(event: RunEvent, run: StageRun, nowMs: number): string | null {
+  if (event.event === 'restart') return restartNote(event, run, nowMs);
+  const message = event.event === 'finding' ? event.detail['message'] : null;
+  return typeof message === 'string' ? message : null;
 }
 
 function restartNote(event: RunEvent, run: StageRun, nowMs: number): string {

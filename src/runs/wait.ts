@@ -1,6 +1,8 @@
 import type { Cause } from '../core/causes.ts';
+import type { RunFinding } from '../core/monitors.ts';
 import type { PipelineRunState, StageRun } from '../core/rows.ts';
 import { isTerminal, type RunState } from '../core/run-lifecycle.ts';
+import { findingsOfRuns } from '../store/findings.ts';
 import { newestEventSeq } from '../store/run-events.ts';
 import { runsOfPipelineRun } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
@@ -19,7 +21,7 @@ const MAX_CHANGES = 20;
 
 export type WaitRequest = {
   targets: string[];
-  /** `all` end, `any` ends, or `attention`: something failed, or everything ended. With a cursor: since then. */
+  /** `all` end, `any` ends, or `attention`: something failed or was noticed, or everything ended. With a cursor: since then. */
   until: 'any' | 'all' | 'attention';
   timeoutSeconds: number;
   /** Sequence number of the last event seen; changes after it are told. */
@@ -39,6 +41,8 @@ export type WaitOutcome = {
   targets: WaitTarget[];
   /** The runs behind the targets, once each. */
   runs: StageRun[];
+  /** What monitors noticed of their current attempts. */
+  findings: RunFinding[];
   /** Newest state of every run that changed since the cursor, in the order of the last change. */
   changes: WaitChange[];
   /** There are more changes than were told: the next call with this cursor tells them at once. */
@@ -115,7 +119,8 @@ function look(deps: Pick<RunsDeps, 'db' | 'clock'>, ids: readonly string[], sinc
     const more = all.length > changes.length;
     // What changed later than the last one told comes after it, so nothing is skipped and nothing told twice.
     const cursor = more && last ? last.seq : newest;
-    return { targets, runs: [...runs.values()], changes, more, cursor };
+    const findings = findingsOfRuns(db, [...runs.keys()]);
+    return { targets, runs: [...runs.values()], findings, changes, more, cursor };
   });
 }
 
@@ -127,6 +132,9 @@ function isReached({ until, cursor }: WaitRequest, outcome: Look): boolean {
   if (until === 'all') return false;
   // What a caller with a cursor has been told before neither ends the wait nor calls for attention again.
   if (until === 'any') return over.some((target) => cursor === undefined || endedSince(target, outcome));
+  if (cursor === undefined ? outcome.findings.length > 0 : outcome.changes.some(({ noticed }) => noticed)) {
+    return true;
+  }
   const states =
     cursor === undefined ? outcome.runs.map((run) => run.state) : outcome.changes.map((change) => change.to);
   return states.includes('failed') || states.includes('terminated');

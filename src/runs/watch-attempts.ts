@@ -3,16 +3,19 @@ import type { BackendStatus } from '../backends/port.ts';
 import type { Clock } from '../core/clock.ts';
 import { errnoOf } from '../core/errors.ts';
 import type { Layout } from '../core/layout.ts';
+import { BUILT_IN_MONITORS } from '../core/monitors.ts';
 import type { StageRun } from '../core/rows.ts';
-import { type Finding, type Heartbeat, type Memory, type RankHeartbeat, watch } from './monitors.ts';
+import type { Heartbeat, Memory, RankHeartbeat } from './monitors/monitor.ts';
+import { type Watched, watch } from './monitors/watch.ts';
+import { workSeen } from './work-seen.ts';
 
 /** Deadline and stop are kept beside the program; the supervisor steps in when that has failed by so much. */
 const SLACK_MS = 5_000;
 
 /** Looks at running attempts for the monitors, and remembers what they know. One per supervisor. */
 export type AttemptWatch = {
-  /** What is to be done about the attempt now; undefined: nothing. */
-  look(run: StageRun, status: Pick<BackendStatus, 'endedRanks'>): Promise<Finding | undefined>;
+  /** What is to be done about the attempt now, and what is to be told. */
+  look(run: StageRun, status: Pick<BackendStatus, 'endedRanks'>): Promise<Omit<Watched, 'memory'>>;
   /** Whether it may be asked to stop: it has not been by this supervisor, or long ago. */
   mayAsk(run: StageRun): boolean;
   asked(run: StageRun): void;
@@ -29,14 +32,18 @@ export function createAttemptWatch(deps: { clock: Clock; layout: Layout }): Atte
       const ranks = Array.from({ length: nodes }, (_, rank) => rank).filter(
         (rank) => !endedRanks.includes(rank),
       );
-      const { memory, finding } = watch(memories.get(keyOf(run)), {
+      const { stall } = run.plan.compute.monitors ?? BUILT_IN_MONITORS;
+      const isWatched = stall.action !== 'off' && stall.afterSeconds !== null;
+      const { memory, ...seen } = watch(memories.get(keyOf(run)), {
         heartbeats: heartbeatTimeoutSeconds === null ? [] : await heartbeatsOf(deps.layout, run, ranks),
         heartbeatTimeoutSeconds,
         limitMs: (timeoutSeconds + stopGraceSeconds) * 1000 + SLACK_MS,
+        stall,
+        work: isWatched ? await workSeen(deps.layout, run, ranks) : null,
         at: deps.clock.monotonic(),
       });
       memories.set(keyOf(run), memory);
-      return finding;
+      return seen;
     },
     mayAsk: (run) => {
       const before = askedAt.get(keyOf(run));

@@ -1,3 +1,4 @@
+import type { MonitorName } from '../core/monitors.ts';
 import type { PipelineRunState } from '../core/rows.ts';
 import type { RunState } from '../core/run-lifecycle.ts';
 import type { Db } from './database.ts';
@@ -61,6 +62,32 @@ export function listBadEnds(db: Db, limit: number): BadEnd[] {
                 WHERE pipeline_run_id = p.id AND state IN ('failed', 'terminated') ORDER BY ended_at, position LIMIT 1)
         WHERE w.deleted_at IS NULL AND p.state IN ('failed', 'terminated')
         ORDER BY p.created_at DESC LIMIT ?`,
+    )
+    .all(limit);
+}
+
+export type Warned = {
+  workspace: string;
+  runId: string;
+  stage: string;
+  state: RunState;
+  monitor: MonitorName;
+  /** The first of the run. */
+  message: string;
+};
+
+/** Runs of each workspace's newest pipeline run that did not end badly and of which a monitor noticed something. Newest first. */
+export function listWarned(db: Db, limit: number): Warned[] {
+  return db
+    .prepare<Warned>(
+      `SELECT r.workspace_name AS workspace, r.id AS runId, r.stage_name AS stage, r.state, f.monitor, f.message,
+              min(f.created_at) AS at
+         FROM workspaces w
+         JOIN stage_runs r ON r.pipeline_run_id = (SELECT id FROM pipeline_runs
+                WHERE workspace_name = w.name ORDER BY created_at DESC, id DESC LIMIT 1)
+         JOIN run_findings f ON f.run_id = r.id AND f.attempt = r.attempt
+        WHERE w.deleted_at IS NULL AND r.state NOT IN ('failed', 'terminated', 'canceled')
+        GROUP BY r.id ORDER BY at DESC LIMIT ?`,
     )
     .all(limit);
 }

@@ -51,6 +51,17 @@ export function restartRun(db: Db, change: RunChange & { notBefore: string }): V
   });
 }
 
+/** Something was noticed of a run, which changes no state. The current attempt's only: of another, nobody needs to hear. */
+export function noteRun(
+  db: Db,
+  note: Pick<RunChange, 'runId' | 'at' | 'detail'> & { attempt: number },
+): void {
+  db.prepare(
+    `INSERT INTO run_events (run_id, attempt, event, from_state, to_state, source, detail_json, created_at)
+     SELECT id, attempt, 'finding', state, state, 'supervisor', ?, ? FROM stage_runs WHERE id = ? AND attempt = ?`,
+  ).run(JSON.stringify(note.detail ?? {}), note.at, note.runId, note.attempt);
+}
+
 /** Ends a run for a cause; the cause decides the state. */
 export function endRun(db: Db, change: RunChange & { cause: Cause }): Verdict {
   return transition(db, { ...change, event: eventOfCause(change.cause) });

@@ -9,6 +9,7 @@ import type { RunDetails } from '../runs/runs.ts';
 import { between } from '../runs/runtime-so-far.ts';
 import { defineTool } from './define-tool.ts';
 import { answer, nextCall, runId } from './fields.ts';
+import { findingShape, toFinding } from './finding-rows.ts';
 import {
   failureShape,
   metricShape,
@@ -25,6 +26,8 @@ import { callText, lines, type TextKit } from './text.ts';
 const INCLUDES = ['config', 'inputs', 'outputs', 'metrics', 'events', 'attempts', 'debug'] as const;
 /** Metrics shown where they were not asked for. */
 const DEFAULT_METRICS = 12;
+/** As many findings of monitors are shown; the first are those that count. */
+const MAX_FINDINGS = 10;
 
 const output = answer({
   ...runRow.omit({ metric: true }).shape,
@@ -38,6 +41,8 @@ const output = answer({
   progress_message: z.string().nullable().describe('Untrusted: said by the program'),
   message: z.string().describe('Of a canceled run: why'),
   failure: failureShape.nullable(),
+  findings: z.array(findingShape).describe('What monitors noticed'),
+  findings_omitted: z.int(),
   blocked_by: z.string().nullable().describe('Why a waiting run waits'),
   backend: z.string(),
   profile: z.string(),
@@ -132,6 +137,7 @@ function describe(ctx: ServerContext, details: RunDetails, include: ReadonlySet<
     progress_message: run.progressMessage,
     ...(run.state === 'canceled' && run.errorMessage !== null ? { message: run.errorMessage } : {}),
     failure: toFailure(run),
+    ...findingsPart(details),
     blocked_by: details.blockedBy,
     backend: run.backend,
     profile: run.profile,
@@ -189,6 +195,15 @@ function endDetail({ exit_code, signal, errno }: RunEvent['detail']) {
     ...(typeof exit_code === 'number' ? { exit_code } : {}),
     ...(typeof signal === 'string' ? { signal } : {}),
     ...(typeof errno === 'string' ? { errno } : {}),
+  };
+}
+
+function findingsPart({ findings }: RunDetails) {
+  if (findings.length === 0) return {};
+  const omitted = findings.length - MAX_FINDINGS;
+  return {
+    findings: findings.slice(0, MAX_FINDINGS).map(toFinding),
+    ...(omitted > 0 ? { findings_omitted: omitted } : {}),
   };
 }
 
@@ -251,6 +266,10 @@ function render(run: z.output<typeof output>, kit: TextKit): string {
     run.blocked_by && `It waits for ${run.blocked_by}.`,
     typeof run.progress === 'number' && `progress: ${Math.round(run.progress * 100)} %`,
     run.failure && renderFailure(run.failure, kit),
+    ...(run.findings ?? []).map(
+      (item) => `${item.action === 'stop' ? 'stopped for' : 'warning'}: ${item.message}`,
+    ),
+    run.findings_omitted !== undefined && `${run.findings_omitted} more warnings are not shown.`,
     (run.outputs ?? []).length > 0 &&
       kit.table(
         (run.outputs ?? []).map((item) => [item.name, item.type, item.size, item.path]),

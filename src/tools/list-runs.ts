@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { ServerContext } from '../context.ts';
+import type { StageRun } from '../core/rows.ts';
 import { RUN_STATES } from '../core/run-lifecycle.ts';
 import { defineTool } from './define-tool.ts';
 import { answer, cursor, limit, listFields, reference, text, workspace } from './fields.ts';
@@ -6,6 +8,8 @@ import { formatPosition, readPosition, readTime } from './ids.ts';
 import { firstOf, listPage } from './list-page.ts';
 import { runRow, stateText, tookText, toRunRow } from './run-rows.ts';
 import { lines } from './text.ts';
+
+const findings = z.int().optional().describe('What monitors noticed; left out: nothing');
 
 export const listRuns = defineTool({
   name: 'list_runs',
@@ -24,7 +28,7 @@ export const listRuns = defineTool({
     limit,
     cursor,
   }),
-  output: answer({ ...listFields, runs: z.array(runRow) }),
+  output: answer({ ...listFields, runs: z.array(runRow.extend({ findings })) }),
   handler: async (ctx, input) => {
     const filter = {
       ...(input.workspace === undefined ? {} : { workspace: ctx.workspaces.known(input.workspace).name }),
@@ -38,10 +42,7 @@ export const listRuns = defineTool({
       ...(input.cursor === undefined ? {} : { after: readPosition(input.cursor) }),
     };
     return await listPage('runs', input.limit, (size) =>
-      firstOf(ctx.runs.list({ ...filter, limit: size + 1 }), size, {
-        row: (run) => toRunRow(run, ctx.runs.summary(run)[0] ?? null),
-        cursor: formatPosition,
-      }),
+      pageOf(ctx, ctx.runs.list({ ...filter, limit: size + 1 }), size),
     );
   },
   render: (output, kit) => {
@@ -59,13 +60,39 @@ export const listRuns = defineTool({
           row.created_at,
           tookText(row),
           row.metric ? `${row.metric.name} ${row.metric.value}` : '',
+          row.findings,
         ]),
-        ['run', 'pipeline run', 'version', 'stage', 'replicate', 'state', 'created', 'took', 'metric'],
+        [
+          'run',
+          'pipeline run',
+          'version',
+          'stage',
+          'replicate',
+          'state',
+          'created',
+          'took',
+          'metric',
+          'warnings',
+        ],
       ),
       output.next_cursor && `more: cursor ${output.next_cursor}`,
     );
   },
 });
+
+function pageOf(ctx: ServerContext, runs: readonly StageRun[], size: number) {
+  const counts = ctx.runs.countFindings(runs);
+  return firstOf(runs, size, {
+    row: (run) => {
+      const noticed = counts.get(run.id);
+      return {
+        ...toRunRow(run, ctx.runs.summary(run)[0] ?? null),
+        ...(noticed === undefined ? {} : { findings: noticed }),
+      };
+    },
+    cursor: formatPosition,
+  });
+}
 
 function pipelineRunId(found: { kind: string; run: { id: string; pipelineRunId?: string } }): string {
   return found.run.pipelineRunId ?? found.run.id;

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { canonicalJson } from '../core/json.ts';
+import { BUILT_IN_MONITORS, type MonitorSettings } from '../core/monitors.ts';
 import { formatVersion } from '../core/names.ts';
 import type { InputOrigin, StagePlan } from '../core/stage-plan.ts';
 import type { PlannedStage } from '../runs/plan-preview.ts';
@@ -27,6 +29,10 @@ export const planRow = z.object({
     heartbeat_timeout_seconds: z.number().nullable(),
     stop_grace_seconds: z.number(),
   }),
+  monitors: z
+    .record(z.string(), z.record(z.string(), z.unknown()))
+    .optional()
+    .describe('Those that differ from what is built in'),
   origins: z.record(z.string(), z.string()).describe('Where these come from; what is left out is built-in'),
   secrets: z.array(z.string()).describe('Names whose values are read at launch'),
 });
@@ -56,9 +62,23 @@ export function toPlanRow({ plan, action, reason: why, reusedFrom }: PlannedStag
       heartbeat_timeout_seconds: compute.heartbeatTimeoutSeconds,
       stop_grace_seconds: compute.stopGraceSeconds,
     },
+    ...(compute.monitors === undefined ? {} : { monitors: monitorsPart(compute.monitors) }),
     origins: notBuiltIn(plan),
     secrets: Object.keys(plan.secrets),
   };
+}
+
+/** By the words a person would write. */
+function monitorsPart(monitors: MonitorSettings): Record<string, Record<string, unknown>> {
+  const toRows = ({ stall, nonFinite, divergence }: MonitorSettings) => ({
+    stall: { action: stall.action, after_seconds: stall.afterSeconds },
+    non_finite: nonFinite,
+    divergence,
+  });
+  const builtIn = Object.entries(toRows(BUILT_IN_MONITORS)).map(([, row]) => canonicalJson(row));
+  return Object.fromEntries(
+    Object.entries(toRows(monitors)).filter(([, row]) => !builtIn.includes(canonicalJson(row))),
+  );
 }
 
 function notBuiltIn({ origins = {} }: StagePlan): Record<string, string> {

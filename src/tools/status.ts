@@ -2,12 +2,13 @@ import { z } from 'zod';
 import { formatPlace, type Problem } from '../config/problem.ts';
 import type { ServerContext } from '../context.ts';
 import { formatBytes } from '../core/memory-size.ts';
-import { formatVersion } from '../core/names.ts';
+import { clip, formatVersion } from '../core/names.ts';
 import { type DiskState, diskState } from '../data/disk.ts';
 import { recentAudit } from '../store/audit.ts';
-import { countProject, listActiveRuns, listBadEnds } from '../store/overview.ts';
+import { countProject, listActiveRuns, listBadEnds, listWarned } from '../store/overview.ts';
 import { defineOpenTool } from './define-tool.ts';
 import { answer, FIRST_WORKSPACE, nextCall, SCHEMA_VERSION } from './fields.ts';
+import { findingCall } from './finding-rows.ts';
 import { partReader } from './parts.ts';
 import { projectNotFound } from './session.ts';
 import { callText, count, lines, type TextKit } from './text.ts';
@@ -16,6 +17,7 @@ import { callText, count, lines, type TextKit } from './text.ts';
 const SHOWN = { active: 6, attention: 4, actions: 4 };
 /** Goals and reasons are cut to this. */
 const SHORT = 80;
+const WARNING = 140;
 
 const attentionRow = z.object({ message: z.string(), call: nextCall() });
 
@@ -180,10 +182,15 @@ async function slotRows(ctx: ServerContext): Promise<NonNullable<Output['slots']
 }
 
 function attentionRows(ctx: ServerContext): z.input<typeof attentionRow>[] {
-  return listBadEnds(ctx.db, SHOWN.attention).map((bad) => ({
-    message: `${bad.workspace}: ${bad.stage} ${bad.state} (${bad.cause}) in the newest pipeline run`,
-    call: { tool: 'inspect_run', arguments: { run_id: bad.runId } },
+  const bad = listBadEnds(ctx.db, SHOWN.attention).map(({ workspace, stage, state, cause, runId }) => ({
+    message: `${workspace}: ${stage} ${state} (${cause}) in the newest pipeline run`,
+    call: { tool: 'inspect_run', arguments: { run_id: runId } },
   }));
+  const warned = listWarned(ctx.db, SHOWN.attention).map((run) => ({
+    message: clip(`${run.workspace}: ${run.stage} ${run.state}, warning: ${run.message}`, WARNING),
+    call: findingCall(run, run.state),
+  }));
+  return [...bad, ...warned].slice(0, SHOWN.attention);
 }
 
 type Situation = {

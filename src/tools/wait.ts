@@ -7,6 +7,7 @@ import type { WaitOutcome } from '../runs/wait.ts';
 import { formatWaitCursor, readWaitCursor } from '../runs/wait-cursor.ts';
 import { defineTool } from './define-tool.ts';
 import { answer, cursor, nextCall, reference } from './fields.ts';
+import { findingCall } from './finding-rows.ts';
 import { stateText } from './run-rows.ts';
 import { callText, lines } from './text.ts';
 
@@ -33,7 +34,7 @@ const output = answer({
       from: z.string().nullable(),
       to: z.string(),
       at: z.string(),
-      note: z.string().optional().describe('Of one that was started anew'),
+      note: z.string().optional().describe('Why it was started anew, or what a monitor noticed'),
     }),
   ),
   more_changes: z.boolean().describe('Not all are told yet: call again at once with the cursor'),
@@ -44,7 +45,7 @@ const output = answer({
     .nullable()
     .describe('Seconds until the end, from earlier runs of the same stages; null: cannot be said'),
   look_again_seconds: z.number().nullable(),
-  attention_omitted: z.int().describe('More that went wrong: see list_runs'),
+  attention_omitted: z.int().describe('More of it: see list_runs'),
   waited_at_most: z.number().describe('Where timeout_seconds was more than is allowed'),
   cursor: z.string(),
   next: nextCall(),
@@ -54,7 +55,7 @@ export const wait = defineTool({
   name: 'wait',
   title: 'Wait for runs',
   description:
-    'Waits until runs or pipeline runs end, at most about 45 seconds, and says what changed meanwhile, what holds back what waits, and how long it may take. A timeout is no error: call again with the cursor. until: all (default), any, or attention (something failed).',
+    'Waits until runs or pipeline runs end, at most about 45 seconds, and says what changed meanwhile, what holds back what waits, and how long it may take. A timeout is no error: call again with the cursor. until: all (default), any, or attention (something failed, or a monitor warns).',
   toolset: 'core',
   annotations: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   input: z.strictObject({
@@ -86,7 +87,7 @@ export const wait = defineTool({
       result.more_changes && 'There are more changes: call again at once with the cursor.',
       ...(result.blocked ?? []).map((item) => `${item.stage} (${item.run_id}) waits for ${item.blocked_by}.`),
       ...(result.attention ?? []).map((item) => `${item.message} → ${callText(item.call)}`),
-      result.attention_omitted !== undefined && `${result.attention_omitted} more went wrong.`,
+      result.attention_omitted !== undefined && `${result.attention_omitted} more need attention.`,
       result.waited_at_most !== undefined && `At most ${result.waited_at_most} s are waited in one call.`,
       result.timed_out &&
         `Not over yet${result.eta ? `, about ${result.eta.p50} s to go (90 %: ${result.eta.p90} s)` : ''}.`,
@@ -104,20 +105,21 @@ function describe(ctx: ServerContext, outcome: WaitOutcome): z.input<typeof outp
   const { runs } = outcome;
   const bad = runs.filter((run) => run.state === 'failed' || run.state === 'terminated');
   const open = runs.filter((run) => !isTerminal(run.state));
+  const attention = [...bad.map(attentionRow), ...warningRows(outcome, bad)];
   const eta = open.length === 0 ? null : ctx.runs.eta(open);
   const cursorText = formatWaitCursor(ctx.db, outcome.cursor);
   return {
     done: outcome.done,
     timed_out: outcome.timedOut,
     targets: outcome.targets,
-    changes: outcome.changes.map(({ runId: run_id, seq: _, note, ...change }) => ({
+    changes: outcome.changes.map(({ runId: run_id, seq: _, noticed: __, note, ...change }) => ({
       run_id,
       ...change,
       ...(note === null ? {} : { note }),
     })),
     ...(outcome.more ? { more_changes: true } : {}),
-    attention: bad.slice(0, MAX_ATTENTION).map(attentionRow),
-    ...(bad.length > MAX_ATTENTION ? { attention_omitted: bad.length - MAX_ATTENTION } : {}),
+    attention: attention.slice(0, MAX_ATTENTION),
+    ...(attention.length > MAX_ATTENTION ? { attention_omitted: attention.length - MAX_ATTENTION } : {}),
     blocked: ctx.runs
       .blocked(open, MAX_BLOCKED)
       .map(({ run, why }) => ({ run_id: run.id, stage: run.stage, blocked_by: why })),
@@ -130,10 +132,22 @@ function describe(ctx: ServerContext, outcome: WaitOutcome): z.input<typeof outp
 
 function attentionRow(run: StageRun) {
   const message = `${run.stage} ${run.state} (${run.cause}): ${run.errorMessage ?? 'see its log'}`;
-  return {
-    message: message.length <= SHORT ? message : `${message.slice(0, SHORT - 1).toWellFormed()}…`,
-    call: { tool: 'inspect_run', arguments: { run_id: run.id } },
-  };
+  return { message: shorten(message), call: { tool: 'inspect_run', arguments: { run_id: run.id } } };
+}
+
+/** What monitors noticed of runs that did not end badly: those are told with their causes. */
+function warningRows({ runs, findings }: WaitOutcome, bad: readonly StageRun[]) {
+  const told = new Map(runs.filter((run) => !bad.includes(run)).map((run) => [run.id, run]));
+  return findings.flatMap((finding) => {
+    const run = told.get(finding.runId);
+    if (run === undefined) return [];
+    const message = shorten(`${run.stage} ${run.state}, warning: ${finding.message}`);
+    return [{ message, call: findingCall(finding, run.state) }];
+  });
+}
+
+function shorten(message: string): string {
+  return message.length <= SHORT ? message : `${message.slice(0, SHORT - 1).toWellFormed()}…`;
 }
 
 /** When the end is likely; where that cannot be said, rarer the longer it has taken already. */

@@ -5,11 +5,17 @@ import { readYaml } from '../../src/config/yaml-file.ts';
 import type { YamlNode } from '../../src/config/yaml-node.ts';
 import { COMPUTE_EFFECTS } from './effects/compute.ts';
 import { createKit, type Kit } from './effects/kit.ts';
+import { MONITOR_EFFECTS } from './effects/monitors.ts';
 import { PROJECT_EFFECTS } from './effects/project.ts';
 import { STORAGE_EFFECTS } from './effects/storage.ts';
 
 /** Every key of goldfish.yaml with what it does. Each entry is the test of its key. */
-const EFFECTS = Object.entries({ ...PROJECT_EFFECTS, ...STORAGE_EFFECTS, ...COMPUTE_EFFECTS });
+const EFFECTS = Object.entries({
+  ...PROJECT_EFFECTS,
+  ...STORAGE_EFFECTS,
+  ...COMPUTE_EFFECTS,
+  ...MONITOR_EFFECTS,
+});
 
 let kit: Kit;
 beforeEach(() => {

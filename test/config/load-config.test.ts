@@ -56,6 +56,11 @@ describe('goldfish.yaml', () => {
         maxParallel: null,
         maxRestarts: 0,
         launchTimeoutSeconds: 2700,
+        monitors: {
+          stall: { action: 'warn', afterSeconds: null },
+          nonFinite: { action: 'warn', metrics: null },
+          divergence: { action: 'off', metric: null, factor: 10, points: 5 },
+        },
       },
       storage: {
         backend: 'local',
@@ -97,7 +102,9 @@ versions: { max_file_mb: 0.5 }
 mcp: { toolsets: [core, all], read_only: true, max_wait_seconds: 5 }
 defaults:
   { backend: process, profile: big, timeout_seconds: 1.5, heartbeat_timeout_seconds: 90, stop_grace_seconds: 0,
-    max_parallel: 1 }
+    max_parallel: 1,
+    monitors: { stall: { action: stop, after_seconds: 600 }, non_finite: { action: off, metrics: [loss, val/loss] },
+                divergence: { action: warn, metric: loss, factor: 2.5, points: 3 } } }
 storage:
   backend: local
   local: { path: outputs }
@@ -130,6 +137,11 @@ audit: { min_reason_length: 0 }
         maxParallel: 1,
         maxRestarts: 0,
         launchTimeoutSeconds: 2700,
+        monitors: {
+          stall: { action: 'stop', afterSeconds: 600 },
+          nonFinite: { action: 'off', metrics: ['loss', 'val/loss'] },
+          divergence: { action: 'warn', metric: 'loss', factor: 2.5, points: 3 },
+        },
       },
       storage: {
         backend: 'local',

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { isGoldfishError } from '../../src/core/errors.ts';
 import type { JsonObject } from '../../src/core/json.ts';
+import { BUILT_IN_MONITORS } from '../../src/core/monitors.ts';
 import { loadPipeline } from '../../src/pipeline/load-pipeline.ts';
 import { producerOf } from '../../src/pipeline/pipeline.ts';
 import { OUTPUT_TYPES } from '../../src/pipeline/pipeline-schema.ts';
@@ -18,6 +19,7 @@ const DEFAULTS = {
   maxParallel: null,
   maxRestarts: 0,
   launchTimeoutSeconds: 2700,
+  monitors: BUILT_IN_MONITORS,
 } as const;
 
 type RandomStage = { name: string; command: string[]; inputs: JsonObject; outputs: JsonObject };

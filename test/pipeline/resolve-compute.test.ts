@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { isGoldfishError } from '../../src/core/errors.ts';
+import { BUILT_IN_MONITORS } from '../../src/core/monitors.ts';
 import { requirePipeline } from '../../src/pipeline/load-pipeline.ts';
-import { type ResolveRequest, resolvePipeline } from '../../src/pipeline/resolve-pipeline.ts';
-import { LOOKUPS, memoryFiles, RUN } from './memory-files.ts';
+import {
+  type ResolvedStage,
+  type ResolveRequest,
+  resolvePipeline,
+} from '../../src/pipeline/resolve-pipeline.ts';
+import { LOOKUPS, memoryFiles, problemsOf, RUN } from './memory-files.ts';
 
 const DEFAULTS: ResolveRequest['defaults'] = {
   backend: 'process',
@@ -13,6 +18,7 @@ const DEFAULTS: ResolveRequest['defaults'] = {
   maxParallel: null,
   maxRestarts: 0,
   launchTimeoutSeconds: 2700,
+  monitors: BUILT_IN_MONITORS,
 };
 
 /** What is decided for a stage `train` with this `compute`, as `value (origin)`. */
@@ -23,6 +29,14 @@ async function decide(
     stage?: string;
   } = {},
 ): Promise<Record<string, string | undefined>> {
+  const resolved = await resolve(compute, request);
+  const { monitors: _, ...asked } = resolved.compute;
+  return Object.fromEntries(
+    Object.entries(asked).map(([key, item]) => [key, item && `${item.value} (${item.origin})`]),
+  );
+}
+
+async function resolve(compute: string, request: Parameters<typeof decide>[1] = {}): Promise<ResolvedStage> {
   const { stage = '', defaults, ...rest } = request;
   const files = memoryFiles({
     'pipeline.yaml': `stages:\n  - name: train\n    ${RUN}\n${stage}`,
@@ -31,12 +45,8 @@ async function decide(
   const pipeline = await requirePipeline({ files, lookups: LOOKUPS });
   const all = { ...DEFAULTS, ...defaults };
   const [resolved] = resolvePipeline({ pipeline, lookups: LOOKUPS, defaults: all, ...rest });
-  return Object.fromEntries(
-    Object.entries(resolved?.compute ?? {}).map(([key, item]) => [
-      key,
-      item && `${item.value} (${item.origin})`,
-    ]),
-  );
+  if (!resolved) throw new Error('no stage was resolved');
+  return resolved;
 }
 
 describe('what a stage computes with', () => {
@@ -183,5 +193,81 @@ describe('inputs_override', () => {
       hint,
       details: { field: 'inputs_override' },
     });
+  });
+});
+
+describe('the monitors of a stage', () => {
+  const monitorsOf = async (...request: Parameters<typeof resolve>) =>
+    (await resolve(...request)).compute.monitors;
+
+  it('are those of the defaults, of which the stage changes what it says and the override what that says', async () => {
+    const settings = [
+      { key: 'defaults.monitors.stall.after_seconds', value: 600, origin: 'goldfish.yaml:4' },
+    ];
+    const defaults = {
+      monitors: { ...BUILT_IN_MONITORS, stall: { action: 'warn' as const, afterSeconds: 600 } },
+    };
+    const file =
+      '\n  monitors:\n    divergence: { action: warn, metric: loss, points: 3 }\n    stall: { action: warn }';
+    const override = {
+      train: { compute: { monitors: { divergence: { action: 'stop' }, non_finite: { metrics: ['loss'] } } } },
+    };
+    expect(await monitorsOf(file, { settings, defaults, configOverride: override })).toEqual({
+      settings: {
+        stall: { action: 'warn', afterSeconds: 600 },
+        nonFinite: { action: 'warn', metrics: ['loss'] },
+        divergence: { action: 'stop', metric: 'loss', factor: 10, points: 3 },
+      },
+      origins: {
+        'monitors.stall.action': 'configs/train.yaml:4',
+        'monitors.stall.after_seconds': 'goldfish.yaml:4',
+        'monitors.non_finite.metrics': 'config_override',
+        'monitors.divergence.action': 'config_override',
+        'monitors.divergence.metric': 'configs/train.yaml:3',
+        'monitors.divergence.points': 'configs/train.yaml:3',
+      },
+    });
+  });
+
+  it('are set back by a null to what null means, and by an empty mapping not at all', async () => {
+    const monitors = {
+      stall: { action: 'stop' as const, afterSeconds: 60 },
+      nonFinite: { action: 'stop' as const, metrics: ['loss'] },
+      divergence: { action: 'stop' as const, metric: 'loss', factor: 3, points: 2 },
+    };
+    const file =
+      '{ monitors: { stall: { after_seconds: null }, non_finite: { metrics: null }, divergence: } }';
+    expect((await monitorsOf(file, { defaults: { monitors } })).settings).toEqual({
+      stall: { action: 'stop', afterSeconds: null },
+      nonFinite: { action: 'stop', metrics: null },
+      divergence: monitors.divergence,
+    });
+  });
+
+  it.each([
+    ['{ stall: { action: kill } }', '"monitors.stall.action" must be one of off, warn, stop, not "kill".'],
+    [
+      '{ stall: { after_seconds: 0 } }',
+      '"monitors.stall.after_seconds" must be a number of seconds from 1 to a year, not 0.',
+    ],
+    ['{ stal: { action: warn } }', 'Unknown key "stal".'],
+    [
+      '{ non_finite: { metrics: [] } }',
+      '"monitors.non_finite.metrics" must be a list of 1 to 100 names of metrics, or null for all.',
+    ],
+    [
+      '{ divergence: { factor: 1 } }',
+      '"monitors.divergence.factor" must be a number above 1 and at most 1e12, not 1.',
+    ],
+    [
+      '{ divergence: { points: 1.5 } }',
+      '"monitors.divergence.points" must be a whole number from 1 to 10000, not 1.5.',
+    ],
+  ])('refuse %s', async (monitors, message) => {
+    const files = {
+      'configs/train.yaml': `compute: { monitors: ${monitors} }\n`,
+    };
+    const [problem] = await problemsOf(`  - name: train\n    ${RUN}\n`, files);
+    expect(problem).toContain(message);
   });
 });

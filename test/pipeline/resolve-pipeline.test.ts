@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { RESTARTABLE } from '../../src/core/causes.ts';
 import { isGoldfishError } from '../../src/core/errors.ts';
 import type { JsonObject } from '../../src/core/json.ts';
+import { BUILT_IN_MONITORS } from '../../src/core/monitors.ts';
 import { requirePipeline } from '../../src/pipeline/load-pipeline.ts';
 import { type ResolveRequest, resolvePipeline } from '../../src/pipeline/resolve-pipeline.ts';
 import { LOOKUPS, memoryFiles } from './memory-files.ts';
@@ -40,6 +41,7 @@ const DEFAULTS: ResolveRequest['defaults'] = {
   maxParallel: null,
   maxRestarts: 0,
   launchTimeoutSeconds: 2700,
+  monitors: BUILT_IN_MONITORS,
 };
 
 async function resolve(request: Omit<Partial<ResolveRequest>, 'pipeline'> = {}) {
@@ -86,6 +88,7 @@ describe('resolving a pipeline', () => {
         pidsLimit: undefined,
         network: undefined,
         image: undefined,
+        monitors: { settings: BUILT_IN_MONITORS, origins: {} },
       },
       environment: { MODE: 'fast', LEVEL: '3', DEBUG: 'true', EMPTY: '' },
       secrets: {},

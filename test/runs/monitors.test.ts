@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { type Finding, type Heartbeat, type Memory, watch } from '../../src/runs/monitors.ts';
+import { BUILT_IN_MONITORS, type Notice } from '../../src/core/monitors.ts';
+import type { Finding, Heartbeat, Memory, Observation } from '../../src/runs/monitors/monitor.ts';
+import { watch } from '../../src/runs/monitors/watch.ts';
 
 const LIMIT = 60;
 const MISSING: Heartbeat = { kind: 'missing' };
@@ -16,7 +18,14 @@ function watchFor(
   let memory: Memory | undefined;
   for (let second = 0; second <= seconds; second += 1) {
     const heartbeats = show(second).map((heartbeat, rank) => ({ rank, heartbeat }));
-    const looked = watch(memory, { at: clock(second), heartbeatTimeoutSeconds: limit, limitMs, heartbeats });
+    const looked = watch(memory, {
+      at: clock(second),
+      heartbeatTimeoutSeconds: limit,
+      limitMs,
+      heartbeats,
+      stall: BUILT_IN_MONITORS.stall,
+      work: null,
+    });
     if (looked.finding) return { second, finding: looked.finding };
     memory = looked.memory;
   }
@@ -90,5 +99,74 @@ describe('the maximum runtime', () => {
 
   it('stands before a heartbeat that stopped because of it', () => {
     expect(watchFor(600, () => [MISSING], { limitMs, limit: 30 })?.finding).toEqual({ reason: 'timeout' });
+  });
+});
+
+describe('the stall monitor', () => {
+  const BASE: Omit<Observation, 'at' | 'work'> = {
+    heartbeatTimeoutSeconds: null,
+    limitMs: Number.POSITIVE_INFINITY,
+    heartbeats: [],
+    stall: { action: 'warn', afterSeconds: 30 },
+  };
+  const STALLED: Notice = {
+    monitor: 'stall',
+    metric: null,
+    action: 'warn',
+    message: 'It stalled: no line of log, metric, progress or checkpoint came for 30 s.',
+  };
+
+  /** The seconds at which it is found, where each second shows this of the work. */
+  function stalledAt(
+    seconds: number,
+    show: (second: number) => string,
+    options: Partial<Observation> & { clock?: (second: number) => number } = {},
+  ): { second: number; notices: Notice[]; finding: Finding | undefined }[] {
+    const { clock = (second: number) => second * 1000, ...change } = options;
+    let memory: Memory | undefined;
+    const found: ReturnType<typeof stalledAt> = [];
+    for (let second = 0; second <= seconds; second += 1) {
+      const seen = { ...BASE, at: clock(second), work: show(second), ...change };
+      const { finding, notices, memory: next } = watch(memory, seen);
+      memory = next;
+      if (notices.length > 0) found.push({ second, notices, finding });
+    }
+    return found;
+  }
+
+  it('is silent while something comes within the time, however little', () => {
+    expect(stalledAt(600, (s) => `${Math.floor(s / 30)}`)).toEqual([]);
+  });
+
+  it('says at every look that nothing came for longer, until something comes', () => {
+    const found = stalledAt(100, (s) => (s < 33 ? 'a' : 'b'));
+    expect(found.slice(0, 2)).toEqual([
+      { second: 31, notices: [STALLED], finding: undefined },
+      { second: 32, notices: [STALLED], finding: undefined },
+    ]);
+    expect(found[2]?.second).toBe(33 + 31);
+  });
+
+  it('asks for the end of the attempt where it is to stop it, and never where it is off or has no time', () => {
+    const show = (): string => 'a';
+    const stop = stalledAt(31, show, { stall: { action: 'stop', afterSeconds: 30 } });
+    expect(stop).toEqual([{ second: 31, notices: [{ ...STALLED, action: 'stop' }], finding: undefined }]);
+    for (const stall of [
+      { action: 'off', afterSeconds: 30 },
+      { action: 'stop', afterSeconds: null },
+    ] as const)
+      expect(stalledAt(600, show, { stall })).toEqual([]);
+  });
+
+  it('does not take its own sleep for a stall', () => {
+    const clock = (s: number): number => s * 1000 + (s > 10 ? 3_600_000 : 0);
+    expect(stalledAt(21, () => 'a', { clock })).toEqual([]);
+    expect(stalledAt(22, () => 'a', { clock })).toHaveLength(1);
+  });
+
+  it('does not hide the end of a heartbeat, nor the other way round', () => {
+    const heartbeats = [{ rank: 0, heartbeat: MISSING }];
+    const [first] = stalledAt(31, () => 'a', { heartbeats, heartbeatTimeoutSeconds: 30 });
+    expect(first).toMatchObject({ notices: [STALLED], finding: { reason: 'heartbeat' } });
   });
 });
