@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { RunResult } from '../../src/backends/port.ts';
 import type { StageRun } from '../../src/core/rows.ts';
+import { eventsOfRun } from '../../src/store/run-events.ts';
 import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
 
@@ -49,13 +50,32 @@ it.each<[string, Partial<RunResult>, object]>([
     { cause: 'timeout', errorMessage: 'The run reached its time limit and was stopped.' },
   ],
   [
-    'an incomplete log, which says nothing of the program',
-    { exitCode: 3, error: 'The log is incomplete: No space left on device.' },
-    { errorMessage: 'The program ended with exit code 3.' },
+    'an incomplete log, beside the program’s own end',
+    { exitCode: 3, error: 'The log is incomplete: No space left on device.', errno: 'ENOSPC' },
+    {
+      cause: 'exit_nonzero',
+      errorMessage: 'The program ended with exit code 3. The log is incomplete: No space left on device.',
+      failure: { class: 'code', errno: 'ENOSPC' },
+    },
+  ],
+  [
+    'the error of the system that kept it from starting',
+    { started: false, exitCode: null, error: 'There is none.', errno: 'ENOENT', startedAt: null },
+    { cause: 'launch_failed', failure: { class: 'config', retrySafe: false, errno: 'ENOENT' } },
   ],
 ])('names %s', async (_, result, expected) => {
   await end(result);
   expect(run()).toMatchObject(expected);
+});
+
+it('has how it ended in the event of its end', async () => {
+  await end({ exitCode: null, signal: 'SIGBUS', errno: 'ENOSPC' });
+  expect(eventsOfRun(project.db, id).at(-1)?.detail).toEqual({
+    cause: 'exit_nonzero',
+    exit_code: null,
+    signal: 'SIGBUS',
+    errno: 'ENOSPC',
+  });
 });
 
 it.each<[string, Partial<RunResult>, object]>([
