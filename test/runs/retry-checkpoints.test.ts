@@ -170,6 +170,16 @@ describe('a retry from a checkpoint', () => {
     await fail(second.id);
     const same = await retry({ runId: second.id });
     expect(same.startFrom).toEqual(second.plan.startFrom);
+    const below = lineageGraph(project.db, {
+      roots: [{ kind: 'run', runId: failed.id }],
+      direction: 'down',
+      depth: 1,
+    });
+    const third = project.runOf(same.pipelineRun.id, 'one').id;
+    expect(below.edges.filter(({ kind }) => kind === 'checkpoint').map(({ to }) => to)).toEqual([
+      second.id,
+      third,
+    ]);
     const on = await started({ runId: second.id, fromCheckpoint: 'latest' });
     expect(readdirSync(folderOf(on.id)).sort()).toEqual(['00000001-state', '00000002-state', 'from']);
     expect(readdirSync(join(folderOf(on.id), 'from'))).toEqual([second.id]);
@@ -202,12 +212,14 @@ describe('the checkpoints a run is to start with', () => {
     const own = folderOf(id);
     mkdirSync(join(own, '.copying/00000001-state'), { recursive: true });
     writeFileSync(join(own, '.copying/00000001-state/data.bin'), 'half');
+    mkdirSync(join(own, '.copying/00000009-of-another-time'));
     mkdirSync(join(own, '.linking-00000002-state'));
     saveStageCheckpoint(own, { number: 1, name: 'state', runId: failed.id });
     await project.tick();
     expect(project.fake.launched.at(-1)).toMatchObject({ runId: id });
     expect(readdirSync(own).sort()).toEqual(['00000001-state', '00000002-state', 'from']);
     expect(readFileSync(join(own, 'from', failed.id, '00000001-state/data.bin'), 'utf8')).toBe('state 1');
+    expect(readdirSync(join(own, 'from', failed.id)).sort()).toEqual(['00000001-state', '00000002-state']);
   });
 
   it('are not given a second time to an attempt that comes after one that removed them', async () => {
@@ -274,16 +286,19 @@ describe('the checkpoints a run is to start with', () => {
   });
 
   it('are not believed about files outside of their folder', async () => {
-    const id = save(1, 'state');
+    save(1, 'state', { content: 'the same' });
+    const id = save(2, 'state', { content: 'the same' });
     const manifest = join(folderOf(failed.id), id, 'manifest.json');
+    // It is there, and is what it says.
+    const outside = '../00000001-state/data.bin';
     writeFileSync(
       manifest,
-      readFileSync(manifest, 'utf8').replace('"data.bin","size"', '"../../1/spec","size"'),
+      readFileSync(manifest, 'utf8').replace('"path":"data.bin"', `"path":"${outside}"`),
     );
     await fail();
     const run = await started({ fromCheckpoint: 'latest' });
     expect(run.errorMessage).toBe(
-      `Checkpoint ${id} of ${failed.id} is damaged: ../../1/spec is not as it was saved.`,
+      `Checkpoint ${id} of ${failed.id} is damaged: ${outside} is not as it was saved.`,
     );
   });
 
