@@ -10,7 +10,7 @@ open(control + '/go', 'w').close()
 limit = time.monotonic() + 300
 while not os.path.exists(control + '/on') and time.monotonic() < limit: time.sleep(0.05)
 `;
-const SILENCE = 'compute: { heartbeat_timeout_seconds: 10 }\n';
+const SILENCE = 'compute: { heartbeat_timeout_seconds: 20 }\n';
 const NO_LINE = { first_error_line: null } as const;
 const KILLED = { exit_code: null, signal: 'SIGKILL' } as const;
 const STOPPED = { exit_code: null, signal: 'SIGTERM' } as const;
@@ -165,7 +165,7 @@ export const CASES: readonly CauseCase[] = [
   {
     cause: 'timeout',
     name: 'takes_long',
-    config: 'compute: { timeout_seconds: 15 }\n',
+    config: 'compute: { timeout_seconds: 40 }\n',
     program: `${HEAD}print('epoch 1', flush=True)\n${SLEEP}`,
     ended: {
       state: 'terminated',
@@ -190,7 +190,7 @@ export const CASES: readonly CauseCase[] = [
       ...STOPPED,
       failure: {
         ...SILENT,
-        message: 'The heartbeat of rank 0 is missing: none came within 10 s of its start.',
+        message: 'The heartbeat of rank 0 is missing: none came within 20 s of its start.',
         next: 'inspect_run',
       },
       log: [],
@@ -206,7 +206,7 @@ export const CASES: readonly CauseCase[] = [
       ...STOPPED,
       failure: {
         ...SILENT,
-        message: 'The heartbeat of rank 0 stopped: no new one came for 10 s.',
+        message: 'The heartbeat of rank 0 stopped: no new one came for 20 s.',
         next: 'inspect_run',
       },
       log: [],
@@ -222,7 +222,7 @@ export const CASES: readonly CauseCase[] = [
       ...STOPPED,
       failure: {
         ...SILENT,
-        message: 'The heartbeat of rank 0 could not be read for 10 s (it is no file).',
+        message: 'The heartbeat of rank 0 could not be read for 20 s (it is no file).',
         next: 'inspect_run',
       },
       log: [],
