@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -38,6 +48,8 @@ for (const backend of ['process', 'docker'] as const) {
         CASES.map(async ({ name, deed }) => {
           if (deed === undefined) return;
           await made.begun(ids[name]!);
+          // What is still in a pipe goes with whoever reads it.
+          await until(async () => (await made.tail(ids[name]!, 1)).length > 0, 30_000, `a line of ${name}`);
           await made.deed(deed, ids[name]!);
         }),
       );
@@ -76,9 +88,22 @@ for (const backend of ['process', 'docker'] as const) {
           expect(last?.['errno']).toBe(errno);
           expect(told['log_tail']).toEqual(log.map((line) => line.replace(/^\w+: /, '')));
           await firstLineIs(made, runId, told);
+          await nextIsAnswered(made, told);
         },
       );
     }
+
+    it('starts a lost run again where the next call of its report is made', async () => {
+      const { failure } = await made.inspect(ids['vanishes']!);
+      const { tool, arguments: args } = (failure as { next: NextCall }).next;
+      const answer = await made.client.call(tool, args);
+      expect(answer).toMatchObject({ retry_of: ids['vanishes'], runs: [{ stage: 'vanishes' }] });
+      const [again] = answer['runs'] as { run_id: string }[];
+      await made.begun(again!.run_id);
+      made.release(again!.run_id);
+      await made.over(again!.run_id);
+      expect(await made.inspect(again!.run_id)).toMatchObject({ state: 'completed', cause: 'success' });
+    });
 
     it('cached: a run that an earlier one stands for', async () => {
       const again = await made.run('exp', { stages: ['goes_well'] });
@@ -203,7 +228,7 @@ for (const backend of ['process', 'docker'] as const) {
       await uploadFails(
         backend,
         async (objects) => {
-          expect(spawnSync('dd', ['if=/dev/zero', `of=${join(objects, 'ballast')}`, 'bs=4k']).status).toBe(1);
+          fill(join(objects, 'ballast'));
         },
         {
           message: 'Outputs could not be stored: The disk under the object storage is full.',
@@ -212,6 +237,26 @@ for (const backend of ['process', 'docker'] as const) {
       );
     });
   });
+}
+
+/** Until the disk has no room for another byte. */
+function fill(file: string): void {
+  const handle = openSync(file, 'w');
+  try {
+    expect(() => {
+      for (;;) writeSync(handle, Buffer.alloc(4096));
+    }).toThrow(expect.objectContaining({ code: 'ENOSPC' }));
+  } finally {
+    closeSync(handle);
+  }
+}
+
+type NextCall = { tool: string; arguments: Record<string, unknown> };
+
+/** The tool takes the next call of the report. What would start work is made by a test of its own. */
+async function nextIsAnswered(of: CausesProject, failure: Record<string, unknown>): Promise<void> {
+  const { tool, arguments: args } = failure['next'] as NextCall;
+  if (tool === 'logs' || tool === 'inspect_run') await of.client.call(tool, args);
 }
 
 /** Feeding the cursor of the report to `logs` gives exactly the line it quotes. */
