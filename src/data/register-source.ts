@@ -97,10 +97,18 @@ async function contentOfPath(
     const how = { location, fingerprint: 'full', store: options.store } as const;
     return { location, content: await copyToStorage(deps, how, options) };
   } catch (error) {
-    if (!isGoldfishError(error) || error.code !== 'INVALID_ARGUMENT') throw error;
-    const { message, hint } = error;
-    throw new GoldfishError('INPUT_UNAVAILABLE', { message, ...(hint === undefined ? {} : { hint }) });
+    throw isGoldfishError(error) && error.details['field'] === 'uri' ? ofInputsOverride(error) : error;
   }
+}
+
+/** The refusal of a path in the words of the call that named it. */
+function ofInputsOverride({ code, message, hint, details, retryable }: GoldfishError): GoldfishError {
+  return new GoldfishError(code === 'INVALID_ARGUMENT' ? 'INPUT_UNAVAILABLE' : code, {
+    message,
+    ...(hint === undefined ? {} : { hint }),
+    details: { ...details, field: 'inputs_override' },
+    retryable,
+  });
 }
 
 function pick(source: Pick<Source, 'name' | 'version' | 'hash' | 'kind'>) {

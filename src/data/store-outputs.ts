@@ -24,6 +24,12 @@ export async function storeOutputs(
   request: StoreDeps & { outputsDir: string; outputs: readonly PlannedOutput[] },
 ): Promise<CollectedOutputs> {
   const collected: CollectedOutputs = { stored: [], problems: [] };
+  // Without a sandbox a program can put a link in its place, and what is behind it is no output of the run.
+  const isOwn = await lstat(request.outputsDir).then((stat) => stat.isDirectory(), isAbsent);
+  if (!isOwn && request.outputs.length > 0) {
+    const message = 'its folder of outputs is no longer a folder';
+    return { ...collected, problems: [{ output: request.outputs[0]?.name ?? '', message }] };
+  }
   for (const output of request.outputs) {
     const path = join(request.outputsDir, signalFileName(output.name, output.type));
     const result = await storeOne(request, { output, path }).catch((error: unknown) => {
@@ -35,6 +41,11 @@ export async function storeOutputs(
     // kill point: finish/output-stored
   }
   return collected;
+}
+
+function isAbsent(error: unknown): false {
+  if (errnoOf(error) === 'ENOENT') return false;
+  throw error;
 }
 
 /** What the storage refuses comes as a GoldfishError; these are the output's own. */

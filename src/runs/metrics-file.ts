@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, lstat, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { errnoOf } from '../core/errors.ts';
 import type { MetricPoint } from '../core/rows.ts';
 import { parseMetricLine } from './metric-line.ts';
@@ -77,6 +78,7 @@ type Chunk = {
 
 /** Undefined where there is no regular file: a pipe would never end, a link could lead to what the run must not see. */
 async function readChunk(file: string, from: number): Promise<Chunk | undefined> {
+  if (!(await isFolder(dirname(file)))) return undefined;
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const handle = await open(file, flags).catch((error: unknown) => {
     if (NO_FILE.includes(errnoOf(error) ?? '')) return undefined;
@@ -94,6 +96,14 @@ async function readChunk(file: string, from: number): Promise<Chunk | undefined>
   } finally {
     await handle?.close();
   }
+}
+
+/** Without a sandbox a program can put a link in place of its control folder. */
+async function isFolder(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (stat) => stat.isDirectory(),
+    () => false,
+  );
 }
 
 async function readBytes(handle: FileHandle, position: number, length: number): Promise<Buffer> {

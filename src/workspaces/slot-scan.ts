@@ -1,5 +1,5 @@
 import type { Dirent } from 'node:fs';
-import { access, constants, lstat, readdir, readFile } from 'node:fs/promises';
+import { access, constants, lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../core/errors.ts';
 import { type Git, splitNul } from './git.ts';
@@ -99,13 +99,24 @@ export async function slotPaths(slot: SlotFolder): Promise<string[]> {
  * (of patterns on the command line the last one that matches decides).
  */
 async function ignoreRules(dir: string): Promise<string[]> {
-  const text = await readFile(join(dir, '.goldfishignore'), 'utf8').catch(() => '');
+  const text = await readOwnFile(join(dir, '.goldfishignore'));
   const own = text
     .replace(/^\uFEFF/, '')
     .split(/\r?\n/)
     .filter((line) => line.trim() !== '' && !line.startsWith('#') && !line.includes('\0'))
     .map((line) => line.replace(/(?<!\\) +$/, ''));
   return ['--exclude-standard', ...[...own, ...ALWAYS_IGNORED].map((pattern) => `--exclude=${pattern}`)];
+}
+
+/** As git reads its own ignore files: through no link, which could lead out of the slot. A pipe would never end. */
+async function readOwnFile(file: string): Promise<string> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const handle = await open(file, flags).catch(() => undefined);
+  try {
+    return (await handle?.stat())?.isFile() ? ((await handle?.readFile('utf8')) ?? '') : '';
+  } finally {
+    await handle?.close();
+  }
 }
 
 /**
