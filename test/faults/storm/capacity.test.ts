@@ -13,7 +13,7 @@ const PENDING = 200;
 const SLOTS = 3;
 /** The rest is canceled when so many have ended. */
 const ENOUGH = LONG ? PENDING : 20;
-const SECONDS = LONG ? 300 : 40;
+const SECONDS = LONG ? 300 : 25;
 
 const endedRuns = ({ db }: FaultProject): number =>
   db.prepare<{ n: number }>("SELECT count(*) AS n FROM stage_runs WHERE state = 'completed'").get()?.n ?? 0;

@@ -9,7 +9,7 @@ import { type Storm, storm } from './storm.ts';
 
 /** Fewer, to look at one again. */
 const RUNS = Number(process.env['GOLDFISH_FAULTS_RUNS'] ?? (LONG ? 500 : 40));
-const SECONDS = LONG ? 600 : 40;
+const SECONDS = LONG ? 480 : 25;
 
 /** A server that is killed before it has answered a call helps nobody: it must have its chance. */
 const PROGRAMS: Storm['victims'] = ['supervisor', 'supervisor', 'supervisor', 'server'];
