@@ -152,10 +152,11 @@ const subjectsOf = ({ run, pipelineRun }: Known): readonly Subject[] => [
     fields: { workspace: 'workspace', operation: 'text', since: 'time', limit: 'number', cursor: 'cursor' },
     required: [],
   },
+  { tool: 'backup', good: { action: 'list' }, fields: { action: 'enum' }, required: [] },
   {
     tool: 'retry',
     good: { run_id: run, reason },
-    fields: { run_id: 'run', reason: 'reason', config_override: 'object' },
+    fields: { run_id: 'run', reason: 'reason', from_checkpoint: 'text', config_override: 'object' },
     required: ['run_id', 'reason'],
   },
   {
