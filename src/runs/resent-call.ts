@@ -8,7 +8,7 @@ import { runsOfPipelineRun } from '../store/stage-runs.ts';
 import { findVersion } from '../store/workspaces.ts';
 import type { RunsDeps } from './deps.ts';
 import type { RunRequest } from './plan-call.ts';
-import type { SubmittedCall } from './submit.ts';
+import type { SubmittedCall } from './submission.ts';
 
 /**
  * What the first call under this key was answered with, whatever became of it and whatever the slot holds now: a call

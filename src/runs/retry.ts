@@ -11,7 +11,8 @@ import { findRun } from './find.ts';
 import type { CallPlan } from './plan-call.ts';
 import { pinPlan, planAnew, requestOf } from './retry-plans.ts';
 import { chooseStart } from './start-from.ts';
-import { type Submission, storeCall } from './submit.ts';
+import type { Submission } from './submission.ts';
+import { storeCall } from './submit.ts';
 
 export type RetryRequest = {
   runId: string;

@@ -28,7 +28,8 @@ import { type Preview, previewRun } from './plan-preview.ts';
 import { type LogsPage, type LogsRequest, readRunLogs } from './read-logs.ts';
 import { findResent } from './resent-call.ts';
 import { type Retry, type RetryRequest, retryRun } from './retry.ts';
-import { type SubmittedCall, submitRun } from './submit.ts';
+import type { SubmittedCall } from './submission.ts';
+import { submitRun } from './submit.ts';
 import { type WaitCall, type WaitOutcome, type WaitRequest, waitForRuns } from './wait.ts';
 
 export type RunDetails = {

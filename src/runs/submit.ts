@@ -1,7 +1,7 @@
 import { isoTime } from '../core/clock.ts';
 import { GoldfishError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
-import type { PipelineRun, StageRun, WorkspaceVersion } from '../core/rows.ts';
+import type { PipelineRun, WorkspaceVersion } from '../core/rows.ts';
 import type { PlannedInput, StagePlan } from '../core/stage-plan.ts';
 import { getPipelineRun, insertPipelineRun } from '../store/pipeline-runs.ts';
 import { insertRecord } from '../store/records.ts';
@@ -14,26 +14,8 @@ import { findEqualCall } from './equal-call.ts';
 import { type CallPlan, planCall, type RunRequest } from './plan-call.ts';
 import { planOfReplicate, replicatesOf } from './replicates.ts';
 import { findResent, noteKey } from './resent-call.ts';
-import { findSimilar, type SimilarRun } from './similar.ts';
-
-export type Submission = {
-  pipelineRun: PipelineRun;
-  runs: StageRun[];
-  version: WorkspaceVersion;
-  /** False where the slot had not changed since its newest version. */
-  versionCreated: boolean;
-  /** The pipeline run is an earlier one: an equal call was made and is active or completed. */
-  deduplicated: boolean;
-  backends: CallPlan['backends'];
-};
-
-/** What a call of `run` is answered with: several pipeline runs where it asked for replicates, else one. */
-export type SubmittedCall = Submission & {
-  /** In the order of the replicates; `pipelineRun` is the first. */
-  pipelineRuns: PipelineRun[];
-  /** Earlier pipeline runs that differ little. */
-  similar: SimilarRun[];
-};
+import { findSimilar } from './similar.ts';
+import type { Submission, SubmittedCall } from './submission.ts';
 
 /**
  * One call of `run`: the slot's files become a version, everything is read from that version, and the whole is

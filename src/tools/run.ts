@@ -4,7 +4,7 @@ import { formatVersion } from '../core/names.ts';
 import type { StageRun } from '../core/rows.ts';
 import { isTerminal, pipelineState } from '../core/run-lifecycle.ts';
 import type { PlannedStage } from '../runs/plan-preview.ts';
-import type { SubmittedCall } from '../runs/submit.ts';
+import type { SubmittedCall } from '../runs/submission.ts';
 import { fittingCount } from './budget.ts';
 import { type CallContext, defineTool } from './define-tool.ts';
 import { answer, nextCall } from './fields.ts';

@@ -53,6 +53,21 @@ describe('the whole answer of', () => {
               "why": null,
             },
           ],
+          "similar": [
+            {
+              "cause": null,
+              "differs": [
+                "code",
+              ],
+              "metric": {
+                "name": "deviation",
+                "value": 1.9351,
+              },
+              "pipeline_run_id": "prun-1",
+              "state": "completed",
+              "version": "v1",
+            },
+          ],
           "state": "failed",
           "timed_out": false,
           "version": "v2",
@@ -63,6 +78,7 @@ describe('the whole answer of', () => {
       run  stage  state  reused, or why not
       stage-3  generate  failed (exit_nonzero)  changed since stage-1: code
       stage-4  summarize  canceled (upstream_failed)
+      similar: prun-1 of v1 is completed, deviation 1.9351; it differs in code
       next: inspect_run {"run_id":"stage-3"}",
       }
     `);

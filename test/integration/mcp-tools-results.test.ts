@@ -273,6 +273,21 @@ describe('the whole answer of', () => {
               "why": "changed since stage-2: config (digits: 4 → 1)",
             },
           ],
+          "similar": [
+            {
+              "cause": null,
+              "differs": [
+                "summarize: config (digits: 4 → 1)",
+              ],
+              "metric": {
+                "name": "deviation",
+                "value": 1.9351,
+              },
+              "pipeline_run_id": "prun-1",
+              "state": "completed",
+              "version": "v1",
+            },
+          ],
           "state": "completed",
           "timed_out": false,
           "version": "v2",
@@ -283,6 +298,7 @@ describe('the whole answer of', () => {
       run  stage  state  reused, or why not
       stage-3  generate  completed (cached)  same command, config, inputs, code and environment as stage-1
       stage-4  summarize  completed  changed since stage-2: config (digits: 4 → 1)
+      similar: prun-1 of v1 is completed, deviation 1.9351; it differs in summarize: config (digits: 4 → 1)
       next: list_runs {"pipeline_run_id":"prun-2"}",
       }
     `);

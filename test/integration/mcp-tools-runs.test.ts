@@ -269,7 +269,7 @@ describe('the whole answer of', () => {
           "version_created": false,
           "workspace": "baseline",
         },
-        "text": "prun-1 of baseline@v1 (unchanged files) is completed.
+        "text": "prun-1 of baseline@v1 is completed.
       The same call was made before: this is its pipeline run, nothing new was started.
       run  stage  state  reused, or why not
       stage-1  generate  completed  no completed run of this stage in the workspace yet

@@ -3,7 +3,7 @@ import type { JsonObject } from '../../src/core/json.ts';
 import { cancelRuns } from '../../src/runs/cancel.ts';
 import type { RunRequest } from '../../src/runs/plan-call.ts';
 import { createRuns } from '../../src/runs/runs.ts';
-import type { SubmittedCall } from '../../src/runs/submit.ts';
+import type { SubmittedCall } from '../../src/runs/submission.ts';
 import { getPipelineRun } from '../../src/store/pipeline-runs.ts';
 import {
   type PreparedProject,
