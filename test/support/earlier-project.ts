@@ -29,7 +29,7 @@ function frozenFor(schema: number): number {
 /** What the interpreter's identity is in the kept plans. */
 const KEPT_KEY = /"environmentKey":"(sha256:[0-9a-f]{64})"/;
 
-export function earlierRows(schema: number): string {
+function earlierRows(schema: number): string {
   return readFileSync(fixture(frozenFor(schema), 'sql'), 'utf8');
 }
 
