@@ -87,7 +87,10 @@ with open(os.environ['GOLDFISH_OUTPUTS'] + '/n.json', 'w') as file:
       modules: { note: `# ${workspace}\n${note}` },
       configs: { note: 'k: 0\n' },
     });
-    return { workspace, slot: String(mounted['slot']) };
+    const slot = String(mounted['slot']);
+    // v2: what a rollback goes back to.
+    await ask('checkpoint', { slot, message: REASON });
+    return { workspace, slot };
   };
   const shared = [await place('shared-0'), await place('shared-1')];
   const contested = ['contested-0', 'contested-1', 'contested-2'];

@@ -155,7 +155,7 @@ function stepsOf(places: Places, pipelineRuns: readonly string[]): { run: Step; 
         reason,
       })),
       changing('log_thought', (random, thought) => ({ thought, workspace: any(random).workspace })),
-      changing('rollback', (_, reason) => ({ slot: own.slot, version: 'v1', reason })),
+      changing('rollback', (_, reason) => ({ slot: own.slot, version: 'v2', reason })),
       changing('create_workspace', (random, reason) => ({
         name: random.next() < 0.5 ? `new-${name(reason)}` : `wanted-${random.between(0, 5)}`,
         goal: 'One of many',
