@@ -7,7 +7,8 @@ import type { Logger } from '../core/logger.ts';
  * `hide` takes out of each line what no log may hold.
  */
 export async function createLogger(file: string, hide: (line: string) => string): Promise<Logger> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  // A disk that refuses this refuses what matters more, and says so there.
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch(() => undefined);
   let opening: Promise<{ logger: Logger }> | undefined;
   const open = async (): Promise<{ logger: Logger }> => {
     const { destination, pino, stdTimeFunctions } = await import('pino');

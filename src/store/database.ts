@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
@@ -39,6 +39,7 @@ export type Statement<Row> = {
 export function openDatabase(file: string, options: { create: boolean }): Db {
   let sqlite: Database.Database | undefined;
   try {
+    requireKnownLog(file);
     sqlite = new Database(file, { fileMustExist: !options.create, timeout: BUSY_TIMEOUT_MS });
     useWriteAheadLog(sqlite);
     sqlite.pragma('synchronous = FULL');
@@ -69,13 +70,66 @@ export function openDatabaseForReading(file: string): Db {
   if (!existsSync(file)) return openDatabase(':memory:', { create: true });
   let sqlite: Database.Database | undefined;
   try {
+    requireKnownLog(file);
     sqlite = new Database(file, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
-    requireCurrent(sqlite, file);
+    try {
+      requireCurrent(sqlite, file);
+    } catch (error) {
+      if (!isSqliteError(error, ['SQLITE_CANTOPEN']) || hasLog(file)) throw error;
+      sqlite.close();
+      sqlite = openBytes(file);
+      requireCurrent(sqlite, file);
+    }
     return handle(sqlite);
   } catch (error) {
     sqlite?.close();
     throw translate(error) ?? unavailable(error);
   }
+}
+
+/**
+ * Where the file system is read-only SQLite cannot make the files that readers share. Nobody can write there either, so
+ * the bytes as they are are the whole truth; two of them say that there is a log of writes, which there is not.
+ */
+function openBytes(file: string): Database.Database {
+  const bytes = readFileSync(file);
+  bytes.fill(1, 18, 20);
+  return new Database(bytes, { readonly: true });
+}
+
+function hasLog(file: string): boolean {
+  return (statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
+
+/** How a log of writes begins, by SQLite's description of its files; zeros: a power cut came before its first commit. */
+const LOG_BEGINNINGS = [0x377f0682, 0x377f0683, 0];
+
+/** SQLite takes a log it does not know for an empty one: what was committed to it would be gone without a word. */
+function requireKnownLog(file: string): void {
+  const first = firstBytes(`${file}-wal`, 4);
+  if (first.length === 4 && !LOG_BEGINNINGS.includes(first.readUInt32BE(0))) throw damaged();
+}
+
+/** None where the file cannot be read: the last one who used the database may just have removed it. */
+function firstBytes(file: string, count: number): Buffer {
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(file, 'r');
+    const bytes = Buffer.alloc(count);
+    return bytes.subarray(0, readSync(descriptor, bytes, 0, count, 0));
+  } catch {
+    return Buffer.alloc(0);
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+function damaged(cause?: unknown): GoldfishError {
+  return new GoldfishError('STORAGE_UNAVAILABLE', {
+    message: "The project's database is damaged.",
+    hint: 'Stop everything that uses the project, then restore a backup beside it: goldfish restore BACKUP --into FOLDER.',
+    cause,
+  });
 }
 
 const RETRY_MS = 10;
@@ -116,13 +170,18 @@ function unavailable(cause: unknown): GoldfishError {
 function translate(error: unknown): GoldfishError | undefined {
   if (error instanceof GoldfishError) return error;
   if (isSqliteError(error, ['SQLITE_NOTADB', 'SQLITE_CORRUPT'])) {
+    return damaged(error);
+  }
+  if (isSqliteError(error, ['SQLITE_FULL'])) {
     return new GoldfishError('STORAGE_UNAVAILABLE', {
-      message: "The project's database is damaged.",
-      hint: 'Stop everything that uses the project, then restore a backup beside it: goldfish restore BACKUP --into FOLDER.',
+      message: "The disk is full: the project's database has no room.",
+      hint: 'Free some space, then retry.',
+      details: { errno: 'ENOSPC' },
+      retryable: true,
       cause: error,
     });
   }
-  if (isSqliteError(error, ['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_READONLY'])) {
+  if (isSqliteError(error, ['SQLITE_IOERR', 'SQLITE_READONLY'])) {
     return new GoldfishError('STORAGE_UNAVAILABLE', {
       message: "The project's database cannot be written.",
       hint: 'Check that the disk is not full and that .goldfish is writable by this user.',
@@ -148,20 +207,22 @@ function handle(sqlite: Database.Database): Db {
     if (known) return known as Statement<Row>;
     const prepared = sqlite.prepare(sql);
     const statement: Statement<unknown> = {
-      get: (...params) => prepared.get(...params),
-      all: (...params) => prepared.all(...params),
-      run: (...params) => prepared.run(...params).changes,
+      get: (...params) => inWords(() => prepared.get(...params)),
+      all: (...params) => inWords(() => prepared.all(...params)),
+      run: (...params) => inWords(() => prepared.run(...params).changes),
     };
     statements.set(sql, statement);
     return statement as Statement<Row>;
   };
   return {
     prepare,
-    write: (work) => (sqlite.inTransaction ? work() : transact(() => sqlite.transaction(work).immediate())),
-    read: (work) => (sqlite.inTransaction ? work() : transact(() => sqlite.transaction(work).deferred())),
+    write: (work) => (sqlite.inTransaction ? work() : inWords(() => sqlite.transaction(work).immediate())),
+    read: (work) => (sqlite.inTransaction ? work() : inWords(() => sqlite.transaction(work).deferred())),
     backup: async (file) => {
       // The rest in one step: a backup in several begins anew whenever another process writes in between.
-      await sqlite.backup(file, { progress: () => Number.MAX_SAFE_INTEGER });
+      await sqlite.backup(file, { progress: () => Number.MAX_SAFE_INTEGER }).catch((error: unknown) => {
+        throw translate(error) ?? error;
+      });
     },
     close: () => {
       sqlite.close();
@@ -169,9 +230,10 @@ function handle(sqlite: Database.Database): Db {
   };
 }
 
-function transact<T>(transaction: () => T): T {
+/** A statement may meet a damaged page or a full disk long after the file was opened. */
+function inWords<T>(work: () => T): T {
   try {
-    return transaction();
+    return work();
   } catch (error) {
     throw translate(error) ?? error;
   }
