@@ -96,7 +96,10 @@ async function judge(deps: RunsDeps, judged: Judged): Promise<RunEnd> {
   } as const;
   const bad = badEnd(result, run.plan.compute.nodes);
   if (bad) return { ...facts, ...bad };
-  return { ...facts, ...(await judgeOutputs(deps, judged)) };
+  const judgement = await judgeOutputs(deps, judged);
+  // It ended well, but not everything it printed is in its log.
+  const lacks = judgement.cause === 'success' && result.error !== null ? { message: result.error } : {};
+  return { ...facts, ...lacks, ...judgement };
 }
 
 type BadEnd = Pick<RunEnd, 'cause' | 'message' | 'failureClass'>;

@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { diskFull } from '../backends/disk-full.ts';
 import { appendLog } from '../backends/log-segments.ts';
 import type { Resources, RunBackend, RunSpec, Runtime, SpecInput } from '../backends/port.ts';
 import type { Cause } from '../core/causes.ts';
@@ -111,8 +112,9 @@ function stepper(deps: RunsDeps, run: StageRun, { signal, isPatient }: LaunchOpt
   return async <T>(cause: Cause, work: () => Promise<T>): Promise<T | undefined> => {
     try {
       return await work();
-    } catch (error) {
+    } catch (thrown) {
       if (signal.aborted) return undefined;
+      const error = diskFull(thrown, 'the run could not be prepared') ?? thrown;
       if (isLeaseLost(error) || (isGoldfishError(error) && error.retryable && isPatient())) throw error;
       deps.log.warn({ run: run.id, cause, err: error }, 'a step before the start failed');
       await endWithCause(deps, run, { ...endOfStep(cause, error), source: 'supervisor' });

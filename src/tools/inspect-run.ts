@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ServerContext } from '../context.ts';
 import { CAUSES } from '../core/causes.ts';
 import type { RunEvent, StoredOutput } from '../core/rows.ts';
-import { isTerminal } from '../core/run-lifecycle.ts';
+import { isTerminal, type RunState } from '../core/run-lifecycle.ts';
 import type { RunDetails } from '../runs/runs.ts';
 import { between } from '../runs/runtime-so-far.ts';
 import { defineTool } from './define-tool.ts';
@@ -29,6 +29,9 @@ const DEFAULT_METRICS = 12;
 /** As many findings of monitors are shown; the first are those that count. */
 const MAX_FINDINGS = 10;
 
+/** States whose message is told beside them. */
+const TOLD: readonly RunState[] = ['canceled', 'completed'];
+
 const output = answer({
   ...runRow.omit({ metric: true }).shape,
   sentence: z.string().nullable().describe('What the cause means'),
@@ -39,7 +42,7 @@ const output = answer({
   runtime_seconds: z.number().describe('Of its ended attempts, where there were several'),
   progress: z.number().nullable(),
   progress_message: z.string().nullable().describe('Untrusted: said by the program'),
-  message: z.string().describe('Of a canceled run: why'),
+  message: z.string().describe('Of a canceled run: why; of a completed one: what is not whole'),
   failure: failureShape.nullable(),
   findings: z.array(findingShape).describe('What monitors noticed'),
   findings_omitted: z.int(),
@@ -135,7 +138,8 @@ function describe(ctx: ServerContext, details: RunDetails, include: ReadonlySet<
     ...restartsPart(details),
     progress: run.progress,
     progress_message: run.progressMessage,
-    ...(run.state === 'canceled' && run.errorMessage !== null ? { message: run.errorMessage } : {}),
+    // A failed run says it in `failure`.
+    ...(TOLD.includes(run.state) && run.errorMessage !== null ? { message: run.errorMessage } : {}),
     failure: toFailure(run),
     ...findingsPart(details),
     blocked_by: details.blockedBy,

@@ -122,7 +122,19 @@ function environment(store: string, searchPath: string, call: GitCall): Record<s
   };
 }
 
+/** As git ends its line with the C library's words for ENOSPC and EDQUOT, in the language it is told to use. */
+const DISK_FULL = /: (No space left on device|Disk quota exceeded)$/m;
+
 function storeFailed(command: string, cause: unknown): GoldfishError {
+  if (DISK_FULL.test(messageOf(cause))) {
+    return new GoldfishError('STORAGE_UNAVAILABLE', {
+      message: 'The disk is full: the version store has no room.',
+      hint: 'Free some space, then retry.',
+      details: { operation: command, errno: 'ENOSPC' },
+      retryable: true,
+      cause,
+    });
+  }
   const missing = /ENOENT/.test(messageOf(cause));
   return new GoldfishError('STORAGE_UNAVAILABLE', {
     message: missing
