@@ -94,6 +94,8 @@ describe('data and runs from the command line', { timeout: 180_000 }, () => {
     const retried = JSON.parse(await done('retry', failed.run_id, ...REASON, '--json'));
     expect(retried.pipeline_run_id).not.toBe(run.out.trim());
     expect((await goldfish(['wait', retried.pipeline_run_id], at())).code).toBe(1);
+    const none = await goldfish(['retry', failed.run_id, ...REASON, '--from-checkpoint', 'latest'], at());
+    expect(none.err).toContain(`${failed.run_id} has no stage checkpoint.`);
   });
 });
 
