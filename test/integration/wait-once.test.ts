@@ -16,6 +16,8 @@ afterAll(() => project.end());
 type Change = { run_id: string; from: string | null; to: string; note?: string };
 const changesOf = ({ structured }: Answer) => structured['changes'] as Change[];
 const cursorOf = ({ structured }: Answer) => String(structured['cursor']);
+/** Seconds: a machine may be very busy. */
+const PATIENCE = 150;
 const wait = (args: object, session: McpSession = project.session) => session.call('wait', args);
 
 /** A call whose program runs until its gate is opened. */
@@ -29,7 +31,11 @@ const isRunning = async (id: string): Promise<boolean> => {
 };
 async function finish(mark: string, id: string): Promise<void> {
   await project.openGate(mark);
-  expect((await wait({ targets: [id] })).structured).toMatchObject({ done: true });
+  await until(
+    async () => (await wait({ targets: [id] })).structured['done'] === true,
+    `${mark} to end`,
+    PATIENCE,
+  );
 }
 
 describe('a cursor', () => {
@@ -41,14 +47,14 @@ describe('a cursor', () => {
     told.push(...changesOf(before));
     const { pid } = first.client.transport as unknown as { pid: number };
     process.kill(pid, 'SIGKILL');
-    await until(() => isRunning(id), 'the program to run');
+    await until(() => isRunning(id), 'the program to run', PATIENCE);
     const second = await project.open();
     const meanwhile = await wait({ targets: [id], timeout_seconds: 0, cursor: cursorOf(before) }, second);
     told.push(...changesOf(meanwhile));
     const nothing = await wait({ targets: [id], timeout_seconds: 0, cursor: cursorOf(meanwhile) }, second);
     expect(changesOf(nothing)).toEqual([]);
     await second.close();
-    await project.openGate('cursor');
+    await finish('cursor', id);
     const end = await wait({ targets: [id], cursor: cursorOf(meanwhile) });
     told.push(...changesOf(end));
     expect(end.structured).toMatchObject({ done: true });
@@ -81,9 +87,13 @@ describe('a wait', () => {
         onprogress: (progress) => seen.push(progress),
       },
     );
-    await until(() => seen.some(({ message }) => message === 'work running 50 %'), 'half of the work');
-    await project.openGate('progress');
-    expect((await waiting).structuredContent).toMatchObject({ done: true });
+    await until(
+      () => seen.some(({ message }) => message === 'work running 50 %'),
+      'half of the work',
+      PATIENCE,
+    );
+    await finish('progress', id);
+    await waiting;
     const growing = seen.map(({ progress }) => progress);
     expect(growing).toEqual([...new Set(growing)].sort((a, b) => a - b));
   });
@@ -98,7 +108,7 @@ describe('a wait', () => {
         signal: abort.signal,
       },
     );
-    await until(() => isRunning(id), 'the program to run');
+    await until(() => isRunning(id), 'the program to run', PATIENCE);
     abort.abort();
     await expect(waiting).rejects.toThrow();
     expect(await isRunning(id)).toBe(true);
@@ -111,7 +121,7 @@ describe('a wait', () => {
     const now = await wait({ targets: [id], timeout_seconds: 0 });
     expect(now.structured).toMatchObject({ done: false, timed_out: true });
     expect(now.structured).not.toHaveProperty('waited_at_most');
-    await project.openGate('bounded');
+    await finish('bounded', id);
     const long = await wait({ targets: [id], timeout_seconds: 3_600 });
     expect(long.structured).toMatchObject({ done: true, waited_at_most: 20 });
     expect(long.text).toContain('At most 20 s are waited in one call.');
@@ -119,7 +129,7 @@ describe('a wait', () => {
 
   it('says what holds back what waits, and when the queue will be through', async () => {
     const busy = await gated('busy');
-    await until(() => isRunning(busy), 'the slot to be taken');
+    await until(() => isRunning(busy), 'the slot to be taken', PATIENCE);
     const queued = await gated('queued');
     const { structured, text } = await wait({ targets: [queued], timeout_seconds: 0 });
     expect(structured['blocked']).toMatchObject([
