@@ -5,6 +5,7 @@ import { listProfiles } from '../../src/runs/list-profiles.ts';
 import type { RunRequest } from '../../src/runs/plan-call.ts';
 import { previewRun } from '../../src/runs/plan-preview.ts';
 import { validateStages } from '../../src/runs/validate-stages.ts';
+import { toPlanRow } from '../../src/tools/run-plan.ts';
 import { type PreparedProject, prepareRunsProject, type RunsProject } from '../support/runs-project.ts';
 import { twoBackends } from '../support/two-backends.ts';
 
@@ -146,8 +147,38 @@ describe('a planned stage', () => {
     ['backend', { backend: 'boxes' }],
     ['memory', compute({ memory: '1g' })],
     ['ranks', { backend: 'boxes', ...compute({ nodes: 2 }) }],
+    ['monitor', compute({ monitors: { non_finite: { action: 'stop' } } })],
   ])('makes another call with another %s', async (_, request) => {
     expect(await project.submit(request)).toMatchObject({ deduplicated: false });
+  });
+
+  it('says nothing of monitors where they are what is built in, also by words, and is the same call then', async () => {
+    const byWords = compute({ monitors: { stall: { action: 'warn' }, divergence: { factor: 10 } } });
+    expect((await plan(byWords)).compute).toEqual((await plan()).compute);
+    expect((await plan()).compute).not.toHaveProperty('monitors');
+    const first = await project.submit({ stages: ['one'] });
+    expect(await project.submit({ stages: ['one'], ...byWords })).toMatchObject({
+      deduplicated: true,
+      pipelineRun: { id: first.pipelineRun.id },
+    });
+  });
+
+  it('shows, in a dry run, the monitors that differ from what is built in, and what says so', async () => {
+    const monitors = { stall: { after_seconds: 60 }, non_finite: { action: 'warn' } };
+    const { stages } = await previewRun(project.deps, {
+      workspace: 'exp',
+      reason: 'A look before the run',
+      useCache: true,
+      stages: ['one'],
+      ...compute({ monitors }),
+    });
+    expect(stages.map(toPlanRow)).toMatchObject([
+      {
+        monitors: { stall: { action: 'warn', after_seconds: 60 } },
+        origins: { 'monitors.stall.after_seconds': 'config_override' },
+      },
+    ]);
+    expect(Object.keys(stages.map(toPlanRow)[0]?.monitors ?? {})).toEqual(['stall']);
   });
 
   it('is the same result with other limits, and another one in another image', async () => {
@@ -159,6 +190,7 @@ describe('a planned stage', () => {
       return stages.map(({ action, reason }) => `${action}: ${reason}`).join();
     };
     expect(await reason({ ...compute({ memory: '1g', cpus: 1 }) })).toMatch(/^reuse: /);
+    expect(await reason({ ...compute({ monitors: { stall: { after_seconds: 60 } } }) })).toMatch(/^reuse: /);
     expect(await reason({ profile: 'big' })).toMatch(/^reuse: /);
     expect(await reason({ backend: 'boxes' })).toMatch(/^run: changed since stage-\w+: image$/);
   });
