@@ -144,6 +144,8 @@ function storeFailed(command: string, cause: unknown): GoldfishError {
       ? 'Run `goldfish doctor` on this machine; it names what is missing.'
       : 'Check that the disk is not full and that .goldfish is readable and writable by this user.',
     details: { operation: command },
+    // A checkout does not say that it found no room, only which file it could not write.
+    retryable: !missing,
     cause,
   });
 }
