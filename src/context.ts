@@ -340,10 +340,11 @@ function dockerLimits(docker: Config['docker'], profile: string): BackendLimits 
   };
 }
 
-function unavailable(name: string, probe: { why: string; hint?: string }): GoldfishError {
+function unavailable(name: string, probe: { why: string; hint?: string; passing?: boolean }): GoldfishError {
   return new GoldfishError('BACKEND_UNAVAILABLE', {
     message: `The backend "${name}" cannot run work: ${probe.why}`,
     ...(probe.hint === undefined ? {} : { hint: probe.hint }),
     details: { backend: name },
+    retryable: probe.passing === true,
   });
 }

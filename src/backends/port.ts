@@ -42,7 +42,14 @@ export type BackendCapabilities = {
 };
 
 /** `ready`: false where work can start only after something was fetched, which `auto` does not choose. */
-export type BackendProbe = { available: boolean; ready?: boolean; why: string; hint?: string };
+/** `passing`: what keeps it from being available may be over in a moment. */
+export type BackendProbe = {
+  available: boolean;
+  ready?: boolean;
+  passing?: boolean;
+  why: string;
+  hint?: string;
+};
 
 /** Identity and making of what a stage runs in. `key` equals `StagePlan.environmentKey`. */
 export type BuildRequest = {

@@ -1,4 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -69,6 +70,24 @@ describe('a backend that is named', () => {
       code: 'BACKEND_UNAVAILABLE',
       hint: 'Did you mean "docker"?',
     });
+  });
+
+  it('is refused for now where its engine listens and is too busy to answer', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'goldfish-engine-'));
+    const silent = createServer();
+    await new Promise<void>((resolve) => silent.listen(join(folder, 'engine.sock'), resolve));
+    try {
+      const { backends } = await project(`host: 'unix://${join(folder, 'engine.sock')}'`);
+      await expect(backends.choose('docker')).rejects.toMatchObject({
+        message: 'The backend "docker" cannot run work: no container engine answers (ETIMEDOUT)',
+        retryable: true,
+      });
+    } finally {
+      silent.close();
+      await rm(folder, { recursive: true, force: true });
+    }
+    const { backends } = await project(NOBODY);
+    await expect(backends.choose('docker')).rejects.toMatchObject({ retryable: false });
   });
 
   it('has limits and capacity of its own', async () => {

@@ -12,7 +12,9 @@ export async function probeEngine(deps: DockerDeps): Promise<BackendProbe & { re
   if (deps.address.kind === 'unusable') return no(deps.address.why, deps.address.hint);
   const dead = await pingEngine(deps.address, PING_MS);
   if (dead !== null) {
-    return no(`no container engine answers (${dead})`, dead === 'EACCES' ? USE_RIGHTS : START);
+    const answer = no(`no container engine answers (${dead})`, dead === 'EACCES' ? USE_RIGHTS : START);
+    // It listens and has too much to do.
+    return { ...answer, passing: dead === 'ETIMEDOUT' };
   }
   const engine = await deps.engine();
   const { SecurityOptions = [] } = await engine.info();
