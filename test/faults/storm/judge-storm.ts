@@ -47,7 +47,8 @@ export async function judgeStorm(of: Storm, after: Aftermath, tally: Tally): Pro
       most <= after.slots ? undefined : `${most} runs at once, ${after.slots} are allowed`,
     );
   }
-  tally.count('goes-on', undefined);
+  // All were over when there was no client; a storm that hit nobody shows nothing.
+  tally.count('goes-on', kills.supervisor + kills.server > 0 ? undefined : 'nobody was killed');
   const left = [...(await leftovers(project.place())), ...(await leftoversAfterGc(project.place()))];
   tally.count('no-leftovers', left.length === 0 ? undefined : left.join('; '));
   const killed = Object.entries(kills).filter(([, count]) => count > 0);

@@ -17,7 +17,7 @@ export type Storm = {
   runs: number;
   victims: readonly [Victim, ...Victim[]];
   maxRestarts: number;
-  /** The longest it blows; what is left then is done in the calm after it. */
+  /** So long it blows, if it has hit anybody by then; what is left is done in the calm after it. */
   seconds: number;
 };
 
@@ -57,7 +57,7 @@ async function stormOver(project: FaultProject, of: Staged): Promise<Aftermath> 
   const hit = new Map<string, Set<Victim>>();
   client.comeBack();
   await until(client.isThere, 'the first server', 60);
-  const deadline = systemClock.monotonic() + of.seconds * 1000;
+  const began = systemClock.monotonic();
   for (const blow of blows(of.seed, of.victims)) {
     await systemClock.sleep(blow.pauseMs);
     const key = await strike(project, { blow, client });
@@ -67,7 +67,10 @@ async function stormOver(project: FaultProject, of: Staged): Promise<Aftermath> 
     }
     if (blow.comesBack) client.comeBack();
     const isNearlyOver = client.isDone() && countOpenStageRuns(project.db) <= of.runs / 10;
-    if (isNearlyOver || systemClock.monotonic() > deadline) break;
+    const lasted = (systemClock.monotonic() - began) / 1000;
+    // On a busy machine hardly anybody is there to be hit; then it goes on a while.
+    const isStorm = kills.server > 1 && kills.supervisor > 1;
+    if (isNearlyOver || (lasted > of.seconds && isStorm) || lasted > 4 * of.seconds) break;
   }
   // The last words of the client, if the storm left it no time for them.
   client.comeBack();
