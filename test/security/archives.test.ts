@@ -10,7 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { extract, type Headers } from 'tar-stream';
+import { extract, type Header } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { codeContext, packContext } from '../../src/backends/docker/build-context.ts';
 import { assetPath } from '../../src/core/assets.ts';
@@ -23,8 +23,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(base, { recursive: true }));
 
-async function packed(folder: string): Promise<{ header: Headers; text: string }[]> {
-  const found: { header: Headers; text: string }[] = [];
+async function packed(folder: string): Promise<{ header: Header; text: string }[]> {
+  const found: { header: Header; text: string }[] = [];
   const reader = extract();
   packContext(await codeContext(folder)).pipe(reader);
   for await (const entry of reader)

@@ -26,7 +26,7 @@ export function followTrend(
   return { best: value, bestStep: step, scale, beyond: 0 };
 }
 
-export function limitOf({ best, scale }: MetricTrend, factor: number): number {
+function limitOf({ best, scale }: MetricTrend, factor: number): number {
   if (best > 0) return best * factor;
   return scale === 0 ? Number.POSITIVE_INFINITY : best + (factor - 1) * scale;
 }
