@@ -59,7 +59,8 @@ describe('a project with many warnings', () => {
     expect(estimateTokens(JSON.stringify(status))).toBeLessThanOrEqual(700);
     const inspected = await kit.call(ctx, 'inspect_run', { run_id: id });
     expect(inspected['findings']).toHaveLength(10);
-    expect(inspected).toMatchObject({ findings_omitted: 40, findings: [{ metric: 'm10', attempt: 1 }] });
+    expect(inspected).toMatchObject({ findings_omitted: 40 });
+    expect(inspected['findings']).toContainEqual(expect.objectContaining({ metric: 'm10', attempt: 1 }));
     expect(estimateTokens(JSON.stringify(inspected))).toBeLessThanOrEqual(2_000);
     const waited = await kit.call(ctx, 'wait', { targets: [pipelineRun.id], timeout_seconds: 0 });
     expect(waited['attention']).toHaveLength(6);
