@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs';
-import type { Backend, Environment, FaultProject } from '../kit/fault-project.ts';
+import { type Backend, type Environment, type FaultProject, patiently } from '../kit/fault-project.ts';
 import { createTellingProject, ledgerOf, WORKSPACE } from '../kit/telling-project.ts';
 
 const HOOK = new URL('./hook.ts', import.meta.url).href;
@@ -25,13 +25,14 @@ export async function makePrototype(backend: Backend, cache: string, batch: numb
     environment,
   });
   try {
-    const answer = await server.call('run', {
+    const call = {
       workspace: WORKSPACE,
       reason: 'What is made once is there in every trial',
       stages: ['one'],
       config_override: { one: { ...ledgerOf(project, backend), batch } },
       wait_seconds: 60,
-    });
+    };
+    const answer = await patiently(() => server.call('run', call));
     if (answer['state'] !== 'completed') throw new Error(`the prototype is ${answer['state']}`);
     await server.close();
     // Not killed: what they compiled is kept for those that will be.

@@ -16,6 +16,7 @@ import {
   copyFaultProject,
   type Environment,
   type FaultProject,
+  patiently,
   Refused,
 } from '../kit/fault-project.ts';
 import { leftovers, leftoversAfterGc } from '../kit/leftovers.ts';
@@ -80,7 +81,7 @@ function arm(project: FaultProject, { at }: KillPoint, record: string): Environm
 async function killServer(trial: Trial): Promise<string> {
   const { project, point, armed } = trial;
   const first = await project.server(armed);
-  await first.call('run', toArguments(trial)).then(
+  await patiently(() => first.call('run', toArguments(trial))).then(
     () => Promise.reject(new Error('the server answered and should have died')),
     (error: unknown) => {
       if (error instanceof Refused) throw error;
@@ -89,7 +90,7 @@ async function killServer(trial: Trial): Promise<string> {
   await killed(trial, point.at.length);
   await first.close();
   const second = await project.server();
-  const answer = await second.call('run', toArguments(trial));
+  const answer = await patiently(() => second.call('run', toArguments(trial)));
   process.kill(second.pid, 'SIGKILL');
   await second.close();
   return String(answer['pipeline_run_id']);
@@ -99,7 +100,7 @@ async function killOthers(trial: Trial): Promise<string> {
   const { project, point } = trial;
   const context = await openContext({ root: project.root });
   try {
-    const { pipelineRun } = await submitRun(context.runsDeps, toRequest(trial));
+    const { pipelineRun } = await patiently(() => submitRun(context.runsDeps, toRequest(trial)));
     const cancel = (): void => {
       cancelRuns(context.runsDeps, { target: pipelineRun.id, reason: REASON });
     };

@@ -5,6 +5,8 @@ import { dirname, join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { assetPath, programPath } from '../../../src/core/assets.ts';
+import { systemClock } from '../../../src/core/clock.ts';
+import { isGoldfishError } from '../../../src/core/errors.ts';
 import { isJsonObject, type JsonObject } from '../../../src/core/json.ts';
 import { type Layout, projectLayout } from '../../../src/core/layout.ts';
 import { isProcessAlive } from '../../../src/os/process-identity.ts';
@@ -55,6 +57,20 @@ export class Refused extends Error {
   constructor(tool: string, error: unknown) {
     super(`${tool}: ${JSON.stringify(error)}`);
     this.retryable = isJsonObject(error) && error['retryable'] === true;
+  }
+}
+
+/** As clients do with what is refused for now: a busy engine, a lock that is held. */
+export async function patiently<T>(call: () => Promise<T>, seconds = 60): Promise<T> {
+  const deadline = systemClock.monotonic() + seconds * 1000;
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      const passes = (error instanceof Refused || isGoldfishError(error)) && error.retryable;
+      if (!passes || systemClock.monotonic() > deadline) throw error;
+      await systemClock.sleep(250);
+    }
   }
 }
 
