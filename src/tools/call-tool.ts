@@ -7,6 +7,7 @@ import { insertAudit } from '../store/audit.ts';
 import { acceptArguments } from './arguments.ts';
 import { fitResult, resultBudget } from './budget.ts';
 import type { CallContext, PreparedCall, Tool } from './define-tool.ts';
+import { diskRefusal } from './disk-refusal.ts';
 import { errorScrub, type ProjectPaths, projectScrub, scrubDeep } from './scrub.ts';
 import type { Session } from './session.ts';
 import { workspaceBehind } from './targets.ts';
@@ -60,7 +61,7 @@ async function runPrepared(
     writeAudit(session, { tool, prepared, request, call, workspace, outcome: 'ok' });
     return { content: [{ type: 'text', text }], structuredContent: structured };
   } catch (error) {
-    const outcome = isGoldfishError(error) ? error.code : 'INTERNAL';
+    const outcome = isGoldfishError(error) ? error.code : (diskRefusal(error)?.code ?? 'INTERNAL');
     writeAudit(session, { tool, prepared, request, call, workspace, outcome });
     return errorResult(session, error);
   }
@@ -164,7 +165,7 @@ function safeJson(value: unknown): string {
 
 /** The one place where an error becomes an answer. What is not ours goes whole to the log, and only there. */
 function errorResult(session: Session, thrown: unknown): ToolResult {
-  const error = isGoldfishError(thrown) ? thrown : internalError(session, thrown);
+  const error = isGoldfishError(thrown) ? thrown : (diskRefusal(thrown) ?? internalError(session, thrown));
   const words = {
     message: error.message,
     details: error.details,

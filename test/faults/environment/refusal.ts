@@ -25,3 +25,8 @@ export function otherRefusal(
   const differs = Object.entries(expected).some(([key, value]) => refusal?.[key] !== value);
   return differs ? `refused with ${JSON.stringify(refusal)}` : undefined;
 }
+
+/** In words, where a call that must be answered was refused. */
+export function notAnswered(refusal: JsonObject | undefined): string | undefined {
+  return refusal === undefined ? undefined : `refused with ${JSON.stringify(refusal)}`;
+}
