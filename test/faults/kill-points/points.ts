@@ -2,10 +2,10 @@ import type { Cause } from '../../../src/core/causes.ts';
 import type { Backend } from '../kit/fault-project.ts';
 
 /**
- * What is done when a process is killed: `one` run, the `two` stages of a pipeline, one whose first attempt fails
+ * What is done when a process is killed: `one` run, one so `long` that it is seen while it runs, the `two` stages of a pipeline, one whose first attempt fails
  * (`crash`), one that is canceled while it runs or, with the supervisor dead, before it was started.
  */
-export type Scenario = 'one' | 'two' | 'crash' | 'cancel' | 'cancel-early';
+export type Scenario = 'one' | 'long' | 'two' | 'crash' | 'cancel' | 'cancel-early';
 
 export type KillPoint = {
   /** Each is a kill; the last one gives the trial its name, those before lead there. */
@@ -79,7 +79,7 @@ export const KILL_POINTS: readonly KillPoint[] = [
   point('run wrapper', 'container/secrets-handed', { ...LOST_UNBEGUN, only: 'docker' }),
   point('run wrapper', 'wrapper/programs-started', LOST_UNBEGUN),
   point('run wrapper', 'wrapper/start-noted', LOST_UNBEGUN),
-  point('supervisor', 'observe/noted'),
+  point('supervisor', 'observe/noted', { scenario: 'long' }),
   point('supervisor', 'stop/request-written', CANCEL),
   point('supervisor', 'stop/asked', CANCEL),
   point('supervisor', 'stop/noted', CANCEL),

@@ -197,6 +197,7 @@ function configOf({ project, backend, point, batch }: Trial): JsonObject {
     ...ledgerOf(project, backend),
     ...(point.scenario === 'crash' ? { exits: { 1: 3 } } : {}),
     ...(point.scenario === 'cancel' ? { seconds: 100 } : {}),
+    ...(point.scenario === 'long' ? { seconds: 5 } : {}),
   };
 }
 
