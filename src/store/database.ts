@@ -48,7 +48,7 @@ export function openDatabase(file: string, options: { create: boolean }): Db {
     return handle(sqlite);
   } catch (error) {
     sqlite?.close();
-    throw translate(error) ?? unavailable(error);
+    throw storeError(error) ?? unavailable(error);
   }
 }
 
@@ -83,7 +83,7 @@ export function openDatabaseForReading(file: string): Db {
     return handle(sqlite);
   } catch (error) {
     sqlite?.close();
-    throw translate(error) ?? unavailable(error);
+    throw storeError(error) ?? unavailable(error);
   }
 }
 
@@ -167,7 +167,7 @@ function unavailable(cause: unknown): GoldfishError {
 }
 
 /** What the machine is to blame for, in the reader's words; undefined for a defect of ours. */
-function translate(error: unknown): GoldfishError | undefined {
+export function storeError(error: unknown): GoldfishError | undefined {
   if (error instanceof GoldfishError) return error;
   if (isSqliteError(error, ['SQLITE_NOTADB', 'SQLITE_CORRUPT'])) {
     return damaged(error);
@@ -221,7 +221,7 @@ function handle(sqlite: Database.Database): Db {
     backup: async (file) => {
       // The rest in one step: a backup in several begins anew whenever another process writes in between.
       await sqlite.backup(file, { progress: () => Number.MAX_SAFE_INTEGER }).catch((error: unknown) => {
-        throw translate(error) ?? error;
+        throw storeError(error) ?? error;
       });
     },
     close: () => {
@@ -235,7 +235,7 @@ function inWords<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {
-    throw translate(error) ?? error;
+    throw storeError(error) ?? error;
   }
 }
 

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Clock } from '../core/clock.ts';
 import { GoldfishError } from '../core/errors.ts';
+import { storeError } from './database.ts';
 
 type LockOptions = { clock: Clock; waitMs?: number; signal?: AbortSignal; what: string };
 
@@ -13,7 +14,8 @@ const queues = new Map<string, Promise<unknown>>();
  * Runs `work` while this process alone holds the lock; callers within the process take turns in order, other
  * processes wait. The lock is SQLite's own on an empty database file, held by the kernel: it cannot outlive its
  * holder, so there is no stale lock to recognise.
- * Errors: CONFLICT (retryable) when the lock was not free within `waitMs` (default 30 s).
+ * Errors: CONFLICT (retryable) when the lock was not free within `waitMs` (default 30 s),
+ * STORAGE_UNAVAILABLE where the disk refuses.
  */
 export function withLock<T>(file: string, options: LockOptions, work: () => Promise<T>): Promise<T> {
   const deadline = options.clock.monotonic() + (options.waitMs ?? 30_000);
@@ -58,19 +60,19 @@ async function takeTurn(before: Promise<unknown>, { clock, deadline, signal, wha
 async function acquire(file: string, options: Waiting): Promise<() => void> {
   const { clock, deadline, signal } = options;
   await mkdir(dirname(file), { recursive: true });
-  const sqlite = new Database(file, { timeout: 0 });
+  let sqlite: Database.Database | undefined;
   try {
+    sqlite = new Database(file, { timeout: 0 });
     while (!tryBegin(sqlite)) {
       if (signal?.aborted || clock.monotonic() > deadline) throw busy(options.what);
       await clock.sleep(POLL_MS, signal ? { signal } : {});
     }
+    const held = sqlite;
+    return () => void held.close();
   } catch (error) {
-    sqlite.close();
-    throw error;
+    sqlite?.close();
+    throw storeError(error) ?? error;
   }
-  return () => {
-    sqlite.close();
-  };
 }
 
 function busy(what: string): GoldfishError {
