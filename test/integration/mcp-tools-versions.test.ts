@@ -31,6 +31,7 @@ describe('the whole answer of', () => {
             },
           ],
           "deduplicated": false,
+          "from_checkpoint": null,
           "left_out": [],
           "next": {
             "arguments": {

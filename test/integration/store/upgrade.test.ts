@@ -170,8 +170,9 @@ describe.each(EARLIER_SCHEMAS)('a project of schema %i, opened by this program,'
       expect(await ask('inspect_workspace', { workspace: 'exp', include: ['thoughts'] })).toMatchObject({
         thoughts: [{ thought: 'The sum is six' }],
       });
-      const { versions } = await ask('inspect_source', { name: 'numbers' });
-      expect(versions).toMatchObject([{ version: 'v1', uri: `${runOf('make')}.numbers` }]);
+      const { source, versions } = await ask('inspect_source', { name: 'numbers' });
+      expect(source).toMatchObject({ version: 'v1', uri: `${runOf('make')}.numbers` });
+      expect(versions).toMatchObject([{ version: 'v1' }]);
     });
   }
 
