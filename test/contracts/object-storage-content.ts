@@ -56,13 +56,14 @@ export function contentOf(harness: StorageHarness): void {
 
     it('takes and gives large objects as streams', async () => {
       const block = pattern(MEGABYTE);
+      const blocks = 160;
       const body = Readable.from(
         (function* () {
-          for (let i = 0; i < 48; i += 1) yield block;
+          for (let i = 0; i < blocks; i += 1) yield block;
         })(),
       );
       const before = process.memoryUsage().arrayBuffers;
-      expect((await at.storage.put('big', body)).size).toBe(48 * MEGABYTE);
+      expect((await at.storage.put('big', body)).size).toBe(blocks * MEGABYTE);
       const hash = createHash('sha256');
       let most = 0;
       for await (const chunk of await at.storage.get('big')) {
@@ -70,9 +71,10 @@ export function contentOf(harness: StorageHarness): void {
         most = Math.max(most, process.memoryUsage().arrayBuffers - before);
       }
       const wanted = createHash('sha256');
-      for (let i = 0; i < 48; i += 1) wanted.update(block);
+      for (let i = 0; i < blocks; i += 1) wanted.update(block);
       expect(hash.digest('hex')).toBe(wanted.digest('hex'));
-      expect(most).toBeLessThan(40 * MEGABYTE);
+      // Some of what was read is garbage that nobody has collected yet.
+      expect(most).toBeLessThan(100 * MEGABYTE);
     });
 
     it('is what a file held when it was stored, whatever its owner writes to it later', async () => {
