@@ -29,6 +29,20 @@ export async function writeFileAtomic(
   await syncFolder(folder);
 }
 
+/**
+ * Makes a folder and those above it. Where a disk can only be read, Node's own recursive call says ENOENT; the step that
+ * failed, asked alone, says why.
+ */
+export async function makeFolders(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' || dirname(folder) === folder) throw error;
+    await makeFolders(dirname(folder));
+    await mkdir(folder);
+  }
+}
+
 /** Makes names created, renamed or removed in a folder durable. */
 export async function syncFolder(folder: string): Promise<void> {
   let handle: FileHandle | undefined;

@@ -1,8 +1,9 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GoldfishError } from '../core/errors.ts';
 import { formatVersion, parseReference } from '../core/names.ts';
 import type { WorkspaceVersion } from '../core/rows.ts';
+import { makeFolders } from '../os/files.ts';
 import type { FileReader } from '../pipeline/file-reader.ts';
 import { findKnownWorkspace, findVersion } from '../store/workspaces.ts';
 import { codeHashOf } from './file-tree.ts';
@@ -48,7 +49,7 @@ type Scratch = { dir: string; place: GitPlace };
 async function withScratch<T>(deps: ActionDeps, work: (scratch: Scratch) => Promise<T>): Promise<T> {
   const dir = join(deps.layout.scratch, `look-${deps.ids.reference()}`);
   const objects = join(dir, 'objects');
-  await mkdir(objects, { recursive: true });
+  await makeFolders(objects);
   try {
     return await work({ dir, place: { scratchObjects: objects } });
   } finally {
