@@ -12,6 +12,8 @@ from wrapper_rank import Ending, not_started
 HERE = os.path.dirname(os.path.abspath(__file__))
 # bubblewrap and sandbox_init stand beside the program and are no part of what it may start.
 SANDBOX_PROCESSES = 2
+# A mount that somebody takes away while bubblewrap copies the machine's mounts makes it give up.
+SANDBOX_TRIES = 4
 
 
 class Children:
@@ -64,8 +66,21 @@ class ProcessProgram:
         self._groups = cgroups.Groups()
         self._pid = self._report = None
         self._said = b""
+        self._streams = ()  # out and err, as long as a sandbox may have to be set up again
+        self._tries = SANDBOX_TRIES if self._sandbox else 1
+        self._told_to_end = False
 
     def start(self, out, err):
+        limits = dict(self._limits)
+        if self._sandbox and limits["pids"] is not None:
+            limits["pids"] += SANDBOX_PROCESSES
+        self._groups = cgroups.make_groups(self._name, limits)
+        if self._sandbox:
+            self._streams = (os.dup(out), os.dup(err))
+        self._start(out, err)
+
+    def _start(self, out, err):
+        self._tries -= 1
         self._report, report_writer = os.pipe()
         os.set_blocking(self._report, False)
         try:
@@ -77,12 +92,8 @@ class ProcessProgram:
 
     def _command(self, report):
         """What is executed, and the options of linux.start: the program itself, or bubblewrap around it."""
-        limits = dict(self._limits)
-        if self._sandbox and limits["pids"] is not None:
-            limits["pids"] += SANDBOX_PROCESSES
-        self._groups = cgroups.make_groups(self._name, limits)
         # The kernel's limit is for the whole tree and is seen as OOM; a second, per-process one would hide it.
-        memory = None if "memory" in self._groups.limits else limits["memory"]
+        memory = None if "memory" in self._groups.limits else self._limits["memory"]
         if not self._sandbox:
             return self._argv, {"cwd": self._cwd, "memory": memory, "drop": True}
         init = [sys.executable, "-I", "-S", "-B", os.path.join(HERE, "sandbox_init.py")]
@@ -99,10 +110,27 @@ class ProcessProgram:
 
     @property
     def ended(self):
-        return self._pid is not None and self._children.status(self._pid) is not None
+        if self._pid is None or self._children.status(self._pid) is None:
+            return False
+        return not (self._sandbox and self._set_up_again())
+
+    def _set_up_again(self):
+        """True when bubblewrap gave up before the program began, and is on its way once more."""
+        code, _signal = read_status(self._children.status(self._pid))
+        if self._tries == 0 or self._told_to_end or not code or self._read_report():
+            return False
+        os.write(self._streams[1], b"The sandbox could not be set up; it is tried again.\n")
+        os.close(self._report)
+        try:
+            self._start(*self._streams)
+        except (linux.StartError, OSError):  # of which the first failure says enough
+            self._tries = 0
+            return False
+        return True
 
     def term(self):
         """False where it cannot be sent yet: a sandbox that is still being set up would swallow it."""
+        self._told_to_end = True
         if not self._sandbox:
             linux.send_group(self._pid, signal.SIGTERM)
             linux.send_group(self._pid, signal.SIGCONT)
@@ -116,6 +144,7 @@ class ProcessProgram:
         return True
 
     def kill(self):
+        self._told_to_end = True
         if self._pid is None:
             return
         linux.send_group(self._pid, signal.SIGKILL)
@@ -132,6 +161,9 @@ class ProcessProgram:
 
     def ending(self, asked):
         """Of the program itself, whatever stood around it."""
+        for stream in self._streams:
+            os.close(stream)
+        self._streams = ()
         status = self._children.status(self._pid)
         if self._sandbox:
             said = {}

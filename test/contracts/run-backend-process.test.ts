@@ -1,4 +1,5 @@
-import { NEEDS_BUBBLEWRAP, processUnderTest } from './process-under-test.ts';
+import { NEEDS_BUBBLEWRAP } from '../support/bubblewrap.ts';
+import { processUnderTest } from './process-under-test.ts';
 import { describeRunBackend } from './run-backend.ts';
 
 describeRunBackend('process without a sandbox', processUnderTest('none'));

@@ -1,14 +1,11 @@
-import { spawnSync } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { assetPath } from '../../src/core/assets.ts';
+import { HAS_BUBBLEWRAP, NEEDS_BUBBLEWRAP } from '../support/bubblewrap.ts';
 import { createTestProject, mountStages, type TestProject, waitOver } from '../support/project.ts';
 
 const EXAMPLE = assetPath('examples/three-languages');
-const bwrap =
-  spawnSync('bwrap', ['--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'true'])
-    .status === 0;
 
 type Row = { run_id: string; stage: string; state: string };
 type Details = {
@@ -17,11 +14,8 @@ type Details = {
 };
 
 for (const mode of ['none', 'bubblewrap'] as const) {
-  const title =
-    mode === 'none'
-      ? 'without a sandbox'
-      : `in bubblewrap${bwrap ? '' : ' (needs bubblewrap: apt-get install bubblewrap)'}`;
-  describe.skipIf(mode === 'bubblewrap' && !bwrap)(`the example in three languages ${title}`, () => {
+  const title = mode === 'none' ? 'without a sandbox' : `in bubblewrap${NEEDS_BUBBLEWRAP}`;
+  describe.skipIf(mode === 'bubblewrap' && !HAS_BUBBLEWRAP)(`the example in three languages ${title}`, () => {
     let project: TestProject;
     beforeEach(() => {
       project = createTestProject({

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { lstat, mkdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,10 +5,7 @@ import { assetPath } from '../../src/core/assets.ts';
 import { signalFileName } from '../../src/core/signals.ts';
 import { type Harness, openHarness } from '../backends/process-harness.ts';
 import { endOf, readIfThere, until } from '../contracts/backend-harness.ts';
-
-const bwrap =
-  spawnSync('bwrap', ['--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'true'])
-    .status === 0;
+import { HAS_BUBBLEWRAP, NEEDS_BUBBLEWRAP } from '../support/bubblewrap.ts';
 
 const LIBRARY = assetPath('sdk/node');
 const output = (name: string, type: 'json' | 'npy' | 'csv') => ({
@@ -20,10 +16,8 @@ const output = (name: string, type: 'json' | 'npy' | 'csv') => ({
 
 for (const mode of ['none', 'bubblewrap'] as const) {
   const title =
-    mode === 'none'
-      ? 'a Node stage without a sandbox'
-      : `a Node stage in bubblewrap${bwrap ? '' : ' (needs bubblewrap: apt-get install bubblewrap)'}`;
-  describe.skipIf(mode === 'bubblewrap' && !bwrap)(title, () => {
+    mode === 'none' ? 'a Node stage without a sandbox' : `a Node stage in bubblewrap${NEEDS_BUBBLEWRAP}`;
+  describe.skipIf(mode === 'bubblewrap' && !HAS_BUBBLEWRAP)(title, () => {
     let h: Harness;
     beforeAll(async () => {
       h = await openHarness(mode);

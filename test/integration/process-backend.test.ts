@@ -5,8 +5,8 @@ import { listSegments } from '../../src/backends/log-format.ts';
 import { readLog } from '../../src/backends/log-segments.ts';
 import { type Harness, openHarness } from '../backends/process-harness.ts';
 import { endOf, findProcesses, readIfThere, until } from '../contracts/backend-harness.ts';
-import { NEEDS_BUBBLEWRAP } from '../contracts/process-under-test.ts';
 import { GO_AND_WAIT, py, sh } from '../contracts/run-backend.ts';
+import { NEEDS_BUBBLEWRAP } from '../support/bubblewrap.ts';
 
 /** What the contract of run backends does not promise and this one does. */
 for (const mode of ['none', 'bubblewrap'] as const) {

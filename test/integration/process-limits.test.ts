@@ -6,10 +6,7 @@ import type { Resources } from '../../src/backends/port.ts';
 import { assetPath } from '../../src/core/assets.ts';
 import { type Harness, openHarness } from '../backends/process-harness.ts';
 import { endOf, findProcesses, readIfThere, until } from '../contracts/backend-harness.ts';
-
-const bwrap =
-  spawnSync('bwrap', ['--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'true'])
-    .status === 0;
+import { HAS_BUBBLEWRAP, NEEDS_BUBBLEWRAP } from '../support/bubblewrap.ts';
 
 /** What the kernel lets the run wrapper limit on this machine. */
 const PROBE = `
@@ -42,11 +39,8 @@ const amounts = (change: Partial<Resources>): { resources: Resources } => ({
 });
 
 for (const mode of ['none', 'bubblewrap'] as const) {
-  const title =
-    mode === 'none'
-      ? 'limits without a sandbox'
-      : `limits in bubblewrap${bwrap ? '' : ' (needs bubblewrap: apt-get install bubblewrap)'}`;
-  describe.skipIf(mode === 'bubblewrap' && !bwrap)(title, () => {
+  const title = mode === 'none' ? 'limits without a sandbox' : `limits in bubblewrap${NEEDS_BUBBLEWRAP}`;
+  describe.skipIf(mode === 'bubblewrap' && !HAS_BUBBLEWRAP)(title, () => {
     let h: Harness;
     beforeAll(async () => {
       h = await openHarness(mode);

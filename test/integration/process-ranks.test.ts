@@ -5,10 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Resources } from '../../src/backends/port.ts';
 import { type Harness, openHarness } from '../backends/process-harness.ts';
 import { endOf, findProcesses, readIfThere, statusOf, until } from '../contracts/backend-harness.ts';
+import { HAS_BUBBLEWRAP, NEEDS_BUBBLEWRAP } from '../support/bubblewrap.ts';
 
-const bwrap =
-  spawnSync('bwrap', ['--ro-bind', '/', '/', '--unshare-pid', '--proc', '/proc', '--dev', '/dev', 'true'])
-    .status === 0;
 const sh = (script: string): string[] => ['/bin/sh', '-c', script];
 const py = (script: string): string[] => ['python', '-c', script];
 const ranks = (nodes: number): { resources: Resources } => ({
@@ -16,11 +14,8 @@ const ranks = (nodes: number): { resources: Resources } => ({
 });
 
 for (const mode of ['none', 'bubblewrap'] as const) {
-  const title =
-    mode === 'none'
-      ? 'ranks without a sandbox'
-      : `ranks in bubblewrap${bwrap ? '' : ' (needs bubblewrap: apt-get install bubblewrap)'}`;
-  describe.skipIf(mode === 'bubblewrap' && !bwrap)(title, () => {
+  const title = mode === 'none' ? 'ranks without a sandbox' : `ranks in bubblewrap${NEEDS_BUBBLEWRAP}`;
+  describe.skipIf(mode === 'bubblewrap' && !HAS_BUBBLEWRAP)(title, () => {
     let h: Harness;
     beforeAll(async () => {
       h = await openHarness(mode);

@@ -2,12 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { RunSpec } from '../../src/backends/port.ts';
 import { findSandbox } from '../../src/backends/process/sandbox.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { sha256 } from '../../src/core/json.ts';
 import { openHarness } from '../backends/process-harness.ts';
-import { NEEDS_BUBBLEWRAP } from '../contracts/process-under-test.ts';
+import { NEEDS_BUBBLEWRAP } from '../support/bubblewrap.ts';
 
 let home: string;
 beforeEach(async () => {
@@ -59,6 +60,76 @@ it('runs nothing without a sandbox for a trial that failed for now, and tries ag
   } finally {
     await h.close();
   }
+});
+
+/** A bubblewrap that gives up as often as `refusals` says, as it does where mounts come and go beside it. */
+async function unlucky(refusals: number): Promise<string> {
+  const count = join(home, 'refused');
+  const real = spawnSync('sh', ['-c', 'command -v bwrap'], { encoding: 'utf8' }).stdout.trim();
+  await writeFile(count, '');
+  return bubblewrap(`if [ "$(wc -c < '${count}')" -lt ${refusals} ]; then
+  printf x >> '${count}'; echo "bwrap: Can't bind mount /oldroot/ on /newroot/" >&2; exit 1
+fi
+exec ${JSON.stringify(real)} "$@"`);
+}
+
+/** Says how many processes it could start beside itself. */
+const PROCESSES = `
+import subprocess
+made = []
+try:
+    while len(made) < 40: made.append(subprocess.Popen(['sleep', '60']))
+except OSError: pass
+print(len(made), 'more')
+for one in made: one.kill()
+`;
+
+describe.skipIf(NEEDS_BUBBLEWRAP !== '')(`where mounts come and go${NEEDS_BUBBLEWRAP}`, () => {
+  it('is not taken for forbidden when it gives up now and then', async () => {
+    expect(findSandbox({ sandbox: 'auto', hostEnvironment: { PATH: await unlucky(3) } })).toMatchObject({
+      kind: 'bubblewrap',
+    });
+  });
+
+  it('is set up again for a program that did not begin, which keeps its limits and its output', async () => {
+    const PATH = await unlucky(0);
+    const h = await openHarness('auto', { hostEnvironment: { PATH } });
+    try {
+      expect(await h.backend.probe()).toMatchObject({ available: true });
+      const limited: Partial<RunSpec> = {
+        resources: { nodes: 1, memoryBytes: null, cpus: null, gpus: 0, pidsLimit: 12, network: false },
+        command: ['python3', '-u', '-c', PROCESSES],
+      };
+      const lucky = await h.run(limited);
+      await unlucky(3);
+      const { handle, result } = await h.run(limited);
+      expect(result).toMatchObject({ started: true, exitCode: 0 });
+      const again = [
+        "bwrap: Can't bind mount /oldroot/ on /newroot/",
+        'The sandbox could not be set up; it is tried again.',
+      ];
+      expect(await h.log(handle)).toEqual([...again, ...again, ...again, ...(await h.log(lucky.handle))]);
+    } finally {
+      await h.close();
+    }
+  });
+
+  it('is given up after the fourth time, with the reason in the log', async () => {
+    const PATH = await unlucky(0);
+    const h = await openHarness('auto', { hostEnvironment: { PATH } });
+    try {
+      expect(await h.backend.probe()).toMatchObject({ available: true });
+      await unlucky(4);
+      const { handle, result } = await h.run({ command: ['/bin/true'] });
+      expect(result).toMatchObject({
+        started: false,
+        error: 'The sandbox refused to start it; the log says why.',
+      });
+      expect((await h.log(handle)).filter((line) => line.startsWith('bwrap:'))).toHaveLength(4);
+    } finally {
+      await h.close();
+    }
+  });
 });
 
 it.skipIf(NEEDS_BUBBLEWRAP !== '')(

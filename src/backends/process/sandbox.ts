@@ -26,6 +26,8 @@ const TRIAL = [
 ];
 
 const TRIAL_MS = 10_000;
+/** bubblewrap gives up where somebody takes a mount away while it copies the machine's mounts. */
+const TRIES = 4;
 
 /** Looks for bubblewrap and tries it (7 ms): where namespaces are forbidden it is there and yet of no use. */
 export function findSandbox(
@@ -40,16 +42,18 @@ export function findSandbox(
     .map((folder) => join(folder, 'bwrap'))
     .find(isExecutable);
   if (program === undefined) return { kind: 'none', why: 'bubblewrap is not installed', missing: true };
-  const trial = spawnSync(program, [...TRIAL, 'true'], {
-    stdio: 'ignore',
-    env: { PATH: path },
-    timeout: limitMs,
-    killSignal: 'SIGKILL',
-  });
-  if (trial.status === 0) return { kind: 'bubblewrap', program };
-  // Killed by the limit or by somebody, or not started for want of memory: that says nothing of namespaces.
-  if (trial.status === null) {
-    return { kind: 'unknown', why: 'bubblewrap is installed, but did not answer when it was tried' };
+  for (let tried = 0; tried < TRIES; tried += 1) {
+    const trial = spawnSync(program, [...TRIAL, 'true'], {
+      stdio: 'ignore',
+      env: { PATH: path },
+      timeout: limitMs,
+      killSignal: 'SIGKILL',
+    });
+    if (trial.status === 0) return { kind: 'bubblewrap', program };
+    // Killed by the limit or by somebody, or not started for want of memory: that says nothing of namespaces.
+    if (trial.status === null) {
+      return { kind: 'unknown', why: 'bubblewrap is installed, but did not answer when it was tried' };
+    }
   }
   return { kind: 'none', why: 'bubblewrap is installed, but this machine forbids namespaces', missing: true };
 }
