@@ -1,4 +1,4 @@
-import { copyFile, cp, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { withoutPlaces } from '../config/restored-config.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
@@ -104,17 +104,38 @@ async function readMarker(layout: Layout, manifest: BackupManifest): Promise<Res
   }
 }
 
+/** What the manifest lists is there, byte by byte and not through a link, and beside it is no version store. */
 async function checkFiles(backup: string, manifest: BackupManifest): Promise<void> {
+  const base = await realpath(backup);
   for (const file of manifest.files) {
-    const path = resolve(backup, file.path);
-    const found = path.startsWith(`${backup}/`) ? await hashFile(path).catch(() => undefined) : undefined;
+    const path = join(base, file.path);
+    const own = (await realpath(path).catch(() => undefined)) === `${base}/${file.path}`;
+    const found = own ? await hashFile(path).catch(() => undefined) : undefined;
     if (found?.hash === file.hash) continue;
-    throw new GoldfishError('INVALID_ARGUMENT', {
-      message: `The backup is damaged: ${file.path} is ${found ? 'not what the manifest says' : 'missing'}.`,
-      hint: 'Restore another backup; nothing was changed.',
-      details: { field: 'backup', file: file.path },
-    });
+    throw damaged(file.path, found ? 'not what the manifest says' : 'missing');
   }
+  const listed = new Set(manifest.files.map(({ path }) => path));
+  for (const path of await filesBelow(base, VERSIONS_FOLDER)) {
+    if (!listed.has(path)) throw damaged(path, 'not in the manifest');
+  }
+}
+
+function damaged(path: string, how: string): GoldfishError {
+  return new GoldfishError('INVALID_ARGUMENT', {
+    message: `The backup is damaged: ${path} is ${how}.`,
+    hint: 'Restore another backup; nothing was changed.',
+    details: { field: 'backup', file: path },
+  });
+}
+
+/** Everything but folders, relative to `base`; no link is followed. */
+async function filesBelow(base: string, folder: string): Promise<string[]> {
+  const entries = await readdir(join(base, folder), { withFileTypes: true });
+  const found = entries.map(async (entry) => {
+    const path = `${folder}/${entry.name}`;
+    return entry.isDirectory() ? await filesBelow(base, path) : [path];
+  });
+  return (await Promise.all(found)).flat();
 }
 
 async function requireEmpty(root: string, stateDir: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readlink, realpath, rename, rm } from 'node:fs/promises';
+import { constants, type FileHandle, mkdir, open, readlink, realpath, rename, rm } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { errnoOf, GoldfishError } from '../core/errors.ts';
 import { clip } from '../core/names.ts';
@@ -40,6 +40,23 @@ export async function makeFolders(folder: string): Promise<void> {
     if (errnoOf(error) !== 'ENOENT' || dirname(folder) === folder) throw error;
     await makeFolders(dirname(folder));
     await mkdir(folder);
+  }
+}
+
+/**
+ * The content of a file that is one. Null for a folder, a device, a socket, and a pipe, of which a read might never end.
+ * `follow` false: through no link (ELOOP). Errors: those of open(2).
+ */
+export async function readRegularFile(file: string, { follow = true } = {}): Promise<Buffer | null> {
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK | (follow ? 0 : constants.O_NOFOLLOW);
+  const handle = await open(file, flags).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENXIO') return undefined;
+    throw error;
+  });
+  try {
+    return (await handle?.stat())?.isFile() ? ((await handle?.readFile()) ?? null) : null;
+  } finally {
+    await handle?.close();
   }
 }
 

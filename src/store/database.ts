@@ -40,6 +40,7 @@ export function openDatabase(file: string, options: { create: boolean }): Db {
   let sqlite: Database.Database | undefined;
   try {
     requireKnownLog(file);
+    if (options.create && file !== ':memory:') makePrivate(file);
     sqlite = new Database(file, { fileMustExist: !options.create, timeout: BUSY_TIMEOUT_MS });
     useWriteAheadLog(sqlite);
     sqlite.pragma('synchronous = FULL');
@@ -49,6 +50,15 @@ export function openDatabase(file: string, options: { create: boolean }): Db {
   } catch (error) {
     sqlite?.close();
     throw storeError(error) ?? unavailable(error);
+  }
+}
+
+/** A new file is the user's alone, and so are those that SQLite makes beside it. */
+function makePrivate(file: string): void {
+  try {
+    closeSync(openSync(file, 'wx', 0o600));
+  } catch {
+    // It is there, or cannot be made; opening it says why.
   }
 }
 

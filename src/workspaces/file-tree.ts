@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { isAbsolute, posix } from 'node:path';
 import { errnoOf, isGoldfishError } from '../core/errors.ts';
-import { resolveInside } from '../os/files.ts';
+import { readRegularFile, resolveInside } from '../os/files.ts';
 import type { FileReader } from '../pipeline/file-reader.ts';
 import type { Git } from './git.ts';
 import type { TreeContent, TreeEntry } from './trees.ts';
@@ -53,7 +52,7 @@ export function liveFiles(dir: string, paths: () => Promise<string[]>): FileTree
     const normal = normalPath(path);
     if (normal === undefined) return null;
     try {
-      return await readFile(await resolveInside(dir, normal));
+      return await readRegularFile(await resolveInside(dir, normal));
     } catch (error) {
       const absent = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP'].includes(errnoOf(error) ?? '');
       if (absent || isGoldfishError(error)) return null;

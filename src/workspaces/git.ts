@@ -1,5 +1,6 @@
 import type { SimpleGit } from 'simple-git';
 import { GoldfishError, messageOf } from '../core/errors.ts';
+import { unlessBlocked } from './blocked-git.ts';
 
 /** Where one command works. Without an index and a work tree it sees the store's objects and refs only. */
 export type GitPlace = {
@@ -16,7 +17,8 @@ export type GitCall = GitPlace & { input?: string | Uint8Array };
 /**
  * The commands of the hidden store. Every call is one process with a minimal environment: no configuration, hook,
  * attribute or ignore file of the user or the machine takes part.
- * Errors: STORAGE_UNAVAILABLE, with git's own words in `cause` only.
+ * Errors: STORAGE_UNAVAILABLE, with git's own words in `cause` only; NOT_SUPPORTED where a pipe of the work tree would
+ * keep git for ever.
  */
 export type Git = {
   text(args: readonly string[], call?: GitCall): Promise<string>;
@@ -49,7 +51,7 @@ const CONFIG = [
  * @param searchPath  PATH for finding the program
  */
 export function createGit(store: string, searchPath: string): Git {
-  const prepared = async (call: GitCall): Promise<SimpleGit> => {
+  const prepared = async (call: GitCall, abort?: AbortSignal): Promise<SimpleGit> => {
     // Imported on first use: 30 ms that a server without version work never pays.
     const { simpleGit } = await import('simple-git');
     const env = environment(store, searchPath, call);
@@ -57,6 +59,7 @@ export function createGit(store: string, searchPath: string): Git {
     return simpleGit({
       baseDir: call.workTree ?? store,
       config: CONFIG,
+      ...(abort === undefined ? {} : { abort }),
       completion: { onClose: true, onExit: false },
       allowEnvironment: Object.keys(env).filter((name) => name.startsWith('GIT_')),
       unsafe: {
@@ -83,7 +86,10 @@ export function createGit(store: string, searchPath: string): Git {
     }
   };
   return {
-    text: (args, call = {}) => guarded(args, async () => (await prepared(call)).raw([...args])),
+    text: (args, call = {}) =>
+      unlessBlocked(call.workTree, (abort) =>
+        guarded(args, async () => (await prepared(call, abort)).raw([...args])),
+      ),
     catFile: (args, call = {}) =>
       guarded(['cat-file'], async () => (await prepared(call)).binaryCatFile([...args])),
   };

@@ -1,7 +1,8 @@
 import type { Dirent } from 'node:fs';
-import { access, constants, lstat, open, readdir } from 'node:fs/promises';
+import { access, constants, lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../core/errors.ts';
+import { readRegularFile } from '../os/files.ts';
 import { type Git, splitNul } from './git.ts';
 import { staysInside } from './links.ts';
 import type { SlotProblem } from './slot-problems.ts';
@@ -9,6 +10,8 @@ import type { SlotProblem } from './slot-problems.ts';
 /** Never part of a version, whatever ignore files say: private state, secrets, the generated journal. */
 const ALWAYS_IGNORED = ['.goldfish', '.env', '/STATE.md'];
 const STAT_BATCH = 256;
+/** Saves of one slot follow one another by tenths of a second at most. */
+const MOST_LOOKS = 10;
 
 /** What a slot holds, compared with its index. Paths are relative, with forward slashes. */
 export type SlotScan = {
@@ -79,8 +82,19 @@ function isFilePath(path: string): boolean {
   return !path.endsWith('/') && !isGitFolder(path.split('/', 1)[0]);
 }
 
-/** Every file a version made now would hold, as they are on disk. */
+/**
+ * Every file a version made now would hold, as they are on disk. Takes no lock: where another call saves the slot
+ * meanwhile and so replaces the index, it is asked anew, for half of either would be neither.
+ */
 export async function slotPaths(slot: SlotFolder): Promise<string[]> {
+  for (let tries = MOST_LOOKS; ; tries -= 1) {
+    const before = await stampOf(slot.index);
+    const paths = await pathsNow(slot);
+    if (tries === 1 || (await stampOf(slot.index)) === before) return paths;
+  }
+}
+
+async function pathsNow(slot: SlotFolder): Promise<string[]> {
   const place = { index: slot.index, workTree: slot.dir };
   const rules = await ignoreRules(slot.dir);
   const list = (...args: string[]): Promise<string[]> =>
@@ -92,6 +106,12 @@ export async function slotPaths(slot: SlotFolder): Promise<string[]> {
   ]);
   const left = new Set([...deleted, ...ignored]);
   return [...new Set(listed)].filter((path) => !left.has(path) && isFilePath(path));
+}
+
+/** Another one for another index: it is replaced, never written to. */
+async function stampOf(index: string): Promise<string> {
+  const stat = await lstat(index, { bigint: true }).catch(() => undefined);
+  return stat ? `${stat.ino}.${stat.ctimeNs}` : 'none';
 }
 
 /**
@@ -108,15 +128,10 @@ async function ignoreRules(dir: string): Promise<string[]> {
   return ['--exclude-standard', ...[...own, ...ALWAYS_IGNORED].map((pattern) => `--exclude=${pattern}`)];
 }
 
-/** As git reads its own ignore files: through no link, which could lead out of the slot. A pipe would never end. */
+/** As git reads its own ignore files: through no link, which could lead out of the slot. */
 async function readOwnFile(file: string): Promise<string> {
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  const handle = await open(file, flags).catch(() => undefined);
-  try {
-    return (await handle?.stat())?.isFile() ? ((await handle?.readFile('utf8')) ?? '') : '';
-  } finally {
-    await handle?.close();
-  }
+  const content = await readRegularFile(file, { follow: false }).catch(() => null);
+  return content?.toString('utf8') ?? '';
 }
 
 /**

@@ -14,8 +14,10 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => project.end());
 
-const idsOf = ({ structured }: Answer): string[] =>
-  (structured['pipeline_run_ids'] ?? [structured['pipeline_run_id']]) as string[];
+function idsOf({ structured, isError, text }: Answer): string[] {
+  if (isError) throw new Error(text);
+  return (structured['pipeline_run_ids'] ?? [structured['pipeline_run_id']]) as string[];
+}
 const run = (session: McpSession, args: object) => session.call('run', args);
 const rowsOf = async (args: object) =>
   (await project.session.call('list_runs', { limit: 100, ...args })).structured['runs'] as {

@@ -7,6 +7,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -182,6 +183,40 @@ describe('a backup', () => {
       message: 'The backup is damaged: versions.git/HEAD is not what the manifest says.',
     });
     expect(readdirSync(base)).toEqual(['backups']);
+  });
+
+  it('brings nothing that its manifest does not list, and nothing from elsewhere', async () => {
+    await completed();
+    const { folder, manifest } = await backUp();
+    const refused = async (file: string, how: string): Promise<void> => {
+      await expect(restore(folder)).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        message: `The backup is damaged: ${file} is ${how}.`,
+      });
+      expect(readdirSync(base)).toEqual(expect.not.arrayContaining(['copy']));
+    };
+    const hook = join(folder, 'versions.git/hooks-post-commit');
+    writeFileSync(hook, '#!/bin/sh\n', { mode: 0o755 });
+    await refused('versions.git/hooks-post-commit', 'not in the manifest');
+    rmSync(hook);
+    const [head, elsewhere] = [join(folder, 'versions.git/HEAD'), join(base, 'elsewhere')];
+    renameSync(head, elsewhere);
+    symlinkSync(elsewhere, head);
+    await refused('versions.git/HEAD', 'missing');
+    rmSync(head);
+    renameSync(elsewhere, head);
+    const names = [
+      '../elsewhere',
+      `${folder}/versions.git/HEAD`,
+      'versions.git/../versions.git/HEAD',
+      '/etc/passwd',
+    ];
+    const [first] = manifest.files;
+    for (const path of names) {
+      const files = [{ ...first, path }, ...manifest.files];
+      writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ ...manifest, files }));
+      await refused(path, 'missing');
+    }
   });
 
   it('is restored to the end by the same call where a kill came before the config', async () => {

@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   mkdirSync,
   readdirSync,
@@ -7,8 +9,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { createGit, type Git } from '../../../src/workspaces/git.ts';
+import { slotPaths } from '../../../src/workspaces/slot-scan.ts';
 import { makeProject, mountedProject, type Project, textsOf } from '../../support/workspaces-project.ts';
 
 let project: Project;
@@ -43,6 +48,66 @@ describe('a folder replaced by a link', () => {
       expect(project.read('w1/old/deep/a.txt')).toBe(isSame ? 'one' : 'other');
       if (isSame) project.remove();
     }
+  });
+});
+
+describe('the live files of a slot', () => {
+  it('are those of one moment, though another call saves the slot while they are listed', async () => {
+    project = await mountedProject();
+    project.write('w1/old.txt', 'one');
+    await checkpoint();
+    rmSync(slot('old.txt'));
+    const real = createGit(project.layout.versionStore, process.env['PATH'] ?? '');
+    let saved = false;
+    // The index is replaced between two of the questions that a listing asks.
+    const git: Git = {
+      ...real,
+      text: async (args, place) => {
+        if (args.includes('--deleted') && !saved) {
+          saved = true;
+          await checkpoint();
+        }
+        return real.text(args, place);
+      },
+    };
+    const index = project.layout.slotIndex('w1');
+    const paths = await slotPaths({ git, dir: slot(), index, maxFileBytes: 1_000_000 });
+    expect(saved).toBe(true);
+    expect(paths).not.toContain('old.txt');
+  });
+
+  it('are read to an end where one has become a pipe, a socket or a folder', async () => {
+    project = await mountedProject();
+    for (const name of ['pipe', 'socket', 'folder']) project.write(`w1/${name}`, 'one');
+    await checkpoint();
+    for (const name of ['pipe', 'socket', 'folder']) rmSync(slot(name));
+    execFileSync('mkfifo', [slot('pipe')]);
+    const server = createServer().listen(slot('socket'));
+    await once(server, 'listening');
+    mkdirSync(slot('folder'));
+    const files = project.workspaces.slotFiles('w1');
+    for (const name of ['pipe', 'socket', 'folder']) expect(await files.read(name), name).toBeNull();
+    server.close();
+  });
+});
+
+describe('a pipe in the place of a file that git reads', () => {
+  it.each(['.gitignore', '.gitattributes', 'deep/.gitignore'])('keeps nobody waiting: %s', async (name) => {
+    project = await mountedProject();
+    project.write('w1/deep/a.txt', 'one');
+    await checkpoint();
+    project.write('w1/deep/a.txt', 'two');
+    execFileSync('mkfifo', [slot(name)]);
+    const message = `${name} is a named pipe, not a file`;
+    for (const look of [checkpoint, () => project.workspaces.diff({ target: 'w1' })]) {
+      const told = await look().then(
+        (done) => JSON.stringify(done),
+        (error: Error) => error.message,
+      );
+      expect(told).toContain(message);
+    }
+    rmSync(slot(name));
+    expect(await checkpoint()).toMatchObject({ created: true });
   });
 });
 
