@@ -97,6 +97,8 @@ export async function planCall(
     const { codeHash } = source;
     plans.push(toStagePlan({ stage, settled: compute, codeHash, origins, reuse: request.useCache }));
   }
+  // From here on this process knows what later refusals, the audit and the log must not repeat.
+  deps.secrets.everyValue(plans.flatMap((plan) => Object.values(plan.secrets)));
   const choices = [...settled.values()].map(({ choice }) => [choice.name, choice] as const);
   return { pipeline: pipeline.name, stages: plans, backends: [...new Map(choices).values()] };
 }

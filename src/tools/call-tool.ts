@@ -115,7 +115,7 @@ async function auditedWorkspace(session: Session, prepared: PreparedCall): Promi
   try {
     return workspaceBehind(context, typed);
   } catch {
-    return isName(typed) ? typed : null;
+    return isName(typed) ? context.hide(typed) : null;
   }
 }
 
