@@ -37,7 +37,6 @@ export default defineConfig({
           include: ['test/faults/**/*.test.ts'],
           testTimeout: 1_200_000,
           hookTimeout: 120_000,
-          maxWorkers: 1,
         },
       },
       {

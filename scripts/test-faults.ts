@@ -56,11 +56,13 @@ const report = join(folder, 'outcomes.jsonl');
 const kept = process.env['GOLDFISH_TEST_REPORTS'];
 const json = kept === undefined ? [] : ['--reporter=json', `--outputFile.json=${join(kept, 'faults.json')}`];
 const reporters = ['--reporter=verbose', ...json];
+// Most of it is waiting. In the long form a fault has the machine to itself.
+const workers = `--maxWorkers=${values.long ? 1 : 2}`;
 const started = performance.now();
 console.log(`seed ${seed}${values.long ? ', long form' : ''}`);
 const code = await start(
   process.execPath,
-  [VITEST, 'run', '--project', 'faults', ...reporters, '--allowOnly=false', ...positionals],
+  [VITEST, 'run', '--project', 'faults', workers, ...reporters, '--allowOnly=false', ...positionals],
   {
     ...process.env,
     PATH: pathWithPython(),

@@ -21,6 +21,8 @@ export const LABELS = {
   run: 'goldfish.run',
   attempt: 'goldfish.attempt',
   rank: 'goldfish.rank',
+  /** Of trials: the process that waits for the end, as JSON. */
+  maker: 'goldfish.maker',
   /** Of images: the key they were built for. */
   key: 'goldfish.key',
 } as const;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { GoldfishError, messageOf } from '../../core/errors.ts';
 import { writeFileAtomic } from '../../os/files.ts';
+import { currentProcess } from '../../os/process-identity.ts';
 import { containerOptions, LABELS } from './container.ts';
 import { containerUser } from './container-user.ts';
 import { engineError, statusOf } from './engine-error.ts';
@@ -66,7 +67,7 @@ async function tryPython(deps: DockerDeps, image: string): Promise<Trial> {
       image,
       command: ['python3', '-I', '-S', '-B', '-c', QUESTION],
       environment: {},
-      labels: { [LABELS.project]: deps.project },
+      labels: { [LABELS.project]: deps.project, [LABELS.maker]: JSON.stringify(currentProcess()) },
       user: containerUser(deps.user),
       mounts: [],
       resources: { memoryBytes: TRIAL_BYTES, cpus: null, gpus: 0, pidsLimit: null },

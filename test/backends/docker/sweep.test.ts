@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ContainerFacts } from '../../../src/backends/docker/engine.ts';
 import { sweep, sweepNowAndThen } from '../../../src/backends/docker/sweep.ts';
-import { bootId, processStart } from '../../../src/os/process-identity.ts';
+import { bootId, currentProcess, processStart } from '../../../src/os/process-identity.ts';
 import { createTestClock } from '../../support/test-clock.ts';
 import { type DockerProject, engineWith, openDockerProject, RUN, refusal } from './docker-project.ts';
 
@@ -68,6 +68,21 @@ describe('a sweep', () => {
       expect(await leftOf([trial('of another build', YOUNG_MS, state)])).toEqual(['of another build']);
       expect(await leftOf([trial('of a killed build', OLD_MS, state)])).toEqual([]);
     }
+  });
+
+  it('removes a trial whose maker is dead, however young, and none of a maker that lives and is known', async () => {
+    const madeBy = (Id: string, maker: object): ContainerFacts =>
+      container(Id, YOUNG_MS, {
+        Labels: { 'goldfish.project': 'p', 'goldfish.maker': JSON.stringify(maker) },
+        State: 'exited',
+      });
+    const living = currentProcess();
+    expect(await leftOf([madeBy('dead', { ...living, start: '1' }), madeBy('living', living)])).toEqual([
+      'living',
+    ]);
+    expect(await leftOf([madeBy('of a word that is none', { pid: 'x' })])).toEqual([
+      'of a word that is none',
+    ]);
   });
 
   it('removes the container of a run whose folder is gone, and none of another project', async () => {

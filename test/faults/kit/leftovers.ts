@@ -2,9 +2,12 @@ import { existsSync, globSync, readdirSync, readFileSync, readlinkSync } from 'n
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { LABELS } from '../../../src/backends/docker/container.ts';
+import { createEngine } from '../../../src/backends/docker/engine.ts';
+import { sweep } from '../../../src/backends/docker/sweep.ts';
 import { openContext } from '../../../src/context.ts';
 import { systemClock } from '../../../src/core/clock.ts';
 import { hashJson } from '../../../src/core/json.ts';
+import { projectLayout } from '../../../src/core/layout.ts';
 import { collectGarbage } from '../../../src/data/gc.ts';
 import { processStart } from '../../../src/os/process-identity.ts';
 
@@ -30,8 +33,10 @@ export type Place = {
  */
 export async function leftovers(place: Place): Promise<string[]> {
   return [
-    ...processesOf(place).map(({ pid, words }) => `process ${pid}: ${words}`),
-    ...(await containersOf(place)).map(({ Names, State }) => `container ${Names.join()} (${State})`),
+    ...(await stillThere(place)).map(({ pid, words }) => `process ${pid}: ${words}`),
+    ...(await containersOf(place))
+      .filter(isOfRun)
+      .map(({ Names, State }) => `container ${Names.join()} (${State})`),
     ...mountsOf(place).map((line) => `mount ${line}`),
     ...controlGroupsOf(place).map((path) => `control group ${path}`),
     ...scratchOf(place).map((path) => `scratch ${path}`),
@@ -40,22 +45,45 @@ export async function leftovers(place: Place): Promise<string[]> {
   ];
 }
 
+/** One that is just ending has given back its words and its environment, and is gone at a second look. */
+async function stillThere(place: Place): Promise<Found[]> {
+  const first = processesOf(place);
+  if (first.length === 0) return first;
+  await systemClock.sleep(1_000);
+  return processesOf(place).filter(({ pid }) => first.some((seen) => seen.pid === pid));
+}
+
+/** The trial of an image, whose maker was killed, goes with the next launch: `leftoversAfterGc`. */
+const isOfRun = ({ Labels }: { Labels: Record<string, string> }): boolean => LABELS.run in Labels;
+
 /**
  * What a process that was killed in the middle of a copy left inside the private state is taken by `gc` a day later, and
  * what it left of a slot's index by the next save. This is what is still there after that.
  */
-export async function leftoversAfterGc({ root, stateDir }: Place): Promise<string[]> {
+export async function leftoversAfterGc(place: Place): Promise<string[]> {
+  const { root, stateDir } = place;
+  await sweepContainers(place);
+  const containers = await containersOf(place);
   const clock = { ...systemClock, now: () => systemClock.now() + DAY_AND_MORE_MS };
   const context = await openContext({ root, clock });
   try {
     const { problems } = await collectGarbage(context.runsDeps, { dryRun: false });
     return [
+      ...containers.map(({ Names, State }) => `container ${Names.join()} (${State})`),
       ...problems.map(({ kind, message }) => `gc of ${kind}: ${message}`),
       ...TEMPORARY.flatMap((pattern) => globSync(pattern, { cwd: stateDir })),
     ];
   } finally {
     await context.close();
   }
+}
+
+/** What the first launch of a supervisor does. */
+async function sweepContainers({ root, stateDir, engineSocket = ENGINE_SOCKET }: Place): Promise<void> {
+  if (!existsSync(engineSocket)) return;
+  const engine = createEngine({ kind: 'socket', path: engineSocket });
+  const layout = projectLayout(root, stateDir);
+  await sweep({ engine, layout, clock: systemClock, project: projectOf(stateDir) });
 }
 
 const TEMPORARY = [
@@ -87,15 +115,15 @@ export function processesOf({ root, stateDir, runIds }: Place): Found[] {
 }
 
 /** As the docker adapter names it. */
-function projectLabel(stateDir: string): string {
-  return `${LABELS.project}=${hashJson({ stateDir }).replace('sha256:', '').slice(0, 16)}`;
+function projectOf(stateDir: string): string {
+  return hashJson({ stateDir }).replace('sha256:', '').slice(0, 16);
 }
 
 async function containersOf(place: Pick<Place, 'stateDir' | 'engineSocket'>) {
   const socketPath = place.engineSocket ?? ENGINE_SOCKET;
   if (!existsSync(socketPath)) return [];
   const engine = new Docker({ socketPath });
-  const filters = { label: [projectLabel(place.stateDir)] };
+  const filters = { label: [`${LABELS.project}=${projectOf(place.stateDir)}`] };
   return engine.listContainers({ all: true, filters }).catch((error: unknown) => {
     if (['ECONNREFUSED', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
     throw error;

@@ -8,8 +8,8 @@ import type { Victim } from './plan.ts';
 import { type Storm, storm } from './storm.ts';
 
 /** Fewer, to look at one again. */
-const RUNS = Number(process.env['GOLDFISH_FAULTS_RUNS'] ?? (LONG ? 500 : 40));
-const SECONDS = LONG ? 480 : 25;
+const RUNS = Number(process.env['GOLDFISH_FAULTS_RUNS'] ?? (LONG ? 500 : 30));
+const SECONDS = LONG ? 480 : 20;
 
 /** A server that is killed before it has answered a call helps nobody: it must have its chance. */
 const PROGRAMS: Storm['victims'] = ['supervisor', 'supervisor', 'supervisor', 'server'];
