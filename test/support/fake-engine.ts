@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { constants as osConstants } from 'node:os';
@@ -50,10 +50,14 @@ type Container = ContainerState & {
   attached: Set<Duplex>;
 };
 
+/** Below these two mounts of real engines come and go, and bubblewrap gives up when one goes while it binds them. */
+const RESTLESS = ['var', 'run'];
+const places = readdirSync('/').filter((name) => name !== 'proc' && !RESTLESS.includes(name));
 /** Exit codes come out as an engine says them: 128 and the signal's number for a death by signal. */
 const CONTAIN = [
   ...['--unshare-pid', '--as-pid-1', '--die-with-parent', '--cap-add', 'ALL'],
-  ...['--dev-bind', '/', '/', '--proc', '/proc', '--'],
+  ...places.flatMap((name) => ['--dev-bind-try', `/${name}`, `/${name}`]),
+  ...['--proc', '/proc', '--'],
 ];
 
 /** Whether this machine lets us make process namespaces. */

@@ -150,11 +150,11 @@ describe.skipIf(!canMount)(`a disk without room${NEEDS_MOUNT}`, () => {
     tally.state({ fault: 'disk full under the checkout of a run', backend: 'process' });
   });
 
-  describe.for(['process', 'docker'] as const)('under programs on %s', (backend) => {
-    const skip = backend === 'docker' && !(hasEngine && LONG);
-    const why = LONG ? NEEDS_ENGINE : ' (only in the long form)';
+  const backends = LONG ? (['process', 'docker'] as const) : (['process'] as const);
+  describe.for(backends)('under programs on %s', (backend) => {
+    const skip = backend === 'docker' && !hasEngine;
     it.skipIf(skip)(
-      `ends each with what it has, or a cause that says what is missing, and the rest once there is room${skip ? why : ''}`,
+      `ends each with what it has, or a cause that says what is missing, and the rest once there is room${skip ? NEEDS_ENGINE : ''}`,
       () => programs(backend),
     );
   });

@@ -21,13 +21,13 @@ afterAll(() => rmSync(cache, { recursive: true, force: true }));
 /** To look at one again: its name, or the beginning of several. */
 const WANTED = process.env['GOLDFISH_FAULTS_POINT'];
 
-/** All in the long form; else a third of them, another one for each backend and seed. */
+/** All in the long form; else a quarter of them, another one for each backend and seed. */
 function chosen(backend: Backend): KillPoint[] {
   const all = KILL_POINTS.filter(({ only }) => only === undefined || only === backend);
   if (WANTED !== undefined) return all.filter((point) => nameOf(point).startsWith(WANTED));
   if (LONG) return all;
   const quick = all.filter(({ slow }) => slow !== true);
-  return createRandom(SEED + backend.length).some(quick, Math.ceil(quick.length / 3));
+  return createRandom(SEED + backend.length).some(quick, Math.ceil(quick.length / 4));
 }
 
 async function tryAll(backend: Backend): Promise<void> {
