@@ -120,12 +120,13 @@ class ProcessProgram:
         if self._tries == 0 or self._told_to_end or not code or self._read_report():
             return False
         os.write(self._streams[1], b"The sandbox could not be set up; it is tried again.\n")
-        os.close(self._report)
+        report = self._report
         try:
             self._start(*self._streams)
         except (linux.StartError, OSError):  # of which the first failure says enough
             self._tries = 0
             return False
+        os.close(report)
         return True
 
     def term(self):
