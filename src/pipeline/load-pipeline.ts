@@ -21,6 +21,7 @@ const NO_LOOKUPS: PipelineLookups = {
   backends: BACKENDS,
   profiles: profileBook({ profiles: {} }),
   datasets: { has: () => false, names: () => [] },
+  monitors: null,
 };
 
 /**

@@ -2,6 +2,7 @@ import type { Locate, Path, Place } from '../config/problem.ts';
 import type { ProfileBook } from '../config/profiles.ts';
 import type { Cause } from '../core/causes.ts';
 import type { JsonObject } from '../core/json.ts';
+import type { MonitorSettings } from '../core/monitors.ts';
 import { formatVersion } from '../core/names.ts';
 import type { SignalType } from '../core/signals.ts';
 import type { PlannedOutput } from '../core/stage-plan.ts';
@@ -70,6 +71,8 @@ export type PipelineLookups = {
   backends: readonly string[];
   profiles: ProfileBook;
   datasets: DatasetLookup;
+  /** `defaults.monitors`: what a stage leaves out. Null: not known, and nothing is judged by it. */
+  monitors: MonitorSettings | null;
 };
 
 /** Registered data, by name. */

@@ -10,7 +10,7 @@ import {
   oneOf,
   secondsSchema,
 } from '../config/fields.ts';
-import { ownMonitorsSchema } from '../config/monitors.ts';
+import { type OwnMonitors, ownMonitorsSchema } from '../config/monitors.ts';
 import type { Locate, ProblemList } from '../config/problem.ts';
 import { isJsonObject, type Json, type JsonObject } from '../core/json.ts';
 import { clip, ENVIRONMENT_NAME_PATTERN } from '../core/names.ts';
@@ -96,6 +96,7 @@ export function readStageConfig(check: StageConfigCheck): StageSettings {
         });
   const named = isJsonObject(merged['compute']) ? merged['compute']['profile'] : undefined;
   if (typeof named === 'string') checkProfile(check, named);
+  checkWatched(check, compute?.monitors);
   return {
     config: Object.fromEntries(Object.entries(merged).filter(([key]) => !RESERVED_KEYS.has(key))),
     compute: compute ?? {},
@@ -108,6 +109,33 @@ function checkProfile({ locate, problems, lookups }: StageConfigCheck, name: str
   if (refusal === undefined) return;
   const { message, hint, allowed } = refusal;
   problems.add(locate(['compute', 'profile']), { message, hint, allowed });
+}
+
+/** A stage that asks to be warned or stopped and names nothing to watch would be watched by nobody. */
+function checkWatched({ locate, problems, lookups }: StageConfigCheck, own: OwnMonitors | undefined): void {
+  if (lookups.monitors === null) return;
+  const { stall, divergence } = lookups.monitors;
+  const rules = [
+    {
+      rule: 'stall',
+      action: own?.stall.action,
+      watched: own?.stall.after_seconds === undefined ? stall.afterSeconds : own.stall.after_seconds,
+      missing: 'no time to wait',
+      hint: 'Add after_seconds beside it, or set action: off.',
+    },
+    {
+      rule: 'divergence',
+      action: own?.divergence.action,
+      watched: own?.divergence.metric === undefined ? divergence.metric : own.divergence.metric,
+      missing: 'no metric to watch',
+      hint: 'Add metric: NAME beside it, or set action: off.',
+    },
+  ];
+  for (const { rule, action, watched, missing, hint } of rules) {
+    if (action === undefined || action === 'off' || watched !== null) continue;
+    const message = `${rule} is to ${action}, and ${missing} is set.`;
+    problems.add(locate(['compute', 'monitors', rule, 'action']), { message, hint });
+  }
 }
 
 type Environment = Pick<StageSettings, 'environment' | 'secrets'>;

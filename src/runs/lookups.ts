@@ -6,7 +6,7 @@ import type { RunsDeps } from './deps.ts';
 /** What a project has that its pipelines may name. */
 export function pipelineLookups(deps: {
   backends: Pick<RunsDeps['backends'], 'names'>;
-  config: Pick<RunsDeps['config'], 'profiles'>;
+  config: Pick<RunsDeps['config'], 'profiles' | 'defaults'>;
   db: RunsDeps['db'];
 }): PipelineLookups {
   const { db } = deps;
@@ -18,5 +18,6 @@ export function pipelineLookups(deps: {
         (version === null ? newestSource(db, name) : getSource(db, name, version)) !== undefined,
       names: () => listSourceNames(db),
     },
+    monitors: deps.config.defaults.monitors,
   };
 }

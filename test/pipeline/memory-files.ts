@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import type { Problem } from '../../src/config/problem.ts';
 import { profileBook } from '../../src/config/profiles.ts';
+import { BUILT_IN_MONITORS } from '../../src/core/monitors.ts';
 import type { FileReader } from '../../src/pipeline/file-reader.ts';
 import { loadPipeline } from '../../src/pipeline/load-pipeline.ts';
 import type { PipelineLookups } from '../../src/pipeline/pipeline.ts';
@@ -35,6 +36,7 @@ export const LOOKUPS: PipelineLookups = {
     has: (name, version) => name === 'digits' && (version === null || version <= 2),
     names: () => ['digits'],
   },
+  monitors: BUILT_IN_MONITORS,
 };
 
 /** A command that needs no module, for stages that are not about that. */

@@ -42,9 +42,10 @@ async function resolve(compute: string, request: Parameters<typeof decide>[1] = 
     'pipeline.yaml': `stages:\n  - name: train\n    ${RUN}\n${stage}`,
     'configs/train.yaml': `compute: ${compute}\n`,
   });
-  const pipeline = await requirePipeline({ files, lookups: LOOKUPS });
   const all = { ...DEFAULTS, ...defaults };
-  const [resolved] = resolvePipeline({ pipeline, lookups: LOOKUPS, defaults: all, ...rest });
+  const lookups = { ...LOOKUPS, monitors: all.monitors };
+  const pipeline = await requirePipeline({ files, lookups });
+  const [resolved] = resolvePipeline({ pipeline, lookups, defaults: all, ...rest });
   if (!resolved) throw new Error('no stage was resolved');
   return resolved;
 }
@@ -263,6 +264,8 @@ describe('the monitors of a stage', () => {
       '{ divergence: { points: 1.5 } }',
       '"monitors.divergence.points" must be a whole number from 1 to 10000, not 1.5.',
     ],
+    ['{ divergence: { action: stop } }', 'divergence is to stop, and no metric to watch is set.'],
+    ['{ stall: { action: warn } }', 'stall is to warn, and no time to wait is set.'],
   ])('refuse %s', async (monitors, message) => {
     const files = {
       'configs/train.yaml': `compute: { monitors: ${monitors} }\n`,
