@@ -9,7 +9,7 @@ import type { Tally } from '../kit/tally.ts';
 import { type Expectation, judgeRun } from '../kit/verdict.ts';
 import { keyOf } from './attempts-at-work.ts';
 import type { Victim } from './plan.ts';
-import type { Aftermath, Storm } from './storm.ts';
+import { type Aftermath, notHit, type Storm } from './storm.ts';
 
 /** What an attempt may end as of which this was killed. One that was just about to end may end well all the same. */
 const CAUSES_OF: Partial<Record<Victim, Cause>> = {
@@ -47,8 +47,9 @@ export async function judgeStorm(of: Storm, after: Aftermath, tally: Tally): Pro
       most <= after.slots ? undefined : `${most} runs at once, ${after.slots} are allowed`,
     );
   }
-  // All were over when there was no client; a storm that hit nobody shows nothing.
-  tally.count('goes-on', kills.supervisor + kills.server > 0 ? undefined : 'nobody was killed');
+  // All were over when there was no client; a storm that hit nobody of a kind shows nothing of it.
+  const spared = notHit(of, kills);
+  tally.count('goes-on', spared.length === 0 ? undefined : `no ${spared.join(', no ')} was killed`);
   const left = [...(await leftovers(project.place())), ...(await leftoversAfterGc(project.place()))];
   tally.count('no-leftovers', left.length === 0 ? undefined : left.join('; '));
   const killed = Object.entries(kills).filter(([, count]) => count > 0);

@@ -20,7 +20,8 @@ function everybody(backend: Backend): Storm['victims'] {
   return ['supervisor', 'supervisor', 'server', ...parts, ...parts];
 }
 
-async function weather(of: Storm, fault: string): Promise<void> {
+async function weather(given: Omit<Storm, 'seconds'>, fault: string): Promise<void> {
+  const of = { ...given, seconds: SECONDS };
   console.log(
     `${of.backend}, seed ${of.seed}: ${of.runs} runs, ${[...new Set(of.victims)].join(', ')} killed`,
   );
@@ -44,7 +45,7 @@ describe.each(BACKENDS)('on $backend', ({ backend, there, needs }) => {
   it.skipIf(!there)(
     `no run is lost or executed twice while servers and supervisors are killed at random${needs}`,
     async () => {
-      const of = { backend, seed: SEED, runs: RUNS, victims: PROGRAMS, maxRestarts: 0, seconds: SECONDS };
+      const of = { backend, seed: SEED, runs: RUNS, victims: PROGRAMS, maxRestarts: 0, workSeconds: 0 };
       await weather(of, 'server or supervisor killed every few hundred milliseconds');
     },
   );
@@ -54,7 +55,8 @@ describe.each(BACKENDS)('on $backend', ({ backend, there, needs }) => {
     async () => {
       const runs = LONG ? RUNS : Math.ceil(RUNS / 2);
       const victims = everybody(backend);
-      const of = { backend, seed: SEED + 1, runs, victims, maxRestarts: 2, seconds: SECONDS };
+      const workSeconds = LONG ? 0.5 : 1.5;
+      const of = { backend, seed: SEED + 1, runs, victims, maxRestarts: 2, workSeconds };
       await weather(
         of,
         'server, supervisor, run wrapper, stage or container killed every few hundred milliseconds',

@@ -17,6 +17,8 @@ export type Storm = {
   runs: number;
   victims: readonly [Victim, ...Victim[]];
   maxRestarts: number;
+  /** Seconds that each program takes at least: there must be somebody to hit. */
+  workSeconds: number;
   /** So long it blows, if it has hit anybody by then; what is left is done in the calm after it. */
   seconds: number;
 };
@@ -49,6 +51,11 @@ export async function storm(of: Storm): Promise<Aftermath> {
   }
 }
 
+/** Whom it was to hit and has not. */
+export function notHit({ victims }: Storm, kills: Aftermath['kills']): Victim[] {
+  return [...new Set(victims)].filter((victim) => kills[victim] === 0);
+}
+
 type Staged = Storm & { stages: string[] };
 
 async function stormOver(project: FaultProject, of: Staged): Promise<Aftermath> {
@@ -69,7 +76,7 @@ async function stormOver(project: FaultProject, of: Staged): Promise<Aftermath> 
     const isNearlyOver = client.isDone() && countOpenStageRuns(project.db) <= of.runs / 10;
     const lasted = (systemClock.monotonic() - began) / 1000;
     // On a busy machine hardly anybody is there to be hit; then it goes on a while.
-    const isStorm = kills.server > 1 && kills.supervisor > 1;
+    const isStorm = notHit(of, kills).length === 0;
     if (isNearlyOver || (lasted > of.seconds && isStorm) || lasted > 4 * of.seconds) break;
   }
   // The last words of the client, if the storm left it no time for them.
@@ -169,15 +176,14 @@ function createClient(project: FaultProject, of: Staged): StormClient {
   };
 }
 
-/** The programs of a call differ in how long they take: 0 to 1 s; where they are to be hit, half a second more. */
-function callOf(batch: number, { stages, runs, maxRestarts }: Staged, ledger: JsonObject): JsonObject {
+/** The programs of a call differ in how long they take, by up to a second. */
+function callOf(batch: number, { stages, runs, maxRestarts, workSeconds }: Staged, ledger: JsonObject): JsonObject {
   const left = runs - (batch - 1) * stages.length;
   const wanted = stages.slice(0, Math.max(0, left));
-  const longer = maxRestarts > 0 ? 0.5 : 0;
   const config = (n: number): JsonObject => ({
     ...ledger,
     batch,
-    seconds: ((batch * 7 + n * 3) % 11) / 10 + longer,
+    seconds: ((batch * 7 + n * 3) % 11) / 10 + workSeconds,
   });
   return {
     workspace: WORKSPACE,
