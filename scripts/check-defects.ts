@@ -1,7 +1,8 @@
 /**
- * `npm run check:defects [-- ADAPTER …]`: plants each defect of test/patches/<adapter>/ in a copy of the repository and
- * runs the test that its first line names (`# breaks: <words of the title>`). That test must fail; a contract that
- * stays green over a defect does not hold what it promises. Without names all adapters are checked.
+ * `npm run check:defects [-- ROOM[/NAME] …]`: plants each defect of test/patches/<room>/ in a copy of the repository and
+ * runs the test that its first line names (`# breaks: <words of the title>`). That test must fail; one that stays
+ * green over a defect does not hold what it promises. A room is an adapter, which has one file of tests, or has patches that
+ * each name theirs (`# suite: test/…`). Without names all are checked; `room/05` is those whose names begin so.
  */
 import { spawnSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
@@ -14,7 +15,7 @@ const PATCHES = join(ROOT, 'test', 'patches');
 /** One test; longer means it hangs, which is no failure of it. */
 const TEST_LIMIT_MS = 5 * 60_000;
 
-/** The file of tests that holds an adapter to its contract. */
+/** The file of tests that holds an adapter to its contract. Patches of other rooms name their own. */
 const SUITES: Record<string, string> = {
   'local-storage': 'test/contracts/object-storage-local.test.ts',
   process: 'test/contracts/run-backend-process.test.ts',
@@ -22,17 +23,23 @@ const SUITES: Record<string, string> = {
   'docker-images': 'test/contracts/image-builder-docker.test.ts',
 };
 
-type Defect = { adapter: string; name: string; file: string; breaks: string };
+type Defect = { room: string; name: string; file: string; breaks: string; suite: string };
 
-async function defectsOf(adapter: string): Promise<Defect[]> {
-  const folder = join(PATCHES, adapter);
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.patch')).sort();
+async function defectsOf(chosen: string): Promise<Defect[]> {
+  const [room = '', beginning = ''] = chosen.split('/');
+  const folder = join(PATCHES, room);
+  const names = (await readdir(folder))
+    .filter((name) => name.endsWith('.patch') && name.startsWith(beginning))
+    .sort();
   return Promise.all(
     names.map(async (name) => {
       const file = join(folder, name);
-      const breaks = /^# breaks: (.+)$/m.exec(await readFile(file, 'utf8'))?.[1]?.trim();
-      if (breaks === undefined) throw new Error(`${adapter}/${name} does not say which behaviour it breaks`);
-      return { adapter, name, file, breaks };
+      const text = await readFile(file, 'utf8');
+      const breaks = /^# breaks: (.+)$/m.exec(text)?.[1]?.trim();
+      const suite = /^# suite: (.+)$/m.exec(text)?.[1]?.trim() ?? SUITES[room];
+      if (breaks === undefined) throw new Error(`${room}/${name} does not say which behaviour it breaks`);
+      if (suite === undefined) throw new Error(`${room}/${name} does not say which tests see it`);
+      return { room, name, file, breaks, suite };
     }),
   );
 }
@@ -73,11 +80,12 @@ type Seen = 'red' | 'green' | 'not run';
 async function runTest(copy: string, defect: Defect): Promise<Seen> {
   const report = join(copy, 'defect-report.json');
   const title = defect.breaks.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  const suite = SUITES[defect.adapter] ?? '';
+  // test/contracts/…: the folder of a suite is its project.
+  const project = defect.suite.split('/')[1] ?? '';
   const vitest = join('node_modules', 'vitest', 'vitest.mjs');
-  const options = ['--project', 'contracts', '-t', title, '--reporter=json', `--outputFile.json=${report}`];
+  const options = ['--project', project, '-t', title, '--reporter=json', `--outputFile.json=${report}`];
   await rm(report, { force: true });
-  spawnSync(process.execPath, [vitest, 'run', suite, ...options], {
+  spawnSync(process.execPath, [vitest, 'run', defect.suite, ...options], {
     cwd: copy,
     stdio: 'ignore',
     timeout: TEST_LIMIT_MS,
@@ -95,7 +103,7 @@ async function runTest(copy: string, defect: Defect): Promise<Seen> {
 
 const known = (await readdir(PATCHES)).sort();
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : known;
-const unknown = chosen.find((adapter) => !known.includes(adapter) || SUITES[adapter] === undefined);
+const unknown = chosen.find((words) => !known.includes(words.split('/')[0] ?? ''));
 if (unknown !== undefined) {
   console.error(`There are no defects of "${unknown}"; there are those of ${known.join(', ')}.`);
   process.exit(2);
@@ -106,15 +114,15 @@ let unseen = 0;
 let total = 0;
 try {
   await copyRepository(copy);
-  for (const adapter of chosen) {
-    for (const defect of await defectsOf(adapter)) {
+  for (const words of chosen) {
+    for (const defect of await defectsOf(words)) {
       total += 1;
       const refusal = applyPatch(copy, defect.file);
       const seen = refusal === undefined ? await runTest(copy, defect) : 'not run';
       if (refusal === undefined) applyPatch(copy, defect.file, ['--reverse']);
       if (seen !== 'red') unseen += 1;
-      const words = seen === 'red' ? 'seen  ' : 'UNSEEN';
-      console.log(`${words} ${adapter}/${defect.name}: ${defect.breaks}`);
+      const told = seen === 'red' ? 'seen  ' : 'UNSEEN';
+      console.log(`${told} ${defect.room}/${defect.name}: ${defect.breaks}`);
       if (seen === 'not run') console.log(`       ${refusal ?? 'no test of that title ran'}`);
     }
   }

@@ -177,7 +177,11 @@ function createClient(project: FaultProject, of: Staged): StormClient {
 }
 
 /** The programs of a call differ in how long they take, by up to a second. */
-function callOf(batch: number, { stages, runs, maxRestarts, workSeconds }: Staged, ledger: JsonObject): JsonObject {
+function callOf(
+  batch: number,
+  { stages, runs, maxRestarts, workSeconds }: Staged,
+  ledger: JsonObject,
+): JsonObject {
   const left = runs - (batch - 1) * stages.length;
   const wanted = stages.slice(0, Math.max(0, left));
   const config = (n: number): JsonObject => ({
