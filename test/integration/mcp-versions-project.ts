@@ -12,7 +12,7 @@ const SUMMARIZE = `from goldfish import config, load_input, log_metric, save_out
 
 if config()["fail"]:
     raise SystemExit("told to fail")
-numbers = [float(row["value"]) for row in load_input("numbers")]
+numbers = [float(row["value"]) for row in load_input("numbers", plain=True)]
 log_metric("mean", sum(numbers) / len(numbers))
 save_output("summary", {"count": len(numbers)})
 `;

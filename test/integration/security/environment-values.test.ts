@@ -82,57 +82,60 @@ function yaml(value: unknown): string {
   );
 }
 
-describe.for(KINDS)('values of the environment of $name', ({ config, skip }) => {
-  it.skipIf(skip)('arrive byte by byte, literal ones and secrets alike', { timeout: 120_000 }, async () => {
-    const names = Object.keys(VALUES);
-    const outside = Object.fromEntries(names.map((name) => [secretName(name), VALUES[name] ?? '']));
-    const project = await attackedProject(config, { ...outside, FROM_OUTSIDE_LONGER: LONG_SECRET });
-    try {
-      await prepared(project);
-      const literal = Object.fromEntries(names.map((name) => [`L_${name}`, VALUES[name]]));
-      const secret = Object.fromEntries(
-        [...names, 'LONGER'].map((name) => [`S_${name}`, `$\{env:${secretName(name)}}`]),
-      );
-      // The surrogate pairs of JSON are no YAML: such values come by an override, which is JSON.
-      const inFile = Object.fromEntries(
-        Object.entries(literal).filter(([, text]) => !/[\ud800-\udfff]/.test(text ?? '')),
-      );
-      project.write('workspaces/w1/configs/dump.yaml', yaml({ environment: { ...inFile, ...secret } }));
-      const answer = await project.must('run', {
-        workspace: 'baseline',
-        reason: REASON,
-        wait_seconds: 45,
-        config_override: {
-          dump: {
-            environment: Object.fromEntries(
-              Object.entries(literal).filter(([name]) => !Object.hasOwn(inFile, name)),
-            ),
+for (const { name, config, skip } of KINDS) {
+  describe(`values of the environment of ${name}`, () => {
+    it.skipIf(skip)('arrive byte by byte, literal ones and secrets alike', { timeout: 120_000 }, async () => {
+      const names = Object.keys(VALUES);
+      const outside = Object.fromEntries(names.map((name) => [secretName(name), VALUES[name] ?? '']));
+      const project = await attackedProject(config, { ...outside, FROM_OUTSIDE_LONGER: LONG_SECRET });
+      try {
+        await prepared(project);
+        const literal = Object.fromEntries(names.map((name) => [`L_${name}`, VALUES[name]]));
+        const secret = Object.fromEntries(
+          [...names, 'LONGER'].map((name) => [`S_${name}`, `$\{env:${secretName(name)}}`]),
+        );
+        // The surrogate pairs of JSON are no YAML: such values come by an override, which is JSON.
+        const inFile = Object.fromEntries(
+          Object.entries(literal).filter(([, text]) => !/[\ud800-\udfff]/.test(text ?? '')),
+        );
+        project.write('workspaces/w1/configs/dump.yaml', yaml({ environment: { ...inFile, ...secret } }));
+        const answer = await project.must('run', {
+          workspace: 'baseline',
+          reason: REASON,
+          wait_seconds: 45,
+          config_override: {
+            dump: {
+              environment: Object.fromEntries(
+                Object.entries(literal).filter(([name]) => !Object.hasOwn(inFile, name)),
+              ),
+            },
           },
-        },
-      });
-      const [run] = answer['runs'] as { run_id: string }[];
-      await project.must('wait', { targets: [run?.run_id], timeout_seconds: 45 });
-      const place = join(project.base, 'seen.json');
-      const got = await project.command('get', run?.run_id ?? '', 'seen', place);
-      expect(got.code, `${got.err}${(await project.call('inspect_run', { run_id: run?.run_id })).text}`).toBe(
-        0,
-      );
-      const seen: Record<string, string> = JSON.parse(readFileSync(place, 'utf8'));
-      const expected = { ...outside, LONGER: LONG_SECRET };
-      const wrong = [
-        ...names.filter((name) => seen[`L_${name}`] !== hex(VALUES[name] ?? '')).map((name) => `L_${name}`),
-        ...names.filter((name) => seen[`S_${name}`] !== hex(VALUES[name] ?? '')).map((name) => `S_${name}`),
-        ...(seen['S_LONGER'] === hex(expected.LONGER) ? [] : ['S_LONGER']),
-      ];
-      expect(wrong).toEqual([]);
-      // Nothing else of the one who started the server.
-      expect(Object.keys(seen).filter((name) => name.startsWith('FROM_OUTSIDE_'))).toEqual([]);
-      expect(Object.keys(seen)).not.toContain('XDG_RUNTIME_DIR');
-    } finally {
-      await project.dispose();
-    }
+        });
+        const [run] = answer['runs'] as { run_id: string }[];
+        await project.must('wait', { targets: [run?.run_id], timeout_seconds: 45 });
+        const place = join(project.base, 'seen.json');
+        const got = await project.command('get', run?.run_id ?? '', 'seen', place);
+        expect(
+          got.code,
+          `${got.err}${(await project.call('inspect_run', { run_id: run?.run_id })).text}`,
+        ).toBe(0);
+        const seen: Record<string, string> = JSON.parse(readFileSync(place, 'utf8'));
+        const expected = { ...outside, LONGER: LONG_SECRET };
+        const wrong = [
+          ...names.filter((name) => seen[`L_${name}`] !== hex(VALUES[name] ?? '')).map((name) => `L_${name}`),
+          ...names.filter((name) => seen[`S_${name}`] !== hex(VALUES[name] ?? '')).map((name) => `S_${name}`),
+          ...(seen['S_LONGER'] === hex(expected.LONGER) ? [] : ['S_LONGER']),
+        ];
+        expect(wrong).toEqual([]);
+        // Nothing else of the one who started the server.
+        expect(Object.keys(seen).filter((name) => name.startsWith('FROM_OUTSIDE_'))).toEqual([]);
+        expect(Object.keys(seen)).not.toContain('XDG_RUNTIME_DIR');
+      } finally {
+        await project.dispose();
+      }
+    });
   });
-});
+}
 
 describe('names and values that no environment can hold', () => {
   it('are refused with the name and the line, and none of the value', { timeout: 240_000 }, async () => {

@@ -190,63 +190,65 @@ async function readEverything(project: AttackedProject, runs: readonly Run[]): P
   for (const words of [['status'], ['runs'], ['validate'], ['doctor']]) await project.command(...words);
 }
 
-describe.for(KINDS)('secrets of a stage in $name', ({ config, skip, backend }) => {
-  it.skipIf(skip)('are found nowhere, whatever it does with them', { timeout: 240_000 }, async () => {
-    const { dotenv, environment } = secretsOf();
-    const host = backend === 'docker' ? '' : `host: '$\{env:ENGINE}', `;
-    const project = await attackedProject(
-      `${config}docker: { ${host}base_image: '${TEST_IMAGE}' }\n`,
-      environment,
-    );
-    try {
-      const given = backend === 'docker' ? [environment['OUTER'] ?? ''] : Object.values(environment);
-      const values = [...Object.values(dotenv), ...given];
-      const words = wordsOf(values);
-      const lines = Object.entries(dotenv).map(
-        ([name, value]) => `${name}=${name === 'QUOTED' ? `'${value}'` : `"${value}"`}`,
+for (const { name, config, skip, backend } of KINDS) {
+  describe(`secrets of a stage in ${name}`, () => {
+    it.skipIf(skip)('are found nowhere, whatever it does with them', { timeout: 240_000 }, async () => {
+      const { dotenv, environment } = secretsOf();
+      const host = backend === 'docker' ? '' : `host: '$\{env:ENGINE}', `;
+      const project = await attackedProject(
+        `${config}docker: { ${host}base_image: '${TEST_IMAGE}' }\n`,
+        environment,
       );
-      project.write('.env', `${lines.join('\n')}\n`, 0o600);
-      const runs = await start(project);
-      const control = (run: Run): string => project.layout.attempt(run.run_id, 1).control;
-      await until(() => runs.every((run) => ready(control(run))), 'the stages', 60);
-      const shown = shownByProcesses(words);
-      const made = (await Promise.all(runs.map((run) => inspected(backend, run.run_id)))).join('\n');
-      // A key that is changed while programs hold the old one.
-      project.write('.env', `PLAIN=replaced-${random()}\n`, 0o600);
-      for (const run of runs) writeFileSync(join(control(run), 'go'), '');
-      const targets = runs.map(({ run_id }) => run_id);
-      for (let done = false; !done; ) {
-        done = (await project.must('wait', { targets, timeout_seconds: 45 }))['done'] === true;
-      }
-      project.write('.env', `${lines.join('\n')}\n`, 0o600);
-      await callWithSecrets(
-        project,
-        values.map((value) => value.replaceAll('\n', ' ')).filter((value) => !value.startsWith('unix:')),
-      );
-      await readEverything(project, runs);
-      await project.endSupervisor();
+      try {
+        const given = backend === 'docker' ? [environment['OUTER'] ?? ''] : Object.values(environment);
+        const values = [...Object.values(dotenv), ...given];
+        const words = wordsOf(values);
+        const lines = Object.entries(dotenv).map(
+          ([name, value]) => `${name}=${name === 'QUOTED' ? `'${value}'` : `"${value}"`}`,
+        );
+        project.write('.env', `${lines.join('\n')}\n`, 0o600);
+        const runs = await start(project);
+        const control = (run: Run): string => project.layout.attempt(run.run_id, 1).control;
+        await until(() => runs.every((run) => ready(control(run))), 'the stages', 60);
+        const shown = shownByProcesses(words);
+        const made = (await Promise.all(runs.map((run) => inspected(backend, run.run_id)))).join('\n');
+        // A key that is changed while programs hold the old one.
+        project.write('.env', `PLAIN=replaced-${random()}\n`, 0o600);
+        for (const run of runs) writeFileSync(join(control(run), 'go'), '');
+        const targets = runs.map(({ run_id }) => run_id);
+        for (let done = false; !done; ) {
+          done = (await project.must('wait', { targets, timeout_seconds: 45 }))['done'] === true;
+        }
+        project.write('.env', `${lines.join('\n')}\n`, 0o600);
+        await callWithSecrets(
+          project,
+          values.map((value) => value.replaceAll('\n', ' ')).filter((value) => !value.startsWith('unix:')),
+        );
+        await readEverything(project, runs);
+        await project.endSupervisor();
 
-      // The program holds its own; servers and the supervisor have what they were started with.
-      const own = (place: string): boolean =>
-        place === 'environment of stage' || /^environment of .*(goldfish|serve|supervisor)/.test(place);
-      expect(shown.filter((place) => !own(place))).toEqual([]);
-      expect(words.filter((word) => made.includes(word))).toEqual([]);
-      const said = project.said();
-      expect(words.filter((word) => said.includes(word))).toEqual([]);
-      // What a program writes as an output, or as a checkpoint, is the user's own; so is .env.
-      const theirs = (path: string): boolean =>
-        path === join(project.root, '.env') ||
-        path === project.outside ||
-        /\/runs\/[^/]+\/(\d+\/outputs|checkpoints)$/.test(path);
-      expect(filesWith(project.base, words, theirs)).toEqual([]);
-      expect(said).toContain('***');
-      const ends = await Promise.all(runs.map(({ run_id }) => project.must('inspect_run', { run_id })));
-      expect(ends.map(({ cause }) => cause).sort()).toEqual(['exit_nonzero', 'output_missing']);
-    } finally {
-      await project.dispose();
-    }
+        // The program holds its own; servers and the supervisor have what they were started with.
+        const own = (place: string): boolean =>
+          place === 'environment of stage' || /^environment of .*(goldfish|serve|supervisor)/.test(place);
+        expect(shown.filter((place) => !own(place))).toEqual([]);
+        expect(words.filter((word) => made.includes(word))).toEqual([]);
+        const said = project.said();
+        expect(words.filter((word) => said.includes(word))).toEqual([]);
+        // What a program writes as an output, or as a checkpoint, is the user's own; so is .env.
+        const theirs = (path: string): boolean =>
+          path === join(project.root, '.env') ||
+          path === project.outside ||
+          /\/runs\/[^/]+\/(\d+\/outputs|checkpoints)$/.test(path);
+        expect(filesWith(project.base, words, theirs)).toEqual([]);
+        expect(said).toContain('***');
+        const ends = await Promise.all(runs.map(({ run_id }) => project.must('inspect_run', { run_id })));
+        expect(ends.map(({ cause }) => cause).sort()).toEqual(['exit_nonzero', 'output_missing']);
+      } finally {
+        await project.dispose();
+      }
+    });
   });
-});
+}
 
 function ready(folder: string): boolean {
   try {

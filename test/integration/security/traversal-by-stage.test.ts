@@ -60,36 +60,38 @@ async function retryFrom(project: AttackedProject, id: string): Promise<string> 
   return ((await project.must('inspect_run', { run_id: run?.run_id })) as Inspected).cause;
 }
 
-describe.for(KINDS)('what a stage leaves behind in $name', ({ config, bare, skip }) => {
-  it.skipIf(skip)('leads nobody out of the folders of its run', { timeout: 300_000 }, async () => {
-    const project = await attackedProject(config);
-    try {
-      const acts = Object.keys(ACTS).filter((act) => bare || ACTS[act]?.bare !== true);
-      const runs = await attack(project, acts);
-      const wrong: string[] = [];
-      for (const act of acts) {
-        const id = runs.get(act)?.run_id ?? '';
-        const { cause, failure } = (await project.must('inspect_run', { run_id: id })) as Inspected;
-        const expected = ACTS[act];
-        if (cause !== expected?.cause || (expected.says !== null && failure?.message !== expected.says)) {
-          wrong.push(`${act}: ${cause}, ${failure?.message}`);
+for (const { name, config, bare, skip } of KINDS) {
+  describe(`what a stage leaves behind in ${name}`, () => {
+    it.skipIf(skip)('leads nobody out of the folders of its run', { timeout: 300_000 }, async () => {
+      const project = await attackedProject(config);
+      try {
+        const acts = Object.keys(ACTS).filter((act) => bare || ACTS[act]?.bare !== true);
+        const runs = await attack(project, acts);
+        const wrong: string[] = [];
+        for (const act of acts) {
+          const id = runs.get(act)?.run_id ?? '';
+          const { cause, failure } = (await project.must('inspect_run', { run_id: id })) as Inspected;
+          const expected = ACTS[act];
+          if (cause !== expected?.cause || (expected.says !== null && failure?.message !== expected.says)) {
+            wrong.push(`${act}: ${cause}, ${failure?.message}`);
+          }
+          if (!act.startsWith('checkpoint')) continue;
+          const how = await retryFrom(project, id);
+          if (!['INVALID_ARGUMENT', 'INPUT_UNAVAILABLE', 'input_unavailable'].includes(how)) {
+            wrong.push(`${act}: the retry ended as ${how}`);
+          }
         }
-        if (!act.startsWith('checkpoint')) continue;
-        const how = await retryFrom(project, id);
-        if (!['INVALID_ARGUMENT', 'INPUT_UNAVAILABLE', 'input_unavailable'].includes(how)) {
-          wrong.push(`${act}: the retry ended as ${how}`);
-        }
+        expect(wrong).toEqual([]);
+        await project.endSupervisor();
+        expect(await project.watch.complaints()).toEqual([]);
+        const elsewhere = statSync(join(project.base, 'elsewhere.json'));
+        expect([elsewhere.mode & 0o777, elsewhere.size]).toEqual([0o640, '{"elsewhere": true}'.length]);
+        const skip = (path: string): boolean => path.startsWith(project.outside);
+        expect(filesWith(project.base, [project.canary], skip)).toEqual([]);
+        expect(project.said()).not.toContain(project.canary);
+      } finally {
+        await project.dispose();
       }
-      expect(wrong).toEqual([]);
-      await project.endSupervisor();
-      expect(await project.watch.complaints()).toEqual([]);
-      const elsewhere = statSync(join(project.base, 'elsewhere.json'));
-      expect([elsewhere.mode & 0o777, elsewhere.size]).toEqual([0o640, '{"elsewhere": true}'.length]);
-      const skip = (path: string): boolean => path.startsWith(project.outside);
-      expect(filesWith(project.base, [project.canary], skip)).toEqual([]);
-      expect(project.said()).not.toContain(project.canary);
-    } finally {
-      await project.dispose();
-    }
+    });
   });
-});
+}
