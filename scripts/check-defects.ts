@@ -79,7 +79,8 @@ type Seen = 'red' | 'green' | 'not run';
 /** Whether the named test failed in the copy. */
 async function runTest(copy: string, defect: Defect): Promise<Seen> {
   const report = join(copy, 'defect-report.json');
-  const title = defect.breaks.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  // Between the titles of suites and tests -t knows " > ", and the report a blank.
+  const title = defect.breaks.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll(' ', '(?: | > )');
   // test/contracts/…: the folder of a suite is its project.
   const project = defect.suite.split('/')[1] ?? '';
   const vitest = join('node_modules', 'vitest', 'vitest.mjs');

@@ -113,6 +113,8 @@ describe('a wait', () => {
     await expect(waiting).rejects.toThrow();
     expect(await isRunning(id)).toBe(true);
     await finish('left-alone', id);
+    const { structured } = await wait({ targets: [id] });
+    expect(structured).toMatchObject({ done: true, targets: [{ state: 'completed' }] });
     expect(project.executed('left-alone')).toHaveLength(1);
   });
 

@@ -35,7 +35,7 @@ export type AttackedProject = {
   base: string;
   root: string;
   layout: Layout;
-  /** A folder beside the project with `canary.txt` and `folder/canary.txt`; it is the home of all programs, too. */
+  /** A folder beside the project with `canary.txt`, `folder/canary.txt` and `folder/metrics.jsonl`; it is the home of all programs, too. */
   outside: string;
   /** What the canaries say: to be found nowhere else. */
   canary: string;
@@ -65,7 +65,7 @@ export async function attackedProject(
   }
   const [root, outside] = [join(base, 'project'), join(base, 'outside')];
   const canary = `canary-${randomBytes(12).toString('hex')}`;
-  for (const file of ['canary.txt', 'folder/canary.txt']) {
+  for (const file of ['canary.txt', 'folder/canary.txt', 'folder/metrics.jsonl']) {
     writeFileSync(join(outside, file), `${canary}\n`, { mode: 0o640 });
   }
   writeFileSync(join(root, 'goldfish.yaml'), `project_name: attacked\n${config}`);

@@ -32,7 +32,7 @@ if act == "tree-link": instead(tree, os.path.join(outside, "folder"))
 if act == "outputs-link": instead(outputs, os.path.join(outside, "folder"))
 if act == "control-link": instead(control, os.path.join(outside, "folder"))
 if act == "temp-link": instead(temp, os.path.join(outside, "folder"))
-if act == "metrics-link": os.symlink(os.path.join(outside, "folder", "metrics.jsonl"), os.path.join(control, "metrics.jsonl"))
+if act == "metrics-link": os.symlink(canary, os.path.join(control, "metrics.jsonl"))
 if act == "metrics-pipe": os.mkfifo(os.path.join(control, "metrics.jsonl"))
 if act == "metrics-folder": os.mkdir(os.path.join(control, "metrics.jsonl"))
 if act == "stop-link": os.symlink(os.path.join(outside, "new"), os.path.join(control, "stop"))
@@ -40,7 +40,7 @@ if act == "checkpoint-link": os.symlink(os.path.join(outside, "folder"), os.path
 if act == "checkpoint-manifest":
     os.mkdir(os.path.join(checkpoints, "00000001-x"))
     with open(os.path.join(checkpoints, "00000001-x", "manifest.json"), "w") as file:
-        json.dump({"name": "x", "step": 1, "files": [{"path": "../../../../../outside/canary.txt", "sha256": "0" * 64}]}, file)
+        json.dump({"name": "x", "step": 1, "files": [{"path": "../../../../../../../outside/canary.txt", "sha256": "0" * 64}]}, file)
 if act == "heartbeat-link": os.symlink(canary, os.path.join(control, "heartbeat"))
 print("done", act)
 if act in ("stop-link", "checkpoint-link", "checkpoint-manifest"): sys.exit(3)

@@ -125,7 +125,7 @@ const WORDS = [
     '-F/etc/passwd',
     '@/etc/passwd',
   ],
-  ...['\n\nGoldfish-Version: v99', 'Signed-off-by: x', '-----BEGIN PGP SIGNATURE-----', '#'],
+  ...['\n\nVersion: v99\nGoldfish-Version: v99', 'Signed-off-by: x', '-----BEGIN PGP SIGNATURE-----', '#'],
 ].map((word) => `${word} and some words more`);
 
 beforeAll(async () => {
@@ -239,6 +239,8 @@ describe('nothing of what a slot, a caller or the environment says', () => {
     ];
     const file = project.slot('pipeline.yaml');
     const before = readFileSync(file, 'utf8');
+    // Else it would be wrong for a stage that is not there.
+    rmSync(project.slot('configs', 'summarize.yaml'));
     for (const image of images) {
       const stages = [{ name: 'generate', image, outputs: { numbers: 'csv' } }];
       writeFileSync(file, JSON.stringify({ name: 'images', stages }));
