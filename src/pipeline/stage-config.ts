@@ -111,7 +111,7 @@ function checkProfile({ locate, problems, lookups }: StageConfigCheck, name: str
   problems.add(locate(['compute', 'profile']), { message, hint, allowed });
 }
 
-/** A stage that asks to be warned or stopped and names nothing to watch would be watched by nobody. */
+/** A stage that changes the action to warn or stop and names nothing to watch would be watched by nobody. */
 function checkWatched({ locate, problems, lookups }: StageConfigCheck, own: OwnMonitors | undefined): void {
   if (lookups.monitors === null) return;
   const { stall, divergence } = lookups.monitors;
@@ -119,6 +119,7 @@ function checkWatched({ locate, problems, lookups }: StageConfigCheck, own: OwnM
     {
       rule: 'stall',
       action: own?.stall.action,
+      given: stall.action,
       watched: own?.stall.after_seconds === undefined ? stall.afterSeconds : own.stall.after_seconds,
       missing: 'no time to wait',
       hint: 'Add after_seconds beside it, or set action: off.',
@@ -126,13 +127,14 @@ function checkWatched({ locate, problems, lookups }: StageConfigCheck, own: OwnM
     {
       rule: 'divergence',
       action: own?.divergence.action,
+      given: divergence.action,
       watched: own?.divergence.metric === undefined ? divergence.metric : own.divergence.metric,
       missing: 'no metric to watch',
       hint: 'Add metric: NAME beside it, or set action: off.',
     },
   ];
-  for (const { rule, action, watched, missing, hint } of rules) {
-    if (action === undefined || action === 'off' || watched !== null) continue;
+  for (const { rule, action, given, watched, missing, hint } of rules) {
+    if (action === undefined || action === given || action === 'off' || watched !== null) continue;
     const message = `${rule} is to ${action}, and ${missing} is set.`;
     problems.add(locate(['compute', 'monitors', rule, 'action']), { message, hint });
   }

@@ -265,7 +265,7 @@ describe('the monitors of a stage', () => {
       '"monitors.divergence.points" must be a whole number from 1 to 10000, not 1.5.',
     ],
     ['{ divergence: { action: stop } }', 'divergence is to stop, and no metric to watch is set.'],
-    ['{ stall: { action: warn } }', 'stall is to warn, and no time to wait is set.'],
+    ['{ stall: { action: stop } }', 'stall is to stop, and no time to wait is set.'],
   ])('refuse %s', async (monitors, message) => {
     const files = {
       'configs/train.yaml': `compute: { monitors: ${monitors} }\n`,
