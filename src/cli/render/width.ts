@@ -1,4 +1,10 @@
-const SEGMENTER = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+let segmenter: Intl.Segmenter | undefined;
+
+/** Made when a text first needs it: that takes 25 ms, which a command that prints ASCII need not wait. */
+function segmentsOf(text: string): Intl.Segments {
+  segmenter ??= new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+  return segmenter.segment(text);
+}
 
 /** Blocks that terminals draw two columns wide (Unicode's East Asian Width W and F). */
 const WIDE =
@@ -11,7 +17,7 @@ const PLAIN_ASCII = /^[\x20-\x7e]*$/;
 export function textWidth(text: string): number {
   if (PLAIN_ASCII.test(text)) return text.length;
   let width = 0;
-  for (const { segment } of SEGMENTER.segment(text)) width += segmentWidth(segment);
+  for (const { segment } of segmentsOf(text)) width += segmentWidth(segment);
   return width;
 }
 
@@ -25,7 +31,7 @@ export function fitText(text: string, width: number): string {
   if (textWidth(text) <= width) return text;
   let fitted = '';
   let used = 1;
-  for (const { segment } of SEGMENTER.segment(text)) {
+  for (const { segment } of segmentsOf(text)) {
     used += segmentWidth(segment);
     if (used > width) break;
     fitted += segment;
