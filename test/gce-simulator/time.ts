@@ -71,7 +71,13 @@ function turn(): Promise<void> {
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Time that runs by itself, `speed` times as fast as the clock. Its timers keep no process alive. */
-export function createRunningTime({ speed = 1, clock = systemClock }: { speed?: number; clock?: Clock } = {}) {
+export function createRunningTime({
+  speed = 1,
+  clock = systemClock,
+}: {
+  speed?: number;
+  clock?: Clock;
+} = {}) {
   const start = { wall: clock.now(), monotonic: clock.monotonic() };
   const now = (): number => start.wall + (clock.monotonic() - start.monotonic) * speed;
   return {
