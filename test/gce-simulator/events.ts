@@ -116,7 +116,8 @@ function endBy(world: World, instance: Instance, graceMs: number, whenOver: () =
   powerOff(world, instance, {
     graceMs,
     whenOff: () => {
-      if (instance.resource.scheduling.instanceTerminationAction === 'DELETE') removeInstance(world, instance, whenOver);
+      if (instance.resource.scheduling.instanceTerminationAction === 'DELETE')
+        removeInstance(world, instance, whenOver);
       else whenOver();
     },
   });

@@ -60,7 +60,8 @@ export function createFastSimulator(options: Omit<SimulatorOptions, 'time'> = {}
     const zone = operation.zone.split('/').at(-1);
     let ended: Json;
     const wait = (async () => {
-      while (ended?.status !== 'DONE') ended = await good('POST', `zones/${zone}/operations/${operation.name}/wait`);
+      while (ended?.status !== 'DONE')
+        ended = await good('POST', `zones/${zone}/operations/${operation.name}/wait`);
     })();
     await time.until(() => ended?.status === 'DONE');
     await wait;

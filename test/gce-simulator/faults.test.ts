@@ -60,7 +60,10 @@ describe('a stock-out', () => {
   it('names the zones that have some, as the service does', async () => {
     const sim = createFastSimulator();
     sim.faults.add({ kind: 'stock-out', model: 'SPOT', wording: 'pool-exhausted-other-zones' });
-    const request = instanceRequest({ machineType: `zones/${ZONE}/machineTypes/a3-highgpu-1g`, scheduling: SPOT });
+    const request = instanceRequest({
+      machineType: `zones/${ZONE}/machineTypes/a3-highgpu-1g`,
+      scheduling: SPOT,
+    });
     const { error } = await sim.done(await sim.post(INSTANCES, request));
     expect(error.errors[0].message).toBe(
       `The zone 'projects/demo/zones/${ZONE}' does not have enough resources available to fulfill the request.  '(resource type:compute)'.`,
@@ -102,7 +105,9 @@ describe('quota', () => {
   it('is counted per region and in all, and frees what is off', async () => {
     const sim = createFastSimulator({ quotas: { 'us-central1': { CPUS: 7 } } });
     await sim.start();
-    const { error, httpErrorStatusCode } = await sim.done(await sim.post(INSTANCES, instanceRequest({ name: 'm2' })));
+    const { error, httpErrorStatusCode } = await sim.done(
+      await sim.post(INSTANCES, instanceRequest({ name: 'm2' })),
+    );
     expect(httpErrorStatusCode).toBe(403);
     expect(error.errors).toEqual([
       {
@@ -149,7 +154,7 @@ describe('an answer', () => {
     for (const status of [429, 500, 503] as const) {
       sim.faults.add({ kind: 'api-error', method: 'instances.list', status, times: 2 });
     }
-    const seen = [];
+    const seen: number[] = [];
     for (let call = 0; call < 7; call++) seen.push((await sim.call('GET', INSTANCES)).status);
     expect(seen).toEqual([429, 429, 500, 500, 503, 503, 200]);
     sim.faults.add({ kind: 'api-error', method: 'instances.insert', status: 503 });
@@ -194,7 +199,10 @@ describe('an operation', () => {
     await sim.time.advance(60_000);
     expect([sim.status('m1'), sim.status('m2')]).toEqual(['RUNNING', 'RUNNING']);
     expect((await sim.call('GET', `zones/${ZONE}/operations/${forgotten.name}`)).status).toBe(404);
-    expect(await sim.get(`zones/${ZONE}/operations/${endless.name}`)).toMatchObject({ status: 'RUNNING', progress: 0 });
+    expect(await sim.get(`zones/${ZONE}/operations/${endless.name}`)).toMatchObject({
+      status: 'RUNNING',
+      progress: 0,
+    });
     const asked = sim.post(`zones/${ZONE}/operations/${endless.name}/wait`);
     await sim.time.advance(119_999);
     await expect(Promise.race([asked, 'waits'])).resolves.toBe('waits');
@@ -205,7 +213,11 @@ describe('an operation', () => {
   it('fails and changes nothing', async () => {
     const sim = createFastSimulator();
     const { metadata } = await sim.start();
-    sim.faults.add({ kind: 'operation-error', method: 'instances.setMetadata', code: 'RESOURCE_OPERATION_RATE_EXCEEDED' });
+    sim.faults.add({
+      kind: 'operation-error',
+      method: 'instances.setMetadata',
+      code: 'RESOURCE_OPERATION_RATE_EXCEEDED',
+    });
     const body = { fingerprint: metadata.fingerprint, items: [{ key: 'job', value: '1' }] };
     const { error } = await sim.done(await sim.post(`${ONE}/setMetadata`, body));
     expect(error.errors[0].code).toBe('RESOURCE_OPERATION_RATE_EXCEEDED');
@@ -221,7 +233,10 @@ describe('an operation', () => {
     sim.faults.add({ kind: 'delete-never-confirms' });
     const first = await sim.remove(ONE);
     await sim.time.advance(3_600_000);
-    expect([(await sim.get(`zones/${ZONE}/operations/${first.name}`)).status, sim.status()]).toEqual(['RUNNING', 'STOPPING']);
+    expect([(await sim.get(`zones/${ZONE}/operations/${first.name}`)).status, sim.status()]).toEqual([
+      'RUNNING',
+      'STOPPING',
+    ]);
     expect(sim.ledger.usages()[0]?.endedAt).toBeUndefined();
     expect((await sim.done(await sim.remove(ONE))).error).toBeUndefined();
     expect(sim.instances()).toEqual([]);

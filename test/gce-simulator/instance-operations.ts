@@ -13,10 +13,17 @@ import { type Instance, settle, type World } from './world.ts';
 
 export type Request = { body: unknown; requestId?: string | undefined };
 
+/** Its turn has come, and it is not in a state for it: a deletion hangs. */
+function resourceNotReady({ resource }: Instance): OperationFailure {
+  const { message, status } = notReady(resourceOf(resource.selfLink));
+  return { errors: [{ code: 'RESOURCE_NOT_READY', message }], httpStatus: status };
+}
+
 export function stopInstance(world: World, instance: Instance, { requestId }: Request): Operation {
   return operate(world, instance, { verb: 'stop', requestId, waitsForTurn: true }, (done) => {
     // To stop what is off is no mistake.
     if (instance.resource.status === 'TERMINATED') return done();
+    if (instance.resource.status !== 'RUNNING') return done(resourceNotReady(instance));
     powerOff(world, instance, { graceMs: world.timings.stopGraceMs, whenOff: done });
   });
 }
@@ -24,6 +31,7 @@ export function stopInstance(world: World, instance: Instance, { requestId }: Re
 export function startInstance(world: World, instance: Instance, { requestId }: Request): Operation {
   return operate(world, instance, { verb: 'start', requestId, waitsForTurn: true }, (done) => {
     if (instance.resource.status === 'RUNNING') return done();
+    if (instance.resource.status !== 'TERMINATED') return done(resourceNotReady(instance));
     provision(world, instance, (failure) => {
       if (failure) instance.resource.status = 'TERMINATED';
       done(failure);
@@ -35,7 +43,7 @@ export function resetInstance(world: World, instance: Instance, { requestId }: R
   if (instance.resource.status !== 'RUNNING') throw notReady(resourceOf(instance.resource.selfLink));
   return operate(world, instance, { verb: 'reset', requestId, waitsForTurn: true }, (done) => {
     if (instance.resource.status === 'RUNNING') resetPower(world, instance, done);
-    else done();
+    else done(resourceNotReady(instance));
   });
 }
 

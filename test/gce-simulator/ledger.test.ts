@@ -32,7 +32,9 @@ it('knows the prices of both provisioning models, attached accelerators, and of 
   const sim = createFastSimulator();
   await sim.start({
     machineType: `zones/${ZONE}/machineTypes/n1-standard-4`,
-    guestAccelerators: [{ acceleratorType: `zones/${ZONE}/acceleratorTypes/nvidia-tesla-t4`, acceleratorCount: 2 }],
+    guestAccelerators: [
+      { acceleratorType: `zones/${ZONE}/acceleratorTypes/nvidia-tesla-t4`, acceleratorCount: 2 },
+    ],
     scheduling: SPOT,
   });
   expect(sim.ledger.usages()[0]?.usd).toBeCloseTo((0.04 + 2 * 0.14) / 60, 9);

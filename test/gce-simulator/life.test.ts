@@ -7,7 +7,12 @@ const ONE = `zones/${ZONE}/instances/m1`;
 it('brings a machine from PROVISIONING over STAGING to RUNNING, and its operation from PENDING to DONE', async () => {
   const sim = createFastSimulator();
   const inserted = await sim.post(`zones/${ZONE}/instances`, instanceRequest());
-  expect(inserted).toMatchObject({ kind: 'compute#operation', operationType: 'insert', status: 'PENDING', progress: 0 });
+  expect(inserted).toMatchObject({
+    kind: 'compute#operation',
+    operationType: 'insert',
+    status: 'PENDING',
+    progress: 0,
+  });
   const path = `zones/${ZONE}/operations/${inserted.name}`;
   const seen: string[] = [];
   for (let step = 0; step < 100; step++) {
@@ -17,7 +22,10 @@ it('brings a machine from PROVISIONING over STAGING to RUNNING, and its operatio
   }
   expect(seen).toEqual(['PENDING PROVISIONING', 'RUNNING PROVISIONING', 'RUNNING STAGING', 'DONE RUNNING']);
   const ended = await sim.get(path);
-  expect(ended).toMatchObject({ progress: 100, targetLink: expect.stringMatching(/\/zones\/us-central1-a\/instances\/m1$/) });
+  expect(ended).toMatchObject({
+    progress: 100,
+    targetLink: expect.stringMatching(/\/zones\/us-central1-a\/instances\/m1$/),
+  });
   expect(ended.error).toBeUndefined();
 });
 
@@ -64,7 +72,11 @@ it('gives a request id one operation, whatever is asked twice', async () => {
   const first = await sim.post(path, instanceRequest());
   await sim.done(first);
   const again = await sim.post(path, instanceRequest());
-  expect(again).toMatchObject({ name: first.name, status: 'DONE', clientOperationId: '11111111-2222-4333-8444-555555555555' });
+  expect(again).toMatchObject({
+    name: first.name,
+    status: 'DONE',
+    clientOperationId: '11111111-2222-4333-8444-555555555555',
+  });
   expect(sim.instances()).toHaveLength(1);
   expect(await sim.call('POST', `zones/${ZONE}/instances`, instanceRequest())).toMatchObject({
     status: 409,
@@ -76,9 +88,14 @@ it('gives a request id one operation, whatever is asked twice', async () => {
 it('keeps a disk without autoDelete, and refuses a new machine the name of a disk that is there', async () => {
   const sim = createFastSimulator();
   const [boot] = instanceRequest().disks;
-  await sim.start({ disks: [{ ...boot, autoDelete: false }, { initializeParams: { diskName: 'data', diskSizeGb: '20' } }] });
+  await sim.start({
+    disks: [{ ...boot, autoDelete: false }, { initializeParams: { diskName: 'data', diskSizeGb: '20' } }],
+  });
   const inUse = await sim.call('DELETE', `zones/${ZONE}/disks/data`);
-  expect(inUse).toMatchObject({ status: 400, body: { error: { errors: [{ reason: 'resourceInUseByAnotherResource' }] } } });
+  expect(inUse).toMatchObject({
+    status: 400,
+    body: { error: { errors: [{ reason: 'resourceInUseByAnotherResource' }] } },
+  });
   await sim.done(await sim.remove(ONE));
   const left = (await sim.get(`zones/${ZONE}/disks`)).items;
   expect(left.map((disk: { name: string; users?: string[] }) => [disk.name, disk.users])).toEqual([
@@ -109,10 +126,14 @@ it('cuts the power of a system that does not shut down in time', async () => {
 });
 
 it('is TERMINATED when the system shuts itself down, with the event of the service', async () => {
-  const sim = createFastSimulator({ createMachine: scriptedMachine((guest) => guest.after(10_000, guest.halt)) });
+  const sim = createFastSimulator({
+    createMachine: scriptedMachine((guest) => guest.after(10_000, guest.halt)),
+  });
   await sim.start();
   await sim.time.until(() => sim.status() === 'TERMINATED');
-  const { items } = await sim.get(`zones/${ZONE}/operations?filter=operationType="compute.instances.guestTerminate"`);
+  const { items } = await sim.get(
+    `zones/${ZONE}/operations?filter=operationType="compute.instances.guestTerminate"`,
+  );
   expect(items).toHaveLength(1);
 });
 
@@ -143,7 +164,9 @@ it('preempts a spot machine: notice, shutdown, an event of the service, TERMINAT
   expect(sim.status()).toBe('STOPPING');
   await sim.time.advance(1_000);
   expect(sim.status()).toBe('TERMINATED');
-  const found = await sim.get(`zones/${ZONE}/operations?filter=operationType%3D%22compute.instances.preempted%22`);
+  const found = await sim.get(
+    `zones/${ZONE}/operations?filter=operationType%3D%22compute.instances.preempted%22`,
+  );
   expect(found.items).toMatchObject([
     {
       name: expect.stringMatching(/^systemevent-/),

@@ -119,7 +119,11 @@ export function stopRunTimers(instance: Instance): void {
 }
 
 /** The instance exists no longer; whoever waits for it is told. `whenGone` comes when its machine is gone too. */
-export function removeInstance(world: World, instance: Instance, whenGone: () => void = () => undefined): void {
+export function removeInstance(
+  world: World,
+  instance: Instance,
+  whenGone: () => void = () => undefined,
+): void {
   stopRunTimers(instance);
   instance.power = undefined;
   instance.gone = true;
