@@ -27,7 +27,7 @@ const disk = z.object({
     .optional(),
 });
 
-export const schedulingBody = z.object({
+const schedulingBody = z.object({
   onHostMaintenance: z.enum(['MIGRATE', 'TERMINATE']).optional(),
   automaticRestart: z.boolean().optional(),
   preemptible: z.boolean().optional(),

@@ -4,7 +4,7 @@ import { resourceOf } from './resources.ts';
 import { type Instance, settle, type World, whenFree } from './world.ts';
 
 /** From the notice of a preemption until the power is cut: cloud.google.com/compute/docs/instances/preemptible. */
-export const PREEMPTION_NOTICE_MS = 30_000;
+const PREEMPTION_NOTICE_MS = 30_000;
 
 const LATER = ['preempt', 'stop', 'vanish', 'host-error'] as const;
 type LaterFault = FaultOf<(typeof LATER)[number]>;

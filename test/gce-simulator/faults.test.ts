@@ -313,11 +313,15 @@ describe('a machine', () => {
   it('that vanishes under an operation lets it fail, and a deletion succeed', async () => {
     const sim = createFastSimulator();
     await sim.start();
+    const { metadata } = await sim.get(ONE);
+    const write = await sim.post(`${ONE}/setMetadata`, { fingerprint: metadata.fingerprint, items: [] });
     const stop = await sim.post(`${ONE}/stop`);
     const remove = await sim.remove(ONE);
     await sim.time.advance(300);
     sim.vanish('m1');
-    expect((await sim.done(stop)).error.errors[0].code).toBe('RESOURCE_NOT_FOUND');
+    for (const operation of [write, stop]) {
+      expect((await sim.done(operation)).error.errors[0].code).toBe('RESOURCE_NOT_FOUND');
+    }
     expect((await sim.done(remove)).error).toBeUndefined();
   });
 

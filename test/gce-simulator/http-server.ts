@@ -61,6 +61,7 @@ async function answer(
   const text = await bodyOf(request);
   const { method = 'GET', url: path = '/', headers } = request;
   const other = others(method, path, text);
+  response.setHeader('Date', new Date(simulator.serviceNow()).toUTCString());
   if (other) return reply(response, other);
   let body: unknown;
   try {

@@ -1,8 +1,9 @@
 import { ApiError, notReady } from './api-error.ts';
 import { labelsBody, metadataBody, readBody } from './bodies.ts';
 import { resetPower } from './events.ts';
-import { fingerprintOf, provision } from './insert.ts';
+import { provision } from './insert.ts';
 import { refuseLabels, refuseMetadata } from './label-rules.ts';
+import { fingerprintOf } from './new-instance.ts';
 import { operate } from './operate.ts';
 import type { Operation, OperationFailure } from './operations.ts';
 import { powerOff, removeInstance, stopRunTimers } from './power.ts';

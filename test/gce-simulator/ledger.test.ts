@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { MACHINE_TYPES, SPOT_ONLY } from './catalog.ts';
 import { createFastSimulator, instanceRequest, SPOT, ZONE } from './fast-simulator.ts';
 import { pricePerHour } from './prices.ts';
 
@@ -25,6 +26,12 @@ it('bills nothing for a machine that never ran', async () => {
   sim.faults.add({ kind: 'stock-out' });
   await sim.done(await sim.post(`zones/${ZONE}/instances`, instanceRequest()));
   expect(sim.ledger.usages()).toEqual([]);
+});
+
+it.each(Object.keys(MACHINE_TYPES))('knows what a %s costs, and that spot is cheaper', (machineType) => {
+  const spot = pricePerHour({ machineType, model: 'SPOT' });
+  expect(spot).toBeGreaterThan(0);
+  if (!SPOT_ONLY.includes(machineType)) expect(pricePerHour({ machineType, model: 'STANDARD' })).toBeGreaterThan(spot);
 });
 
 it('knows the prices of both provisioning models, attached accelerators, and of nothing unknown', async () => {

@@ -43,15 +43,15 @@ export function operate(
       if (ended) return;
       ended = true;
       if (asked.waitsForTurn) instance.abandon = undefined;
-      operations.finish(operation, why);
+      const lost = instance.gone && asked.verb !== 'delete' ? lostTarget(instance) : undefined;
+      operations.finish(operation, why ?? lost);
       release();
     };
-    const abandon = (): void => done(asked.verb === 'delete' ? undefined : lostTarget(instance));
     if (instance.gone) {
-      abandon();
+      done();
       return;
     }
-    if (asked.waitsForTurn) instance.abandon = abandon;
+    if (asked.waitsForTurn) instance.abandon = () => done();
     if (!failure) {
       work(done, release);
       return;

@@ -1,5 +1,5 @@
 import type { FaultBook } from './faults.ts';
-import { link, type OperationError, type OperationResource, timestamp } from './resources.ts';
+import { link, type OperationError, type OperationResource } from './resources.ts';
 import type { SimulatedTime } from './time.ts';
 
 /** Why an operation failed: what stands in it, and the HTTP status the service gives the whole. */
@@ -172,10 +172,7 @@ function visible(operation: Operation | undefined): OperationResource | undefine
   return { ...structuredClone(rest), status: 'RUNNING', progress: 0 };
 }
 
-/** What the service's clock says, as text. */
-export function serviceStamp(time: SimulatedTime, faults: FaultBook): () => string {
-  return () => {
-    const skew = faults.peek('clock-skew', {}).find(({ of }) => of === 'service')?.ms ?? 0;
-    return timestamp(time.now() + skew);
-  };
+/** What the service's clock says, in milliseconds since the epoch: it may be wrong. */
+export function serviceNow(time: SimulatedTime, faults: FaultBook): number {
+  return time.now() + (faults.peek('clock-skew', {}).find(({ of }) => of === 'service')?.ms ?? 0);
 }

@@ -5,9 +5,9 @@ import { createFaultBook, type FaultBook } from './faults.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import type { CreateMachine } from './machine.ts';
 import type { Metadata } from './metadata.ts';
-import { createOperations, serviceStamp } from './operations.ts';
+import { createOperations, serviceNow } from './operations.ts';
 import type { Quotas } from './quotas.ts';
-import type { DiskResource, InstanceResource } from './resources.ts';
+import { type DiskResource, type InstanceResource, timestamp } from './resources.ts';
 import { idleScript, scriptedMachine } from './scripted-machine.ts';
 import type { SimulatedTime } from './time.ts';
 import { type Instance, type Timings, USUAL_TIMINGS, type World } from './world.ts';
@@ -30,6 +30,8 @@ export type Simulator = {
   call(request: ApiRequest): Promise<ApiAnswer>;
   /** What is to go wrong. */
   faults: FaultBook;
+  /** The clock of the service, which may be skewed: milliseconds since the epoch. */
+  serviceNow(): number;
   /** What was called. */
   calls: Calls;
   /** What is to be paid. */
@@ -61,7 +63,7 @@ export function createSimulator({
   let id = FIRST_ID;
   const nextId = (): string => String(id++);
   const faults = createFaultBook();
-  const stamp = serviceStamp(time, faults);
+  const stamp = (): string => timestamp(serviceNow(time, faults));
   const world: World = {
     project,
     projectNumber: PROJECT_NUMBER,
@@ -87,6 +89,7 @@ export function createSimulator({
     time,
     call: (request) => answerCall(world, calls, request),
     faults,
+    serviceNow: () => serviceNow(time, faults),
     calls,
     ledger: world.ledger,
     instances: () => [...world.instances.values()].map(({ resource }) => structuredClone(resource)),
