@@ -80,16 +80,9 @@ export function preempt(world: World, instance: Instance, noticeMs = PREEMPTION_
 function endRun(world: World, instance: Instance): void {
   whenUp(instance, (release) => {
     const type = instance.resource.scheduling.instanceTerminationAction === 'DELETE' ? 'delete' : 'stop';
-    const { operations, timings } = world;
-    const operation = operations.open({
-      zone: instance.zone,
-      type,
-      target: targetOf(instance),
-      user: 'system',
-    });
-    operations.run(operation);
-    endBy(world, instance, timings.stopGraceMs, () => {
-      operations.finish(operation);
+    const end = beginOperation(world, instance, { type, user: 'system' });
+    endBy(world, instance, world.timings.stopGraceMs, () => {
+      end();
       release();
     });
   });
@@ -116,8 +109,8 @@ function endBy(world: World, instance: Instance, graceMs: number, whenOver: () =
   powerOff(world, instance, {
     graceMs,
     whenOff: () => {
-      if (instance.resource.scheduling.instanceTerminationAction === 'DELETE')
-        removeInstance(world, instance, whenOver);
+      const { instanceTerminationAction } = instance.resource.scheduling;
+      if (instanceTerminationAction === 'DELETE') removeInstance(world, instance, whenOver);
       else whenOver();
     },
   });

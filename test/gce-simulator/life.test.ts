@@ -181,6 +181,14 @@ it('preempts a spot machine: notice, shutdown, an event of the service, TERMINAT
   expect(sim.metadata('m1').value('instance/preempted')).toBe('FALSE');
 });
 
+it('is off as soon as the system has shut down at the notice', async () => {
+  const sim = createFastSimulator({ createMachine: scriptedMachine((guest) => guest.onPreempted(guest.halt)) });
+  await sim.start({ scheduling: SPOT });
+  sim.preempt('m1');
+  await sim.time.advance(0);
+  expect(sim.status()).toBe('TERMINATED');
+});
+
 it('deletes a preempted machine where its scheduling says so, and preempts no other than spot machines', async () => {
   const sim = createFastSimulator();
   await sim.start({ scheduling: { ...SPOT, instanceTerminationAction: 'DELETE' } });

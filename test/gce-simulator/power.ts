@@ -40,7 +40,7 @@ function setRunLimit(world: World, instance: Instance): void {
 /** One more boot of a machine that is RUNNING. */
 export function boot(world: World, instance: Instance, events: RunEvents): void {
   instance.boots += 1;
-  const power: NonNullable<Instance['power']> = { booted: false };
+  const power: NonNullable<Instance['power']> = { booted: false, halted: false };
   instance.power = power;
   const isOn = (): boolean => instance.power === power;
   const cycle: PowerCycle = {
@@ -50,6 +50,7 @@ export function boot(world: World, instance: Instance, events: RunEvents): void 
     },
     poweredOff: () => {
       if (!isOn()) return;
+      power.halted = true;
       if (power.whenOff) power.whenOff();
       else events.guestHalted(world, instance);
     },
@@ -95,7 +96,7 @@ export function powerOff(
   };
   const callOff = world.time.after(graceMs, end);
   power.whenOff = end;
-  if (graceMs === 0 || !power.booted) end();
+  if (graceMs === 0 || !power.booted || power.halted) end();
   else instance.machine.pressPowerButton();
 }
 

@@ -42,18 +42,21 @@ const fault: fc.Arbitrary<FaultInput> = fc.oneof(
 
 type Step = (sim: FastSimulator) => Promise<unknown>;
 
+/** A counterexample is printed as what was done. */
+const named = (text: string, run: Step) => ({ run, [fc.toStringMethod]: () => text });
+
 /** What is refused is no step; what is answered in any other way is one. */
 const call =
   (verb: string, path: string, body?: Json): Step =>
   (sim) =>
     sim.call(verb, `zones/${ZONE}/instances${path}`, body);
 
-const step: fc.Arbitrary<{ text: string; run: Step }> = fc.oneof(
+const step: fc.Arbitrary<{ run: Step }> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc
       .integer({ min: 0, max: 40_000 })
-      .map((ms) => ({ text: `advance ${ms}`, run: (sim: FastSimulator) => sim.time.advance(ms) })),
+      .map((ms) => named(`advance ${ms}`, (sim) => sim.time.advance(ms))),
   },
   {
     weight: 3,
@@ -67,25 +70,20 @@ const step: fc.Arbitrary<{ text: string; run: Step }> = fc.oneof(
           { maxRunDuration: { seconds: '40' }, instanceTerminationAction: 'STOP' },
         ),
       )
-      .map(([one, scheduling]) => ({
-        text: `insert ${one} ${JSON.stringify(scheduling)}`,
-        run: call('POST', '', instanceRequest({ name: one, scheduling })),
-      })),
+      .map(([one, scheduling]) =>
+        named(`insert ${one} ${JSON.stringify(scheduling)}`, call('POST', '', instanceRequest({ name: one, scheduling }))),
+      ),
   },
-  { weight: 2, arbitrary: name.map((one) => ({ text: `delete ${one}`, run: call('DELETE', `/${one}`) })) },
+  { weight: 2, arbitrary: name.map((one) => named(`delete ${one}`, call('DELETE', `/${one}`))) },
   {
     weight: 3,
-    arbitrary: fc.tuple(name, fc.constantFrom('stop', 'start', 'reset')).map(([one, verb]) => ({
-      text: `${verb} ${one}`,
-      run: call('POST', `/${one}/${verb}`),
-    })),
+    arbitrary: fc
+      .tuple(name, fc.constantFrom('stop', 'start', 'reset'))
+      .map(([one, verb]) => named(`${verb} ${one}`, call('POST', `/${one}/${verb}`))),
   },
   {
     weight: 2,
-    arbitrary: fault.map((one) => ({
-      text: JSON.stringify(one),
-      run: async (sim: FastSimulator) => sim.faults.add(one),
-    })),
+    arbitrary: fault.map((one) => named(JSON.stringify(one), async (sim) => sim.faults.add(one))),
   },
 );
 

@@ -40,7 +40,9 @@ export function scriptedMachine(script: Script): CreateMachine {
     return {
       start: (cycle) => {
         const timers = new Set<() => void>();
+        let over = false;
         const after = (ms: number, action: () => void): void => {
+          if (over) return;
           const callOff = context.time.after(ms, () => {
             timers.delete(callOff);
             action();
@@ -48,42 +50,35 @@ export function scriptedMachine(script: Script): CreateMachine {
           timers.add(callOff);
         };
         const unwatch: (() => void)[] = [];
+        const observe = (path: string, action: (value: string | undefined) => void): void => {
+          if (!over) unwatch.push(watch(context, path, action));
+        };
         cut = () => {
+          over = true;
           for (const callOff of [...timers, ...unwatch]) callOff();
           timers.clear();
           pressed = [];
-          halt = () => undefined;
         };
         halt = () => {
+          if (over) return;
           cut();
           cycle.poweredOff();
         };
-        const shutDown = halt;
         pressed = [];
         script({
           ...guestBasics(context, cycle, disk),
           after,
-          onAttribute: (key, action) => {
-            unwatch.push(watch(context, `instance/attributes/${key}`, action));
-          },
-          onPreempted: (action) => {
-            unwatch.push(watch(context, 'instance/preempted', (value) => value === 'TRUE' && action()));
-          },
+          onAttribute: (key, action) => observe(`instance/attributes/${key}`, action),
+          onPreempted: (action) => observe('instance/preempted', (value) => value === 'TRUE' && action()),
           onPowerButton: (action) => {
             pressed.push(action);
           },
-          halt: () => {
-            if (halt === shutDown) shutDown();
-          },
+          halt,
         });
       },
       pressPowerButton: () => {
-        const shutDown = halt;
-        if (pressed.length === 0) {
-          context.time.after(SHUTDOWN_MS, () => {
-            if (halt === shutDown) shutDown();
-          });
-        }
+        // The halt of this cycle: after its end it does nothing.
+        if (pressed.length === 0) context.time.after(SHUTDOWN_MS, halt);
         for (const action of pressed) action();
       },
       kill: () => cut(),

@@ -54,7 +54,7 @@ export type Instance = {
   /** How often it was powered on. */
   boots: number;
   /** There while it is on. */
-  power: { booted: boolean; whenOff?: () => void } | undefined;
+  power: { booted: boolean; halted: boolean; whenOff?: () => void } | undefined;
   /** What falls due while it runs; called off when it stops. */
   runTimers: Set<() => void>;
   listedFrom: number;

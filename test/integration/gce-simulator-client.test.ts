@@ -248,11 +248,7 @@ it('lists by label, page by page, and over all zones with the reason why one is 
     paged.push(name);
   expect([paged, simulator.calls.count('instances.list')]).toEqual([['list-1', 'list-2'], 2]);
   const zones: Record<string, unknown> = {};
-  for await (const [zone, scoped] of clients.instances.aggregatedListAsync({
-    project: 'demo',
-    filter,
-    returnPartialSuccess: true,
-  })) {
+  for await (const [zone, scoped] of clients.instances.aggregatedListAsync({ project: 'demo', filter })) {
     zones[zone] = scoped.warning?.code ?? scoped.instances?.map(({ name }) => name);
   }
   expect(zones).toMatchObject({
