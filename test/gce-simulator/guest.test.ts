@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createFastSimulator, type FastSimulator, type Json, ZONE } from './fast-simulator.ts';
+import type { PowerCycle } from './machine.ts';
 import { scriptedMachine } from './scripted-machine.ts';
 import { createSerialLog } from './serial-log.ts';
 
@@ -106,18 +107,41 @@ describe('a scripted machine', () => {
     });
   });
 
-  it('is not heard after its power is off', async () => {
-    let late = (): void => undefined;
+  it('does nothing any more when its power is cut', async () => {
+    const done: string[] = [];
     const createMachine = scriptedMachine((guest) => {
-      if (guest.boot === 1) late = guest.halt;
+      guest.after(60_000, () => done.push(`timer of boot ${guest.boot}`));
+      guest.onAttribute('job', (job) => done.push(`job ${job} at boot ${guest.boot}`));
     });
     const sim = createFastSimulator({ createMachine });
     await sim.start();
     await sim.done(await sim.post(`${ONE}/reset`));
-    late();
-    await sim.time.advance(60_000);
-    expect(sim.status()).toBe('RUNNING');
+    await write(sim, [{ key: 'job', value: '1' }]);
+    await sim.time.advance(120_000);
+    expect(done).toEqual(['job 1 at boot 2', 'timer of boot 2']);
   });
+});
+
+it('does not hear a machine of which an earlier boot speaks up late', async () => {
+  const cycles: PowerCycle[] = [];
+  const sim = createFastSimulator({
+    createMachine: () => ({
+      start: (cycle) => {
+        cycles.push(cycle);
+      },
+      pressPowerButton: () => undefined,
+      kill: () => undefined,
+      remove: () => undefined,
+    }),
+  });
+  await sim.start();
+  await sim.done(await sim.post(`${ONE}/reset`));
+  const [first, second] = cycles;
+  first?.writeSerial('late\n');
+  first?.poweredOff();
+  second?.writeSerial('here\n');
+  await sim.time.advance(60_000);
+  expect([sim.status(), (await sim.get(`${ONE}/serialPort`)).contents]).toEqual(['RUNNING', 'here\n']);
 });
 
 it('lets no machine that cannot boot stay on', async () => {

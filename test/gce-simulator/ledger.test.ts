@@ -31,7 +31,8 @@ it('bills nothing for a machine that never ran', async () => {
 it.each(Object.keys(MACHINE_TYPES))('knows what a %s costs, and that spot is cheaper', (machineType) => {
   const spot = pricePerHour({ machineType, model: 'SPOT' });
   expect(spot).toBeGreaterThan(0);
-  if (!SPOT_ONLY.includes(machineType)) expect(pricePerHour({ machineType, model: 'STANDARD' })).toBeGreaterThan(spot);
+  if (!SPOT_ONLY.includes(machineType))
+    expect(pricePerHour({ machineType, model: 'STANDARD' })).toBeGreaterThan(spot);
 });
 
 it('knows the prices of both provisioning models, attached accelerators, and of nothing unknown', async () => {

@@ -182,7 +182,9 @@ it('preempts a spot machine: notice, shutdown, an event of the service, TERMINAT
 });
 
 it('is off as soon as the system has shut down at the notice', async () => {
-  const sim = createFastSimulator({ createMachine: scriptedMachine((guest) => guest.onPreempted(guest.halt)) });
+  const sim = createFastSimulator({
+    createMachine: scriptedMachine((guest) => guest.onPreempted(guest.halt)),
+  });
   await sim.start({ scheduling: SPOT });
   sim.preempt('m1');
   await sim.time.advance(0);

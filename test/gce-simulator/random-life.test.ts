@@ -71,7 +71,10 @@ const step: fc.Arbitrary<{ run: Step }> = fc.oneof(
         ),
       )
       .map(([one, scheduling]) =>
-        named(`insert ${one} ${JSON.stringify(scheduling)}`, call('POST', '', instanceRequest({ name: one, scheduling }))),
+        named(
+          `insert ${one} ${JSON.stringify(scheduling)}`,
+          call('POST', '', instanceRequest({ name: one, scheduling })),
+        ),
       ),
   },
   { weight: 2, arbitrary: name.map((one) => named(`delete ${one}`, call('DELETE', `/${one}`))) },

@@ -26,11 +26,19 @@ type Ended = {
 };
 type Failure = { code: number; httpStatusCode?: number; message: string };
 
-const require = createRequire(import.meta.url);
+type AuthClient = NonNullable<ClientOptions['authClient']>;
+
 /** The credentials library that the client itself uses, not another copy of it. */
-const { OAuth2Client, PassThroughClient } = createRequire(require.resolve('google-gax'))(
+const fromHere = createRequire(import.meta.url);
+const fromClient = createRequire(fromHere.resolve('@google-cloud/compute'));
+const { OAuth2Client, PassThroughClient } = createRequire(fromClient.resolve('google-gax'))(
   'google-auth-library',
-) as typeof import('google-auth-library');
+) as {
+  PassThroughClient: new () => AuthClient;
+  OAuth2Client: new () => AuthClient & {
+    setCredentials(credentials: { access_token: string; expiry_date: number }): void;
+  };
+};
 
 const PLACE = { project: 'demo', zone: 'us-central1-a' };
 /** Simulated seconds per second: a machine is up in a quarter of one. */
@@ -40,7 +48,7 @@ let simulator: Simulator;
 let server: ApiServer;
 let clients: Clients;
 
-function options(authClient: ClientOptions['authClient']): ClientOptions {
+function options(authClient?: AuthClient): ClientOptions {
   return {
     apiEndpoint: server.host,
     port: server.port,
@@ -56,7 +64,7 @@ beforeAll(async () => {
   );
   simulator = createSimulator({ time: createRunningTime({ speed: SPEED }), createMachine });
   server = await serveApi(simulator, { host: '127.0.0.1', port: 0 });
-  const passThrough = options(new PassThroughClient() as ClientOptions['authClient']);
+  const passThrough = options(new PassThroughClient());
   clients = {
     instances: new InstancesClient(passThrough),
     operations: new ZoneOperationsClient(passThrough),
@@ -118,7 +126,7 @@ it('takes the credentials that a client brings, and none', async () => {
   const bearer = new OAuth2Client();
   bearer.setCredentials({ access_token: 'canned', expiry_date: Date.now() + 3_600_000 });
   await clients.instances.list(PLACE);
-  await new InstancesClient(options(bearer as ClientOptions['authClient'])).list(PLACE);
+  await new InstancesClient(options(bearer)).list(PLACE);
   const { privateKey } = generateKeyPairSync('rsa', {
     modulusLength: 2048,
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
@@ -126,7 +134,7 @@ it('takes the credentials that a client brings, and none', async () => {
   });
   const credentials = { client_email: 'a@demo.iam.gserviceaccount.com', private_key: privateKey };
   // Without `scopes`, a client of another endpoint fetches a token from the real service for its key.
-  await new InstancesClient({ ...options(undefined), credentials, scopes: [] }).list(PLACE);
+  await new InstancesClient({ ...options(), credentials, scopes: [] }).list(PLACE);
   expect(simulator.calls.records.map(({ authorization }) => authorization?.slice(0, 10))).toEqual([
     undefined,
     'Bearer can',
@@ -146,7 +154,7 @@ it('gives a client in a machine its project and token through the metadata serve
   });
   process.env['GCE_METADATA_HOST'] = metadata.address;
   try {
-    const { projectId: _none, ...rest } = options(undefined);
+    const { projectId: _none, ...rest } = options();
     const client = new InstancesClient(rest);
     await client.list(PLACE);
     expect(simulator.calls.records.at(-1)?.authorization).toBe('Bearer of-the-machine');
@@ -305,7 +313,7 @@ it('stops, starts, resets and deletes, and leaves nothing', async () => {
 });
 
 it('answers the other clients: disks, machine types, zones, images, the project and its quotas', async () => {
-  const passThrough = options(new PassThroughClient() as ClientOptions['authClient']);
+  const passThrough = options(new PassThroughClient());
   const boot = request('x').instanceResource.disks[0];
   await start('vm-9', { disks: [{ ...boot, autoDelete: false }] });
   await ended(await clients.instances.delete({ ...PLACE, instance: 'vm-9' }));
@@ -331,7 +339,7 @@ it('answers the other clients: disks, machine types, zones, images, the project 
 
 it('is out of reach when it is not there', async () => {
   const nowhere = new InstancesClient({
-    ...options(new PassThroughClient() as ClientOptions['authClient']),
+    ...options(new PassThroughClient()),
     port: 9,
   });
   expect((await failure(nowhere.get({ ...PLACE, instance: 'x' }, { timeout: 3_000 }))).message).toBeTruthy();

@@ -17,7 +17,9 @@ describe('a metadata server', () => {
   let job = '1';
   const metadata = createMetadata({
     time: createRunningTime(),
-    tree: () => ({ instance: { attributes: { job }, name: 'm1', 'service-accounts': { default: { email: 'a@b' } } } }),
+    tree: () => ({
+      instance: { attributes: { job }, name: 'm1', 'service-accounts': { default: { email: 'a@b' } } },
+    }),
   });
   let server: MetadataServer;
   beforeAll(async () => {
@@ -25,7 +27,11 @@ describe('a metadata server', () => {
   });
   afterAll(() => server.close());
 
-  const ask = (path: string, headers: Record<string, string> = GOOGLE, init: RequestInit = {}): Promise<Response> =>
+  const ask = (
+    path: string,
+    headers: Record<string, string> = GOOGLE,
+    init: RequestInit = {},
+  ): Promise<Response> =>
     fetch(`http://${server.address}/computeMetadata/v1/${path}`, { headers, redirect: 'manual', ...init });
 
   it('answers nobody who does not say that it means it, nor on behalf of others', async () => {
@@ -37,7 +43,11 @@ describe('a metadata server', () => {
 
   it('gives values, folders, JSON and tokens, each with its ETag', async () => {
     const name = await ask('instance/name');
-    expect([name.status, await name.text(), name.headers.get('metadata-flavor')]).toEqual([200, 'm1', 'Google']);
+    expect([name.status, await name.text(), name.headers.get('metadata-flavor')]).toEqual([
+      200,
+      'm1',
+      'Google',
+    ]);
     expect(name.headers.get('etag')).toMatch(/^[0-9a-f]{16}$/);
     expect(await (await ask('instance/?recursive=true')).json()).toMatchObject({ attributes: { job: '1' } });
     const folder = await ask('instance');
@@ -95,7 +105,8 @@ describe('the simulator that people start', () => {
     const run = async (name: string) => {
       const request = instanceRequest({ name, scheduling: { provisioningModel: 'SPOT' } });
       let operation = (await json(`${zone}/instances`, request)).body;
-      while (operation.status !== 'DONE') operation = (await json(`${zone}/operations/${operation.name}/wait`, {})).body;
+      while (operation.status !== 'DONE')
+        operation = (await json(`${zone}/operations/${operation.name}/wait`, {})).body;
       return operation.error?.errors[0].code;
     };
     expect([await run('m1'), await run('m2')]).toEqual(['ZONE_RESOURCE_POOL_EXHAUSTED', undefined]);
@@ -114,7 +125,9 @@ describe('the simulator that people start', () => {
     });
     expect(body.usd).toBeGreaterThan(0);
     await expect(fetch(`${address}instance/name`, { headers: GOOGLE })).rejects.toThrow();
-    expect((await json('/simulator/instances/none/vanish', {})).body).toEqual({ error: 'Error: There is no instance none.' });
+    expect((await json('/simulator/instances/none/vanish', {})).body).toEqual({
+      error: 'Error: There is no instance none.',
+    });
     expect((await json('/simulator/nothing')).status).toBe(404);
   });
 });
