@@ -76,7 +76,10 @@ export function preempt(world: World, instance: Instance, noticeMs = PREEMPTION_
   });
 }
 
-/** The time that `maxRunDuration` allows is over. */
+/**
+ * The time that `maxRunDuration` allows is over. Under which type the service lists this is not known to us: here it is a
+ * stop or a deletion by `system`.
+ */
 function endRun(world: World, instance: Instance): void {
   whenUp(instance, (release) => {
     const type = instance.resource.scheduling.instanceTerminationAction === 'DELETE' ? 'delete' : 'stop';

@@ -23,7 +23,7 @@ export type Machine = {
   start(cycle: PowerCycle): void | Promise<void>;
   /** The power button is pressed (ACPI): the system is asked to shut down, and says `poweredOff` when it has. */
   pressPowerButton(): void;
-  /** The power is cut; when this is over nothing of it runs. Harmless where it is off. */
+  /** The power is cut, also while `start` is under way; when this is over nothing of it runs. Harmless where it is off. */
   kill(): void | Promise<void>;
   /** The instance and its boot disk are gone. Comes after `kill`. */
   remove(): void | Promise<void>;

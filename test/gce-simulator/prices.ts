@@ -1,9 +1,10 @@
 import type { ProvisioningModel } from './resources.ts';
 
 /**
- * US dollars an hour in us-central1, without disks and tax: list prices of cloud.google.com/compute/vm-instance-pricing
- * and cloud.google.com/spot-vms/pricing as they stood in the autumn of 2025, built-in accelerators included. Spot prices
- * move daily; these stand still, so that a bill is a fact of the test. `SPOT` alone: not for rent otherwise.
+ * US dollars an hour in us-central1, without disks and tax, built-in accelerators included: close to the list prices of
+ * cloud.google.com/compute/vm-instance-pricing and cloud.google.com/spot-vms/pricing in 2025. Those of spot machines move
+ * daily, and of machines with accelerators they are estimates; here they stand still, so that a bill is a fact of the test.
+ * `SPOT` alone: not for rent otherwise.
  */
 const PRICES: Record<string, Partial<Record<ProvisioningModel, number>>> = {
   'e2-small': { STANDARD: 0.01675, SPOT: 0.0067 },
