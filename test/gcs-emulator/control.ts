@@ -7,7 +7,7 @@ import type { Limits } from './handle.ts';
 /**
  * What tests in another process ask the emulator for, below `/emulator/`:
  * - `POST faults` (a list of `Fault`), `DELETE faults`
- * - `POST clock {skewMs}`, `POST limits {rowsPerPage?, bytesPerRewrite?}`
+ * - `POST clock {skewMs}`, `POST limits` (some of `Limits`)
  * - `GET uploads?bucket=NAME`: names of unfinished uploads
  * - `GET requests`: the operations since the start, in order
  */

@@ -19,12 +19,17 @@ import { Uploads } from './uploads.ts';
  */
 export class GcsEmulator {
   readonly faults = new Faults();
-  readonly limits: Limits = { rowsPerPage: 1000, bytesPerRewrite: Number.POSITIVE_INFINITY };
+  readonly limits: Limits = {
+    rowsPerPage: 1000,
+    bytesPerRewrite: Number.POSITIVE_INFINITY,
+    comparesSums: true,
+  };
   /** How far its clock is ahead of that of this machine. */
   skewMs = 0;
   /** Operations of all requests, in order, also of those that were refused. */
   readonly requests: Operation[] = [];
-  readonly buckets = new Buckets(() => Date.now() + this.skewMs);
+  readonly #received = new Map<Operation, number>();
+  readonly buckets = new Buckets(() => Date.now() + this.skewMs, this.limits);
   readonly uploads = new Uploads(this.buckets);
   readonly derived = new DerivedObjects(this.buckets);
   readonly #server: Server = createServer((request, response) => {
@@ -43,6 +48,11 @@ export class GcsEmulator {
   get url(): string {
     const { address, port } = this.#server.address() as AddressInfo;
     return `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
+  }
+
+  /** How many bytes the bodies of an operation's requests had, as far as they came. */
+  bytesOf(operation: Operation): number {
+    return this.#received.get(operation) ?? 0;
   }
 
   async stop(): Promise<void> {
@@ -72,6 +82,7 @@ export class GcsEmulator {
     this.requests.push(route.operation);
     const trouble = this.faults.strike(route);
     const content = await readBody(request, trouble);
+    this.#received.set(route.operation, this.bytesOf(route.operation) + content.size);
     // Of all requests only a piece of a resumable upload counts without its end.
     const useless = trouble?.kind === 'cut-request' && route.operation !== 'uploads.write';
     if (trouble?.kind === 'refuse' || useless) return void request.socket.destroy();

@@ -9,10 +9,11 @@ import type { Operation } from './route.ts';
  * - `corrupt-request`, `corrupt-answer`: one byte of the body is another one.
  * - `slow-answer`: the body comes in pieces of that many bytes, with a pause before each.
  * - `silence`: it is never answered, and nothing is done.
+ * - `pass`: nothing, it is left out.
  */
 export type Trouble =
   | { kind: 'status'; status: number }
-  | { kind: 'refuse' | 'lose-answer' | 'corrupt-request' | 'corrupt-answer' | 'silence' }
+  | { kind: 'refuse' | 'lose-answer' | 'corrupt-request' | 'corrupt-answer' | 'silence' | 'pass' }
   | { kind: 'cut-request' | 'cut-answer'; after: number }
   | { kind: 'slow-answer'; pieceBytes: number; pauseMs: number };
 

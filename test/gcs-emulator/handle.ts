@@ -11,7 +11,12 @@ import type { Operation, Route } from './route.ts';
 import type { Uploads } from './uploads.ts';
 
 /** How the service is set up; it may be changed at any time. */
-export type Limits = { rowsPerPage: number; bytesPerRewrite: number };
+export type Limits = {
+  rowsPerPage: number;
+  bytesPerRewrite: number;
+  /** Whether what a writer says of checksums is compared with what has come. */
+  comparesSums: boolean;
+};
 
 type Service = { buckets: Buckets; uploads: Uploads; derived: DerivedObjects; limits: Limits };
 export type ApiRequest = { route: Route; headers: Record<string, string>; content: Content; origin: string };

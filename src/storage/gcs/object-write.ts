@@ -62,7 +62,8 @@ export async function settleWrite(
     const gone = error instanceof GcsFailure && error.kind === 'lost';
     if (write.unsure && (refused || gone)) {
       const found = await findObject(bucket, write.key, write.signal);
-      if (found && found.metadata?.[WRITE_KEY] === write.wish.metadata[WRITE_KEY]) return objectStat(bucket, found);
+      if (found && found.metadata?.[WRITE_KEY] === write.wish.metadata[WRITE_KEY])
+        return objectStat(bucket, found);
     }
     throw refused ? conditionFailed(write.key, write.expected ?? '0') : error;
   }

@@ -35,6 +35,9 @@ export async function putObject(
     if (!first.last)
       return await settleWrite(bucket, write, () => uploadInPieces(bucket, write, first, chunks));
     return await settleWrite(bucket, write, () => uploadWhole(bucket, write, first.bytes));
+  } catch (error) {
+    // Where an object is written, only its bucket can be missing.
+    throw isStatus(error, 404) ? new GcsFailure('bucket', { cause: error }) : error;
   } finally {
     await chunks.return();
   }
