@@ -24,6 +24,10 @@ export function checkKey(key: string): void {
   });
 }
 
+export function isKey(key: string): boolean {
+  return keyProblem(key) === undefined;
+}
+
 function keyProblem(key: string): string | undefined {
   if (key === '') return 'it is empty';
   if (Buffer.byteLength(key) > MAX_KEY_BYTES) return `it is longer than ${MAX_KEY_BYTES} bytes`;

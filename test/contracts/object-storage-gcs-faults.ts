@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest';
 import type { ObjectStorage } from '../../src/storage/port.ts';
 import type { Operation } from '../gcs-emulator/route.ts';
 import { BUCKET, CHUNK, serviceOf } from './object-storage-gcs-kit.ts';
-import { bytes, CONFLICT, keysOfAll, pattern, readBytes, readText } from './object-storage-kit.ts';
+import {
+  bytes,
+  CONFLICT,
+  heldStream,
+  keysOfAll,
+  pattern,
+  readBytes,
+  readText,
+} from './object-storage-kit.ts';
 
 const FOREVER = 1_000_000;
 const PASSING = { code: 'STORAGE_UNAVAILABLE', retryable: true };
@@ -234,6 +242,19 @@ export function faultsOf(): void {
       await expect(at.storage.put('key', pattern(3 * CHUNK))).rejects.toMatchObject(PASSING);
       expect(at.emulator.uploads.open(BUCKET)).toEqual([]);
       expect(await keysOfAll(at.storage)).toEqual([]);
+    });
+
+    it('is cancelled when the call is aborted on its way', async () => {
+      const abort = new AbortController();
+      const held = heldStream(pattern(3 * CHUNK));
+      const writing = at.storage.put('key', held.body, { signal: abort.signal });
+      const ended = expect(writing).rejects.toMatchObject({ name: 'AbortError' });
+      await expect.poll(writes).toBe(2);
+      expect(at.emulator.uploads.open(BUCKET)).toEqual(['key']);
+      abort.abort();
+      await ended;
+      expect(at.emulator.uploads.open(BUCKET)).toEqual([]);
+      held.finish();
     });
 
     it('of which the service has forgotten the beginning is an error that passes', async () => {

@@ -10,8 +10,14 @@ import { refusal, transmit } from './send-request.ts';
 import { isAbsent } from './stat-object.ts';
 import { storageError } from './storage-error.ts';
 
-/** A body that is being received. `sum` and `size` are those of the whole object, where the service tells them. */
-type Download = { body: Readable; generation: string; size: number | undefined; sum: string | undefined };
+/** A body of which something has come. `sum` and `size` are those of the whole object, where the service tells them. */
+type Download = {
+  begun: IteratorResult<Buffer, void>;
+  rest: AsyncGenerator<Buffer, void, void>;
+  generation: string | undefined;
+  size: number | undefined;
+  sum: string | undefined;
+};
 type Reading = { bucket: GcsBucket; key: string; signal: AbortSignal };
 
 /**
@@ -51,7 +57,7 @@ async function* readAll(reading: Reading, first: Download): AsyncGenerator<Buffe
   try {
     for (let download = first; ; ) {
       try {
-        for await (const piece of piecesOf(download.body, bucket.budgetMs)) {
+        for await (const piece of allOf(download)) {
           received += piece.length;
           sum.update(piece);
           yield piece;
@@ -60,9 +66,9 @@ async function* readAll(reading: Reading, first: Download): AsyncGenerator<Buffe
         break;
       } catch (error) {
         signal.throwIfAborted();
-        if (!isPassing(error)) throw error;
+        if (!isPassing(error) || first.generation === undefined) throw error;
         if (received === first.size) break;
-        download = await openDownload(reading, received, first.generation);
+        download = await openDownload(reading, received, first);
       }
     }
     if (first.sum !== undefined && first.sum !== sum.value()) throw new GcsFailure('damaged');
@@ -73,46 +79,55 @@ async function* readAll(reading: Reading, first: Download): AsyncGenerator<Buffe
   }
 }
 
-/** From a byte on, repeated until it begins. Errors: GcsFailure. */
+async function* allOf({ begun, rest }: Download): AsyncGenerator<Buffer, void, void> {
+  if (begun.done === true) return;
+  yield begun.value;
+  yield* rest;
+}
+
+/** From a byte on, repeated until some of it has come, so that every repetition gets on. Errors: GcsFailure. */
 async function openDownload(
   { bucket, key, signal }: Reading,
   from: number,
-  generation?: string,
+  before?: Download,
 ): Promise<Download> {
+  const request = {
+    method: 'GET' as const,
+    url: objectUrl(bucket, key),
+    query: { alt: 'media', generation: before?.generation },
+    // Stored bytes as they are: compressed on the way, their sum would be another one.
+    headers: { 'accept-encoding': 'identity', ...(from > 0 ? { range: `bytes=${from}-` } : {}) },
+  };
   return repeatRequest(bucket, { signal }, async ({ limitMs }) => {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), limitMs);
-    try {
-      const response = await transmit(
-        bucket,
-        {
-          method: 'GET',
-          url: objectUrl(bucket, key),
-          query: { alt: 'media', generation },
-          // Stored bytes as they are: compressed on the way, their sum would be another one.
-          headers: { 'accept-encoding': 'identity', ...(from > 0 ? { range: `bytes=${from}-` } : {}) },
-        },
-        'stream',
-        AbortSignal.any([signal, late.signal]),
-      );
-      const body = response.data;
-      if (!(body instanceof Readable)) throw new GcsFailure('network');
-      if (response.status === (from > 0 ? 206 : 200)) return describe(response.headers, body);
-      body.destroy();
-      throw refusal(response.status >= 300 ? response.status : 502, '');
-    } finally {
-      clearTimeout(timer);
+    const either = AbortSignal.any([signal, late.signal]);
+    const response = await transmit(bucket, request, 'stream', either).finally(() => clearTimeout(timer));
+    const body = response.data;
+    if (!(body instanceof Readable)) throw new GcsFailure('network');
+    if (response.status !== (from > 0 ? 206 : 200)) {
+      body.on('error', () => undefined).destroy();
+      // A whole object instead of its rest is an answer of something in between.
+      throw response.status < 300 ? new GcsFailure('network') : refusal(response.status, '');
     }
+    return begin(response.headers, body, { from, limitMs });
   });
 }
 
-function describe(headers: Headers, body: Readable): Download {
+async function begin(
+  headers: Headers,
+  body: Readable,
+  { from, limitMs }: { from: number; limitMs: number },
+): Promise<Download> {
   // Its end may come as an error that nobody reads any more.
   body.on('error', () => undefined);
-  const size = headers.get('x-goog-stored-content-length');
+  const length = headers.get('x-goog-stored-content-length');
+  const size = length === null ? undefined : Number(length);
+  const rest = piecesOf(body, limitMs);
+  const begun = await rest.next();
+  if (begun.done === true && size !== undefined && from < size) throw new GcsFailure('network');
   const sum = /crc32c=([^,\s]+)/.exec(headers.get('x-goog-hash') ?? '')?.[1];
-  const generation = headers.get('x-goog-generation') ?? '';
-  return { body, generation, sum, size: size === null ? undefined : Number(size) };
+  return { begun, rest, size, sum, generation: headers.get('x-goog-generation') ?? undefined };
 }
 
 /** Gives up a body of which nothing comes for a while; how long its reader takes does not count. */
@@ -120,7 +135,7 @@ async function* piecesOf(body: Readable, patienceMs: number): AsyncGenerator<Buf
   const pieces: AsyncIterator<Buffer> = body[Symbol.asyncIterator]();
   try {
     for (;;) {
-      const silent = setTimeout(() => body.destroy(new GcsFailure('network')), patienceMs / 3);
+      const silent = setTimeout(() => body.destroy(new GcsFailure('network')), patienceMs);
       const next = await pieces.next().finally(() => clearTimeout(silent));
       if (next.done === true) return;
       yield next.value;

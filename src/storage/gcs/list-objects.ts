@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isKey } from '../object-key.ts';
 import type { CallOptions, ObjectStat } from '../port.ts';
 import type { GcsBucket } from './gcs-bucket.ts';
 import { GcsFailure, isStatus } from './gcs-failure.ts';
@@ -40,7 +41,9 @@ export async function listObjects(
       },
       ...(signal ? { signal } : {}),
     });
-    objects.push(...page.items.filter(({ name }) => name !== again).map((item) => objectStat(bucket, item)));
+    const found = page.items.filter(({ name }) => name !== again).map((item) => objectStat(bucket, item));
+    // Others may have put there what no key can name, such as a folder's mark.
+    objects.push(...found.filter(({ key }) => isKey(key)));
     pageToken = page.nextPageToken;
   } while (pageToken !== undefined && objects.length < enough);
   const shown = objects.slice(0, wanted);

@@ -19,7 +19,7 @@ const SLOWEST_BYTES_PER_MS = 64;
 export type Attempt = { limitMs: number; signal?: AbortSignal };
 
 /**
- * One request and its whole answer. 308 is an answer: an upload that is not complete.
+ * One request and its whole answer.
  * Errors: GcsFailure; whatever the signal was aborted with.
  */
 export async function sendRequest(
@@ -36,7 +36,7 @@ export async function sendRequest(
     },
   );
   const text = typeof response.data === 'string' ? response.data : '';
-  if (response.status >= 300 && response.status !== 308) throw refusal(response.status, text);
+  if (!isAnswer(response.status)) throw refusal(response.status, text);
   return { status: response.status, headers: response.headers, text };
 }
 
@@ -57,12 +57,15 @@ export async function transmit(
     const fixed = { redirect: 'manual', retry: false, validateStatus: () => true } as const;
     const response = await transport.request({ ...asked, ...fixed });
     // Who is told that a condition does not hold has been let in.
-    if (response.status < 400 || response.status === 412) bucket.seen = true;
+    if (isAnswer(response.status) || response.status === 412) bucket.seen = true;
     return response;
   } catch (error) {
     throw transportFailure(error);
   }
 }
+
+/** 308 is no redirection here, but an upload that is not complete. */
+const isAnswer = (status: number): boolean => (status >= 200 && status < 300) || status === 308;
 
 export function refusal(status: number, text: string): GcsFailure {
   return new GcsFailure('status', { status, message: `HTTP ${status}: ${text.slice(0, 500)}` });
