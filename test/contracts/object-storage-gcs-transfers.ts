@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { createCrc32c } from '../../src/storage/gcs/crc32c.ts';
 import { createGcsStorage } from '../../src/storage/gcs/gcs-storage.ts';
@@ -214,6 +214,17 @@ export function transfersOf(): void {
       expect(at.emulator.requests.filter((request) => request === 'objects.rewrite')).toHaveLength(4);
     });
 
+    it('is done once though answers were lost', async () => {
+      await at.storage.put('from', pattern(1_000_000));
+      at.emulator.limits.bytesPerRewrite = 300_000;
+      for (let step = 0; step < 4; step += 1) {
+        at.fail({ on: 'objects.rewrite', do: { kind: 'lose-answer' } });
+        at.fail({ on: 'objects.rewrite', do: { kind: 'pass' } });
+      }
+      const copy = await at.storage.copy('from', 'to', { createOnly: true });
+      expect(await at.storage.stat('to')).toEqual(copy);
+    });
+
     it('keeps its condition to the last step', async () => {
       await at.storage.put('from', pattern(1_000_000));
       at.emulator.limits.bytesPerRewrite = 300_000;
@@ -294,6 +305,18 @@ export function transfersOf(): void {
       'http://[::1]:8080',
     ])('may be %s', (apiEndpoint) => {
       expect(createGcsStorage({ bucket: BUCKET, apiEndpoint }).name).toBe('gcs');
+    });
+
+    it('of Google needs credentials, and says so at once', async () => {
+      vi.stubEnv('GOOGLE_APPLICATION_CREDENTIALS', '/nowhere/key.json');
+      const storage = createGcsStorage({ bucket: BUCKET });
+      await expect(storage.stat('key')).rejects.toMatchObject({
+        code: 'STORAGE_UNAVAILABLE',
+        message: `Goldfish found no valid credentials for the bucket "${BUCKET}".`,
+        hint: expect.stringContaining('gcloud auth application-default login'),
+        retryable: false,
+      });
+      vi.unstubAllEnvs();
     });
 
     it('of one’s own gets no credentials', async () => {

@@ -26,7 +26,7 @@ export class DerivedObjects {
     this.#buckets = buckets;
   }
 
-  /** Does at most `step` bytes a call, and gives a token to go on with while there are more. */
+  /** Does at most `step` bytes a call, and gives a token to go on with while there are more; one may be used again. */
   rewrite(route: Route, wish: Wish, step: number): object {
     const { query, bucket, name } = route;
     const source = this.#buckets.require(bucket, name, query, query.get('sourceGeneration'));
@@ -43,7 +43,6 @@ export class DerivedObjects {
       totalBytesRewritten: String(done),
       objectSize: String(size),
     };
-    if (token !== null) this.#rewrites.delete(token);
     if (done < size) {
       const rewriteToken = randomUUID();
       this.#rewrites.set(rewriteToken, { done, generation: source.meta.generation });

@@ -44,8 +44,7 @@ export function transportFailure(error: unknown): GcsFailure {
   const status = error instanceof Error && 'response' in error ? statusOf(error.response) : undefined;
   if (status !== undefined && !PASSING.includes(status))
     return new GcsFailure('credentials', { cause: error });
-  const fromNetwork = status !== undefined || errnoBelow(error) !== undefined || isTransportError(error);
-  return new GcsFailure(fromNetwork ? 'network' : 'credentials', { cause: error });
+  return new GcsFailure(isTransportError(error) ? 'network' : 'credentials', { cause: error });
 }
 
 function statusOf(response: unknown): number | undefined {
@@ -53,7 +52,7 @@ function statusOf(response: unknown): number | undefined {
   return typeof response.status === 'number' ? response.status : undefined;
 }
 
-/** The client wraps what the network says; what it says itself of missing credentials it does not. */
+/** The client wraps what the network says, but not what it says itself: that it finds no credentials, or a bad file. */
 function isTransportError(error: unknown): boolean {
   return error instanceof Error && 'config' in error;
 }
