@@ -27,6 +27,8 @@ export async function repeatRequest<T>(
   work: (attempt: Attempt & { number: number }) => Promise<T>,
 ): Promise<T> {
   const { clock, budgetMs } = bucket;
+  // Importing the client is no attempt.
+  await bucket.transport();
   const deadline = clock.monotonic() + budgetMs;
   for (let number = 1; ; number += 1) {
     signal?.throwIfAborted();
