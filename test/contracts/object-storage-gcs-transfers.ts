@@ -124,6 +124,7 @@ export function transfersOf(): void {
       await systemClock.sleep(2_500);
       const rest = (await reader.toArray()) as Buffer[];
       expect(Buffer.concat([first, ...rest]).equals(data)).toBe(true);
+      expect(at.emulator.requests.filter((request) => request === 'objects.read')).toHaveLength(1);
     });
 
     it('fails when it breaks off and the object is another one by then, and never mixes the two', async () => {
