@@ -26,6 +26,8 @@ const PACKAGE_OWNERS = {
   commander: '^src/cli/',
   dockerode: '^src/backends/docker/',
   'tar-stream': '^src/backends/docker/',
+  '@google-cloud/storage': '^src/storage/gcs/',
+  'google-auth-library': '^src/storage/gcs/',
 };
 
 /** The pure modules of Node that core may use: no files, no processes, no network. */

@@ -18,6 +18,7 @@ const TEST_LIMIT_MS = 5 * 60_000;
 /** The file of tests that holds an adapter to its contract. Patches of other rooms name their own. */
 const SUITES: Record<string, string> = {
   'local-storage': 'test/contracts/object-storage-local.test.ts',
+  'gcs-storage': 'test/contracts/object-storage-gcs.test.ts',
   process: 'test/contracts/run-backend-process.test.ts',
   docker: 'test/contracts/run-backend-docker.test.ts',
   'docker-images': 'test/contracts/image-builder-docker.test.ts',

@@ -6,6 +6,11 @@ export type ObjectStat = { key: string; size: number; generation: string; update
 /** At most one of the two. `ifGeneration: '0'` and `createOnly` mean the same: the key must not exist. */
 export type WriteCondition = { createOnly?: boolean; ifGeneration?: string };
 
+/** The generation that a write asks for: '0' is "must not exist", undefined "whatever is there". */
+export function expectedGeneration(condition: WriteCondition): string | undefined {
+  return condition.createOnly === true ? '0' : condition.ifGeneration;
+}
+
 export type CallOptions = { signal?: AbortSignal };
 
 /**

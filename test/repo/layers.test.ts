@@ -51,6 +51,10 @@ const PLANTED: Record<string, Record<string, string>> = {
   'only-its-room-imports-commander': { 'web/planted.ts': `import 'commander';` },
   'only-its-room-imports-dockerode': { 'runs/planted-engine.ts': `import 'dockerode';` },
   'only-its-room-imports-tar-stream': { 'data/planted-tar.ts': `import 'tar-stream';` },
+  'only-its-room-imports-google-cloud-storage': {
+    'data/planted-bucket.ts': `import '@google-cloud/storage';`,
+  },
+  'only-its-room-imports-google-auth-library': { 'runs/planted-auth.ts': `import 'google-auth-library';` },
   'core-is-pure': { 'core/planted-files.ts': `import 'node:fs';` },
   'only-the-context-imports-adapters': {
     'supervisor/planted-adapter.ts': `import '../backends/planted/adapter.ts';`,

@@ -5,9 +5,10 @@ import { type Clock, isoTime } from '../../core/clock.ts';
 import { errnoOf } from '../../core/errors.ts';
 import { syncFolder } from '../../os/files.ts';
 import { withLock } from '../../store/lock.ts';
-import type { CallOptions, ObjectStat, WriteCondition } from '../port.ts';
-import { LOCK_FOLDER, objectPath, TEMPORARY_FOLDER } from './object-path.ts';
-import { conditionFailed, isMissing, missingObject } from './storage-error.ts';
+import { conditionFailed, isMissing, missingObject } from '../object-errors.ts';
+import { LOCK_FOLDER, TEMPORARY_FOLDER } from '../object-key.ts';
+import { type CallOptions, expectedGeneration, type ObjectStat, type WriteCondition } from '../port.ts';
+import { objectPath } from './object-path.ts';
 import { type Body, linkExclusive, makeFolder, writeTemporary } from './write-file.ts';
 
 /** Where objects are, and below which folder a file may become one without being copied. */
@@ -125,11 +126,6 @@ let lastMicroseconds = 0;
 function freshTimes(clock: Clock): [number, number] {
   lastMicroseconds = Math.max(lastMicroseconds + 1, clock.now() * 1000);
   return [lastMicroseconds / 1e6, lastMicroseconds / 1e6];
-}
-
-/** '0' is "must not exist", undefined "whatever is there". */
-function expectedGeneration(call: Call): string | undefined {
-  return call.createOnly === true ? '0' : call.ifGeneration;
 }
 
 async function requireGeneration(store: Store, key: string, expected: string | undefined): Promise<void> {

@@ -2,7 +2,7 @@ import type { Dirent } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../../core/errors.ts';
-import { LOCK_FOLDER, TEMPORARY_FOLDER } from './object-path.ts';
+import { LOCK_FOLDER, TEMPORARY_FOLDER } from '../object-key.ts';
 
 /**
  * Keys under a prefix, after a cursor, in the order of their UTF-8 bytes (that of buckets). Folders that cannot hold

@@ -4,11 +4,13 @@ import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { errnoOf } from '../../core/errors.ts';
+import { missingObject } from '../object-errors.ts';
+import { TEMPORARY_FOLDER } from '../object-key.ts';
 import type { CallOptions, ObjectStat, ObjectStorage } from '../port.ts';
 import { copyObject, deleteObject, putObject, type Store, statObject } from './change-object.ts';
 import { listKeys } from './list-objects.ts';
-import { objectPath, TEMPORARY_FOLDER } from './object-path.ts';
-import { missingObject, storageError } from './storage-error.ts';
+import { objectPath } from './object-path.ts';
+import { storageError } from './storage-error.ts';
 import { unfinishedWrites } from './unfinished-writes.ts';
 
 export type LocalStorageOptions = {

@@ -1,36 +1,8 @@
 import { join } from 'node:path';
-import { GoldfishError } from '../../core/errors.ts';
-import { clip } from '../../core/names.ts';
-
-/** First segments that are ours: unfinished writes and locks lie there, on the same file system as the objects. */
-export const TEMPORARY_FOLDER = '.goldfish-tmp';
-export const LOCK_FOLDER = '.goldfish-locks';
-const RESERVED = [TEMPORARY_FOLDER, LOCK_FOLDER];
-
-const MAX_KEY_BYTES = 1024;
-/** What common file systems allow for one name. */
-const MAX_SEGMENT_BYTES = 255;
+import { checkKey } from '../object-key.ts';
 
 /** Where an object is. Errors: PATH_OUTSIDE_ROOT for a key that is none. */
 export function objectPath(dir: string, key: string): string {
-  const problem = keyProblem(key);
-  if (problem === undefined) return join(dir, ...key.split('/'));
-  throw new GoldfishError('PATH_OUTSIDE_ROOT', {
-    message: `"${clip(key)}" is no key of a stored object: ${problem}.`,
-    hint: 'A key is a relative path with "/" between its parts.',
-  });
-}
-
-function keyProblem(key: string): string | undefined {
-  if (key === '') return 'it is empty';
-  if (Buffer.byteLength(key) > MAX_KEY_BYTES) return `it is longer than ${MAX_KEY_BYTES} bytes`;
-  if (/[\p{Cc}\\]/u.test(key) || !key.isWellFormed())
-    return 'it holds a control character, a backslash or broken text';
-  const segments = key.split('/');
-  if (segments.includes('')) return 'a part of it is empty';
-  if (segments.some((segment) => segment === '.' || segment === '..')) return 'it has a "." or ".." part';
-  if (segments.some((segment) => Buffer.byteLength(segment) > MAX_SEGMENT_BYTES)) {
-    return `a part of it is longer than ${MAX_SEGMENT_BYTES} bytes`;
-  }
-  return RESERVED.includes(segments[0] ?? '') ? 'its first part is reserved' : undefined;
+  checkKey(key);
+  return join(dir, ...key.split('/'));
 }

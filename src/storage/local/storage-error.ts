@@ -1,5 +1,4 @@
-import { errnoOf, GoldfishError, isGoldfishError } from '../../core/errors.ts';
-import { clip } from '../../core/names.ts';
+import { errnoOf, GoldfishError } from '../../core/errors.ts';
 
 const FULL = ['ENOSPC', 'EDQUOT'];
 const SENTENCES: Record<string, string> = {
@@ -23,27 +22,5 @@ export function storageError(error: unknown): unknown {
     details: { errno },
     retryable: true,
     cause: error,
-  });
-}
-
-export function missingObject(key: string): GoldfishError {
-  return new GoldfishError('STORAGE_UNAVAILABLE', {
-    message: `There is no stored object "${clip(key)}".`,
-    details: { missing: true, key: clip(key, 200) },
-  });
-}
-
-export function isMissing(error: unknown): boolean {
-  return isGoldfishError(error) && error.details['missing'] === true;
-}
-
-export function conditionFailed(key: string, expected: string): GoldfishError {
-  return new GoldfishError('CONFLICT', {
-    message:
-      expected === '0'
-        ? `A stored object "${clip(key)}" exists already.`
-        : `The stored object "${clip(key)}" has changed meanwhile.`,
-    hint: 'Read it again, then decide.',
-    details: { key: clip(key, 200) },
   });
 }
