@@ -27,8 +27,7 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts', 'test/e2e/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          // They wait a good part of their time.
-          maxWorkers: 3,
+          maxWorkers: 2,
         },
       },
       {
