@@ -70,8 +70,10 @@ export const nameSchema = z
   .refine(isName, 'must be a name of up to 64 letters, digits, "-" or "_" that is no reserved word');
 
 const IMAGE = 'must be the name of an image such as python:3.12-slim';
-/** Registry, path, tag and digest as image references have them; nothing that could be an option. */
-export const imageSchema = z
-  .string(IMAGE)
-  .max(255, IMAGE)
-  .regex(/^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$/, IMAGE);
+const DOMAIN = '[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]{1,5})?';
+const PART = '[a-z0-9]+(?:(?:[.]|_{1,2}|-+)[a-z0-9]+)*';
+const TAG = '[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}';
+const DIGEST = '[a-z][a-z0-9]*:[0-9a-f]{32,128}';
+/** An image reference as the OCI distribution has them: `[registry/]path[:tag][@digest]`. */
+const REFERENCE = new RegExp(`^(?:${DOMAIN}/)?${PART}(?:/${PART})*(?::${TAG})?(?:@${DIGEST})?$`);
+export const imageSchema = z.string(IMAGE).max(255, IMAGE).regex(REFERENCE, IMAGE);

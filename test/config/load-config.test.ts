@@ -113,7 +113,7 @@ storage:
       max_gb: 0.5, min_free_gb: 0 }
 process: { sandbox: none, python: /usr/bin/python3, max_parallel: 1 }
 docker:
-  { host: tcp://127.0.0.1:2375, base_image: my/python:3, images: { big: my/torch@sha256:0a }, network: bridge,
+  { host: tcp://127.0.0.1:2375, base_image: my/python:3, images: { big: my/torch@sha256:${'0a'.repeat(32)} }, network: bridge,
     memory: 512m, cpus: 0.5, pids_limit: 50, user: 500:600, max_parallel: 3, gpus: 2 }
 profiles:
   big: { description: All of it, backend: docker, memory: 1g, cpus: 8, gpus: 1, pids_limit: 500, network: bridge,
@@ -160,7 +160,7 @@ audit: { min_reason_length: 0 }
         host: 'tcp://127.0.0.1:2375',
         hostProblem: null,
         baseImage: 'my/python:3',
-        images: { big: 'my/torch@sha256:0a' },
+        images: { big: `my/torch@sha256:${'0a'.repeat(32)}` },
         network: 'bridge',
         memoryBytes: 512 * 1024 ** 2,
         cpus: 0.5,
