@@ -1,4 +1,5 @@
-import { ApiError, errorBody, invalidField, notFound } from './api-error.ts';
+import { ApiError } from '../support/google-api-error.ts';
+import { invalidField, notFound } from './api-error.ts';
 import type { CallRecord, Calls } from './calls.ts';
 import { ZONES } from './catalog.ts';
 import type { FaultOf, Subject } from './faults.ts';
@@ -66,7 +67,7 @@ async function answerFound(
 }
 
 function refused(error: ApiError): ApiAnswer {
-  return { status: error.status, body: errorBody(error) };
+  return { status: error.status, body: error.body() };
 }
 
 /** What faults are held against: an insert names its instance in the body. */

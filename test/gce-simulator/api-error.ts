@@ -1,19 +1,4 @@
-/** A request that the service refuses: the HTTP status, Google's reason word and its sentence. */
-export class ApiError extends Error {
-  readonly status: number;
-  readonly reason: string;
-
-  constructor(status: number, reason: string, message: string) {
-    super(message);
-    this.status = status;
-    this.reason = reason;
-  }
-}
-
-/** What every refusal looks like on the wire. */
-export function errorBody({ status, reason, message }: ApiError): unknown {
-  return { error: { code: status, message, errors: [{ message, domain: 'global', reason }] } };
-}
+import { ApiError } from '../support/google-api-error.ts';
 
 export function invalidField(field: string, value: unknown, why: string): ApiError {
   const shown = typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value);

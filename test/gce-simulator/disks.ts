@@ -1,4 +1,5 @@
-import { ApiError, alreadyExists, notFound } from './api-error.ts';
+import { ApiError } from '../support/google-api-error.ts';
+import { alreadyExists, notFound } from './api-error.ts';
 import type { DiskBody } from './bodies.ts';
 import { type InstancePlan, imageOf } from './instance-rules.ts';
 import { type AttachedDisk, type DiskResource, lastPart, link, resourceOf } from './resources.ts';

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ApiError, errorBody } from './api-error.ts';
+import { ApiError } from '../support/google-api-error.ts';
 import type { Simulator } from './simulator.ts';
 
 export type ApiServer = {
@@ -67,7 +67,7 @@ async function answer(
   try {
     body = text === '' ? undefined : JSON.parse(text);
   } catch {
-    return reply(response, { status: 400, body: errorBody(new ApiError(400, 'parseError', 'Parse Error')) });
+    return reply(response, { status: 400, body: new ApiError(400, 'parseError', 'Parse Error').body() });
   }
   const answered = await simulator.call({ method, path, body, authorization: headers.authorization });
   if (answered === 'disconnect') request.socket.destroy();

@@ -1,4 +1,5 @@
-import { ApiError, alreadyExists } from './api-error.ts';
+import { ApiError } from '../support/google-api-error.ts';
+import { alreadyExists } from './api-error.ts';
 import { regionOf } from './catalog.ts';
 import { attachDisks } from './disks.ts';
 import { runEvents } from './events.ts';

@@ -1,4 +1,5 @@
-import { ApiError, notReady } from './api-error.ts';
+import { ApiError } from '../support/google-api-error.ts';
+import { notReady } from './api-error.ts';
 import { labelsBody, metadataBody, readBody } from './bodies.ts';
 import { resetPower } from './events.ts';
 import { provision } from './insert.ts';

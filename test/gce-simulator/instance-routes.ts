@@ -1,4 +1,5 @@
-import { ApiError, invalidField, notFound, notReady } from './api-error.ts';
+import { ApiError } from '../support/google-api-error.ts';
+import { invalidField, notFound, notReady } from './api-error.ts';
 import { ZONES } from './catalog.ts';
 import { insertInstance } from './insert.ts';
 import {

@@ -1,4 +1,5 @@
-import { ApiError, invalidField, notFound } from './api-error.ts';
+import { ApiError } from '../support/google-api-error.ts';
+import { invalidField, notFound } from './api-error.ts';
 import { type DiskBody, type InstanceBody, instanceBody, readBody } from './bodies.ts';
 import { ATTACHABLE, IMAGES, MACHINE_TYPES, ZONES } from './catalog.ts';
 import { refuseLabels, refuseMetadata } from './label-rules.ts';

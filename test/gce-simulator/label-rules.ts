@@ -1,4 +1,5 @@
-import { ApiError, invalidField } from './api-error.ts';
+import { ApiError } from '../support/google-api-error.ts';
+import { invalidField } from './api-error.ts';
 import type { MetadataItem } from './resources.ts';
 
 /** Limits of cloud.google.com/compute/docs/labeling-resources and …/metadata/overview; sizes in bytes. */

@@ -1,4 +1,5 @@
-import { ApiError, invalidField } from './api-error.ts';
+import { ApiError } from '../support/google-api-error.ts';
+import { invalidField } from './api-error.ts';
 import type { SchedulingBody } from './bodies.ts';
 import { SPOT_ONLY } from './catalog.ts';
 import type { Scheduling } from './resources.ts';

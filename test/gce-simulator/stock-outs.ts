@@ -1,4 +1,4 @@
-import { ApiError } from './api-error.ts';
+import { ApiError } from '../support/google-api-error.ts';
 import { ZONES } from './catalog.ts';
 import type { FaultOf } from './faults.ts';
 import type { OperationFailure } from './operations.ts';

@@ -1,4 +1,5 @@
-import { ApiError, badRequest, noBucket, noObject } from './api-error.ts';
+import { ApiError } from '../support/google-api-error.ts';
+import { badRequest, noBucket, noObject } from './api-error.ts';
 import { type Content, hashesOf } from './content.ts';
 import { checkPreconditions } from './preconditions.ts';
 

@@ -1,5 +1,5 @@
+import { ApiError } from '../support/google-api-error.ts';
 import { type Answer, json } from './answer.ts';
-import { ApiError } from './api-error.ts';
 import type { GcsEmulator } from './emulator.ts';
 import type { Fault } from './faults.ts';
 import type { Limits } from './handle.ts';

@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { ApiError } from '../support/google-api-error.ts';
 import { type Answer, json, nothing } from './answer.ts';
-import { ApiError } from './api-error.ts';
 import { Buckets } from './buckets.ts';
 import { type Content, contentOf, corruptContent, sliceContent } from './content.ts';
 import { control } from './control.ts';

@@ -1,4 +1,5 @@
-import { ApiError, notMet } from './api-error.ts';
+import { ApiError } from '../support/google-api-error.ts';
+import { notMet } from './api-error.ts';
 import type { StoredObject } from './buckets.ts';
 
 /**

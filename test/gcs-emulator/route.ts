@@ -1,4 +1,4 @@
-import { ApiError } from './api-error.ts';
+import { ApiError } from '../support/google-api-error.ts';
 
 /** What a request asks for; faults are aimed at these. */
 export const OPERATIONS = [

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { ApiError } from '../support/google-api-error.ts';
 import { type Answer, json, nothing } from './answer.ts';
-import { ApiError, badRequest } from './api-error.ts';
+import { badRequest } from './api-error.ts';
 import type { Buckets, ObjectMeta, Wish } from './buckets.ts';
 import { type Content, contentOf, sliceContent } from './content.ts';
 import { checkPreconditions } from './preconditions.ts';
