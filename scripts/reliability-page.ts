@@ -1,22 +1,21 @@
 import { type Outcome, PROMISES, type PromiseName } from '../test/faults/kit/promises.ts';
+import type { PartRecord } from './fault-parts.ts';
 
 type Facts = {
-  outcomes: readonly Outcome[];
+  /** Of every part of the suite, on one commit with one seed. */
+  records: readonly PartRecord[];
   seed: number;
   commit: string;
-  /** The work tree differed from the commit. */
-  changed: boolean;
-  seconds: number;
   machine: string;
-  /** Every test of the suite passed. */
-  passed: boolean;
 };
 
-/** The page of what was broken on purpose and what held. Written by a script only: its figures are those of one run. */
-export function reliabilityPage(facts: Facts): string {
-  const { outcomes } = facts;
+/** The page of what was broken on purpose and what held. Written by a script only: its figures are those of its parts. */
+export function reliabilityPage({ records, seed, commit, machine }: Facts): string {
+  const outcomes = records.flatMap((record) => record.outcomes);
   const trials = outcomes.reduce((sum, { trials: count }) => sum + count, 0);
   const held = outcomes.reduce((sum, { held: count }) => sum + count, 0);
+  const seconds = records.reduce((sum, { seconds: took }) => sum + took, 0);
+  const failed = records.filter(({ passed }) => !passed).map(({ part }) => part);
   const used = (Object.keys(PROMISES) as PromiseName[]).filter((name) =>
     outcomes.some((outcome) => outcome.promise === name),
   );
@@ -28,13 +27,14 @@ export function reliabilityPage(facts: Facts): string {
     '',
     '| | |',
     '|---|---|',
-    `| commit | \`${facts.commit}\`${facts.changed ? ', with changes that are not committed' : ''} |`,
-    `| seed | ${facts.seed} |`,
-    `| machine | ${facts.machine} |`,
-    `| took | ${facts.seconds} s |`,
-    `| held | ${held} of ${trials} trials${facts.passed ? '' : '; **the suite failed**'} |`,
+    `| commit | \`${commit}\` |`,
+    `| seed | ${seed} |`,
+    `| machine | ${machine} |`,
+    `| took | ${seconds} s |`,
+    `| held | ${held} of ${trials} trials${failed.length === 0 ? '' : `; **failed: ${failed.join(', ')}**`} |`,
     '',
     ...used.flatMap((name) => section(name, outcomes)),
+    ...notTried(records.flatMap(({ skipped }) => skipped)),
   ].join('\n');
 }
 
@@ -51,6 +51,12 @@ function section(name: PromiseName, outcomes: readonly Outcome[]): string[] {
     ),
     '',
   ];
+}
+
+/** A page that is silent about them would claim them. */
+function notTried(titles: readonly string[]): string[] {
+  if (titles.length === 0) return [];
+  return ['## Not tried on this machine', '', ...titles.map((title) => `* ${cell(title)}`), ''];
 }
 
 function cell(text: string): string {

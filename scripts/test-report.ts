@@ -85,3 +85,9 @@ export function mergeSkips(counts: readonly SuiteCount[]): Skip[] {
   }
   return merged;
 }
+
+/** Full titles of the tests that did not run. */
+export function skippedTests(report: VitestReport): string[] {
+  const tests = report.testResults.flatMap((file) => file.assertionResults);
+  return tests.filter(({ status }) => status !== 'passed' && status !== 'failed').map((test) => test.fullName);
+}

@@ -2,8 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pLimit from 'p-limit';
-import { afterAll, describe, it } from 'vitest';
-import { hasEngine, NEEDS_ENGINE } from '../../contracts/docker-under-test.ts';
+import { describe, it } from 'vitest';
 import type { Backend } from '../kit/fault-project.ts';
 import { LONG, SEED } from '../kit/outcome.ts';
 import { createRandom } from '../kit/random.ts';
@@ -14,9 +13,6 @@ import { tryKillPoint } from './trial.ts';
 
 /** Most of a trial is waiting: for pauses, for absence to be certain. */
 const AT_ONCE = 4;
-
-const cache = mkdtempSync(join(tmpdir(), 'goldfish-faults-cache-'));
-afterAll(() => rmSync(cache, { recursive: true, force: true }));
 
 /** To look at one again: its name, or the beginning of several. */
 const WANTED = process.env['GOLDFISH_FAULTS_POINT'];
@@ -30,7 +26,7 @@ function chosen(backend: Backend): KillPoint[] {
   return createRandom(SEED + backend.length).some(quick, Math.ceil(quick.length / 4));
 }
 
-async function tryAll(backend: Backend): Promise<void> {
+async function tryAll(backend: Backend, cache: string): Promise<void> {
   const points = chosen(backend);
   console.log(`${backend}, seed ${SEED}: ${points.map(nameOf).join(', ')}`);
   const prototype = await makePrototype(backend, cache, SEED % 1000);
@@ -47,12 +43,22 @@ async function tryAll(backend: Backend): Promise<void> {
   });
 }
 
-describe('a run whose server, supervisor or run wrapper is killed between two steps', () => {
-  it('ends right on process, executed once per attempt, with everything it made and nothing left', async () => {
-    await tryAll('process');
+/** Every kill point of one backend. Each has its file, as a part of the long form that can be run by itself. */
+export function describeKillPoints(
+  backend: Backend,
+  { there, needs }: { there: boolean; needs: string },
+): void {
+  describe('a run whose server, supervisor or run wrapper is killed between two steps', () => {
+    it.skipIf(!there)(
+      `ends right on ${backend}, executed once per attempt, with everything it made and nothing left${needs}`,
+      async () => {
+        const cache = mkdtempSync(join(tmpdir(), 'goldfish-faults-cache-'));
+        try {
+          await tryAll(backend, cache);
+        } finally {
+          rmSync(cache, { recursive: true, force: true });
+        }
+      },
+    );
   });
-
-  it.skipIf(!hasEngine)(`does so on docker${NEEDS_ENGINE}`, async () => {
-    await tryAll('docker');
-  });
-});
+}

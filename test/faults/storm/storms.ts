@@ -1,5 +1,4 @@
 import { describe, it } from 'vitest';
-import { hasEngine, NEEDS_ENGINE } from '../../contracts/docker-under-test.ts';
 import type { Backend } from '../kit/fault-project.ts';
 import { LONG, SEED } from '../kit/outcome.ts';
 import { createTally } from '../kit/tally.ts';
@@ -36,31 +35,29 @@ async function weather(given: Omit<Storm, 'seconds'>, fault: string): Promise<vo
   }
 }
 
-const BACKENDS = [
-  { backend: 'process', there: true, needs: '' },
-  { backend: 'docker', there: hasEngine, needs: NEEDS_ENGINE },
-] as const;
+/** Both storms on one backend. Each has its file, as a part of the long form that can be run by itself. */
+export function describeStorms(backend: Backend, { there, needs }: { there: boolean; needs: string }): void {
+  describe(`on ${backend}`, () => {
+    it.skipIf(!there)(
+      `no run is lost or executed twice while servers and supervisors are killed at random${needs}`,
+      async () => {
+        const of = { backend, seed: SEED, runs: RUNS, victims: PROGRAMS, maxRestarts: 0, workSeconds: 0 };
+        await weather(of, 'server or supervisor killed every few hundred milliseconds');
+      },
+    );
 
-describe.each(BACKENDS)('on $backend', ({ backend, there, needs }) => {
-  it.skipIf(!there)(
-    `no run is lost or executed twice while servers and supervisors are killed at random${needs}`,
-    async () => {
-      const of = { backend, seed: SEED, runs: RUNS, victims: PROGRAMS, maxRestarts: 0, workSeconds: 0 };
-      await weather(of, 'server or supervisor killed every few hundred milliseconds');
-    },
-  );
-
-  it.skipIf(!there)(
-    `each restart is one more execution, and each end right, while everything is killed at random${needs}`,
-    async () => {
-      const runs = LONG ? RUNS : Math.ceil(RUNS / 2);
-      const victims = everybody(backend);
-      const workSeconds = LONG ? 0.5 : 1.5;
-      const of = { backend, seed: SEED + 1, runs, victims, maxRestarts: 2, workSeconds };
-      await weather(
-        of,
-        'server, supervisor, run wrapper, stage or container killed every few hundred milliseconds',
-      );
-    },
-  );
-});
+    it.skipIf(!there)(
+      `each restart is one more execution, and each end right, while everything is killed at random${needs}`,
+      async () => {
+        const runs = LONG ? RUNS : Math.ceil(RUNS / 2);
+        const victims = everybody(backend);
+        const workSeconds = LONG ? 0.5 : 1.5;
+        const of = { backend, seed: SEED + 1, runs, victims, maxRestarts: 2, workSeconds };
+        await weather(
+          of,
+          'server, supervisor, run wrapper, stage or container killed every few hundred milliseconds',
+        );
+      },
+    );
+  });
+}

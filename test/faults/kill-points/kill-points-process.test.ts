@@ -1,0 +1,3 @@
+import { describeKillPoints } from './try-all.ts';
+
+describeKillPoints('process', { there: true, needs: '' });
