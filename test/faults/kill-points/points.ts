@@ -10,8 +10,8 @@ export type Scenario = 'one' | 'long' | 'two' | 'crash' | 'cancel' | 'cancel-ear
 export type KillPoint = {
   /** Each is a kill; the last one gives the trial its name, those before lead there. */
   at: readonly string[];
-  /** Who dies at the last one. */
-  who: 'server' | 'supervisor' | 'run wrapper';
+  /** Who dies at the last one. What is executed is killed while the run wrapper waits there. */
+  who: 'server' | 'supervisor' | 'run wrapper' | 'stage' | 'container';
   scenario: Scenario;
   /** The causes of the attempts that a restart followed. */
   causesBefore: readonly Cause[];
@@ -36,6 +36,15 @@ const CRASH: Rest = { scenario: 'crash', causesBefore: ['exit_nonzero'] };
 /** A wrapper that took the attempt and left no result: the attempt is spent. */
 const LOST: Rest = { causesBefore: ['worker_lost'] };
 const LOST_UNBEGUN: Rest = { ...LOST, mayNotHaveBegun: [1] };
+
+/** Its program was killed by somebody: that is how it ended. */
+const KILLED: Rest = { causesBefore: ['exit_nonzero'], mayNotHaveBegun: [1] };
+/** Its container was taken away before it was started. */
+const NOT_STARTED: Rest = { causesBefore: ['launch_failed'], mayNotHaveBegun: [1], only: 'docker' };
+/** Its container was taken away under the program, or before anybody knew of one. */
+const TAKEN: Rest = { ...LOST_UNBEGUN, only: 'docker' };
+/** The program was over: nobody needs its container any more. */
+const NOT_NEEDED: Rest = { only: 'docker' };
 
 /** Between every two steps, in their order. */
 export const KILL_POINTS: readonly KillPoint[] = [
@@ -106,9 +115,22 @@ export const KILL_POINTS: readonly KillPoint[] = [
   point('supervisor', 'finish/released', TWO),
   point('supervisor', 'finish/ended release/cleaned-up'),
   point('supervisor', 'idle/socket-closed', { slow: true }),
+  point('stage', 'wrapper/programs-started', KILLED),
+  point('stage', 'wrapper/start-noted', KILLED),
+  point('container', 'wrapper/request-read', NOT_STARTED),
+  point('container', 'wrapper/taken', NOT_STARTED),
+  point('container', 'wrapper/program-wanted', NOT_STARTED),
+  point('container', 'container/attached', TAKEN),
+  point('container', 'container/started', TAKEN),
+  point('container', 'container/secrets-handed', TAKEN),
+  point('container', 'wrapper/start-noted', TAKEN),
+  point('container', 'wrapper/programs-ended', NOT_NEEDED),
+  point('container', 'wrapper/drained', NOT_NEEDED),
+  point('container', 'wrapper/result-written', NOT_NEEDED),
 ];
 
 /** What a trial is called. */
-export function nameOf({ at, scenario }: KillPoint): string {
-  return `${at.at(-1)}${scenario === 'one' ? '' : ` (${scenario})`}`;
+export function nameOf({ at, scenario, who }: KillPoint): string {
+  const victim = who === 'stage' || who === 'container' ? `, ${who}` : '';
+  return `${at.at(-1)}${scenario === 'one' ? '' : ` (${scenario})`}${victim}`;
 }

@@ -66,11 +66,12 @@ type Trial = {
   armed: Environment;
 };
 
-function arm(project: FaultProject, { at }: KillPoint, record: string): Environment {
+function arm(project: FaultProject, { at, who }: KillPoint, record: string): Environment {
   const runtime = join(project.outside, 'runtime');
   const isOfWrapper = (name: string): boolean => name.startsWith('wrapper/') || name.startsWith('container/');
   const wanted = at.filter(isOfWrapper).map((name) => [name, 1] as const);
-  copyRuntime(runtime, { at: Object.fromEntries(wanted), record });
+  const victim = who === 'stage' || who === 'container' ? who : 'run wrapper';
+  copyRuntime(runtime, { at: Object.fromEntries(wanted), record, victim });
   return { GOLDFISH_KILL_AT: at.join(), GOLDFISH_KILL_RECORD: record, GOLDFISH_KILL_RUNTIME: runtime };
 }
 

@@ -39,7 +39,7 @@ async function tryAll(backend: Backend, cache: string): Promise<void> {
   tally.state({
     fault: 'killed between two steps, everything started anew',
     backend,
-    note: `${points.length} kill points of server, supervisor and run wrapper`,
+    note: `${points.length} kill points: ${[...new Set(points.map(({ who }) => who))].join(', ')}`,
   });
 }
 
