@@ -334,7 +334,9 @@ class ContainerProgram:
             return Ending(True, None, "SIGKILL", state.oom, False, None)
         if self._unseen:
             return lost(self._running, ENGINE_DIED)
-        return lost(True, KILLED_OUTSIDE) if said else not_started(NEVER_BEGAN)
+        # Killed before it could say that the program runs: perhaps that does.
+        killed = state.exit_code == 128 + signal.SIGKILL
+        return lost(True, KILLED_OUTSIDE) if said or killed else not_started(NEVER_BEGAN)
 
     # --- the thread that stops it -----------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ export type Deed =
   | 'kill the run wrapper'
   | 'garble the result and kill the run wrapper'
   | 'hide the result and kill the run wrapper'
+  | 'kill the container'
   | 'cancel';
 
 export type Ended = {
@@ -42,7 +43,7 @@ export type CauseCase = {
   config?: string;
   deed?: Deed;
   /** Only there, and why. */
-  needs?: 'a limit for memory';
+  needs?: 'a limit for memory' | 'a container';
   /** `RUN` is the id of the run of that stage. */
   ended: Ended;
 };

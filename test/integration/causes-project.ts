@@ -91,6 +91,11 @@ ${more}`,
         for (const pid of found) process.kill(pid, 'SIGKILL');
         return;
       }
+      if (deed === 'kill the container') {
+        const { status, stderr } = spawnSync('docker', ['kill', `goldfish-${runId}-1`], { encoding: 'utf8' });
+        if (status !== 0) throw new Error(`${deed} of ${runId}: ${stderr}`);
+        return;
+      }
       const folders = attempt(runId);
       if (deed.startsWith('garble')) writeFileSync(folders.result, 'no good thing');
       if (deed.startsWith('hide')) mkdirSync(folders.result);

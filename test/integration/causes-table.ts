@@ -292,6 +292,22 @@ export const CASES: readonly CauseCase[] = [
     },
   },
   {
+    cause: 'worker_lost',
+    name: 'has_its_container_killed',
+    program: `${HEAD}${HOLD}`,
+    deed: 'kill the container',
+    needs: 'a container',
+    ended: {
+      state: 'terminated',
+      ...UNKNOWN,
+      failure: {
+        ...LOST,
+        message: 'The container was ended from outside: how its program would have ended is not known.',
+      },
+      log: ['stdout: I have begun'],
+    },
+  },
+  {
     cause: 'user',
     name: 'is_canceled',
     program: `${HEAD}${HOLD}`,

@@ -140,7 +140,8 @@ open(os.environ['GOLDFISH_CHECKPOINTS'] + '/rank' + rank, 'w').write(rank)
         ...ranks(3),
         environment: { MARK: mark },
         command: sh(
-          `[ $GOLDFISH_RANK = 2 ] && { sleep 0.3; ${end}; }; trap 'echo asked; exit 9' TERM; setsid sleep 300 & while :; do sleep 0.05; done`,
+          // It fails once the others listen.
+          `heard="$GOLDFISH_CHECKPOINTS/heard"; if [ $GOLDFISH_RANK = 2 ]; then until [ -e "$heard-0" ] && [ -e "$heard-1" ]; do sleep 0.05; done; ${end}; fi; trap 'echo asked; exit 9' TERM; setsid sleep 300 & : > "$heard-$GOLDFISH_RANK"; while :; do sleep 0.05; done`,
         ),
       });
       expect(result).toMatchObject({
