@@ -16,6 +16,17 @@ export type PartRecord = {
   skipped: string[];
 };
 
+/**
+ * Whether a part holds what the page is to say of it: its tests passed, none was left out, something was tried, and no
+ * promise was broken.
+ */
+export function partPassed({ code, outcomes, skipped }: Ran): boolean {
+  const kept = outcomes.every(({ held, trials }) => trials > 0 && held === trials);
+  return code === 0 && skipped.length === 0 && outcomes.length > 0 && kept;
+}
+
+type Ran = Pick<PartRecord, 'outcomes' | 'skipped'> & { code: number };
+
 const FOLDER = 'test/faults';
 
 /** Every part, in the order of their names. */

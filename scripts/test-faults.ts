@@ -18,6 +18,7 @@ import {
   forgetRecords,
   listParts,
   type PartRecord,
+  partPassed,
   readRecords,
   testFile,
 } from './fault-parts.ts';
@@ -39,7 +40,8 @@ const { values, positionals: words } = parseArgs({
   allowPositionals: true,
 });
 const seed = Number(values.seed ?? DEFAULT_SEED);
-if (!Number.isSafeInteger(seed) || seed < 0) refuse(`--seed takes a whole number from 0, not "${values.seed}".`);
+if (!Number.isSafeInteger(seed) || seed < 0)
+  refuse(`--seed takes a whole number from 0, not "${values.seed}".`);
 if (values.continue && !values.long) refuse('--continue goes on with a long form: add --long.');
 
 console.log(`seed ${seed}${values.long ? ', long form' : ''}`);
@@ -53,7 +55,8 @@ function refuse(why: string): never {
 /** All at once: most of it is waiting. GOLDFISH_TEST_REPORTS keeps vitest's report, for check:issue. */
 async function shortForm(): Promise<boolean> {
   const kept = process.env['GOLDFISH_TEST_REPORTS'];
-  const json = kept === undefined ? [] : ['--reporter=json', `--outputFile.json=${join(kept, 'faults.json')}`];
+  const json =
+    kept === undefined ? [] : ['--reporter=json', `--outputFile.json=${join(kept, 'faults.json')}`];
   const { code, outcomes } = await runTests(['--maxWorkers=2', ...json, ...words]);
   return code === 0 && nameBroken(outcomes) === 0 && outcomes.length > 0;
 }
@@ -89,9 +92,9 @@ async function runPart(part: string): Promise<PartRecord> {
       GOLDFISH_FAULTS_LONG: '1',
     });
     const report = JSON.parse(await readFile(json, 'utf8').catch(() => '{"testResults":[]}')) as VitestReport;
-    const passed = code === 0 && outcomes.every(({ held, trials }) => held === trials);
+    const skipped = skippedTests(report);
     const seconds = Math.round((performance.now() - started) / 1000);
-    return { part, passed, seconds, outcomes, skipped: skippedTests(report) };
+    return { part, passed: partPassed({ code, outcomes, skipped }), seconds, outcomes, skipped };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

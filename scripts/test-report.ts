@@ -89,5 +89,7 @@ export function mergeSkips(counts: readonly SuiteCount[]): Skip[] {
 /** Full titles of the tests that did not run. */
 export function skippedTests(report: VitestReport): string[] {
   const tests = report.testResults.flatMap((file) => file.assertionResults);
-  return tests.filter(({ status }) => status !== 'passed' && status !== 'failed').map((test) => test.fullName);
+  return tests
+    .filter(({ status }) => status !== 'passed' && status !== 'failed')
+    .map((test) => test.fullName);
 }

@@ -9,8 +9,10 @@ import {
   forgetRecords,
   listParts,
   type PartRecord,
+  partPassed,
   readRecords,
 } from '../../scripts/fault-parts.ts';
+import type { Outcome } from '../faults/kit/promises.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PARTS = ['disk/full.test.ts', 'storm/docker.test.ts', 'storm/process.test.ts'];
@@ -54,6 +56,17 @@ describe('the parts of the long form', () => {
       'disk/full.test.ts',
       'storm/process.test.ts',
     ]);
+  });
+
+  it('pass where something was tried, nothing left out and every promise held', () => {
+    const kept: Outcome = { fault: 'killed', promise: 'once', trials: 500, held: 500 };
+    const ran = { code: 0, outcomes: [kept], skipped: [] as string[] };
+    expect(partPassed(ran)).toBe(true);
+    expect(partPassed({ ...ran, code: 1 })).toBe(false);
+    expect(partPassed({ ...ran, outcomes: [] })).toBe(false);
+    expect(partPassed({ ...ran, outcomes: [kept, { ...kept, held: 499 }] })).toBe(false);
+    expect(partPassed({ ...ran, outcomes: [{ ...kept, trials: 0, held: 0 }] })).toBe(false);
+    expect(partPassed({ ...ran, skipped: ['on docker (needs Docker: …)'] })).toBe(false);
   });
 
   it('go on with what has not passed, and take names', () => {

@@ -11,7 +11,13 @@ const KEPT: Outcome = {
   held: 500,
   note: '212 kills | 3 at once',
 };
-const PASSED: PartRecord = { part: 'storm/one.test.ts', passed: true, seconds: 1200, outcomes: [KEPT], skipped: [] };
+const PASSED: PartRecord = {
+  part: 'storm/one.test.ts',
+  passed: true,
+  seconds: 1200,
+  outcomes: [KEPT],
+  skipped: [],
+};
 const FACTS = { seed: 7, commit: '0123456789ab', machine: 'Linux 6.1, 2 processors, Node 24.21.0' };
 
 describe('the page of what was broken on purpose', () => {
