@@ -95,7 +95,7 @@ class Attempt:
         self.begun = []
         self.stopped_others = False
         self.unsaid = False
-        self.writer = self.began_at = self.started_at = self.deadline = self.error = None
+        self.writer = self.began_at = self.started_at = self.began = self.deadline = self.error = None
         # Why all ranks are to end: somebody asked (its reason), or one of them failed.
         self.request = self.failed = None
         self.asked_to_stop = False
@@ -178,7 +178,8 @@ class Attempt:
 
     def execute(self):
         self.began_at = log.iso_time()
-        self.deadline = time.monotonic() + self.timeout
+        self.began = time.monotonic()
+        self.deadline = self.began + self.timeout
         for rank in self.ranks:
             self.begun.append(rank)
             # kill point: wrapper/program-wanted
@@ -331,6 +332,8 @@ class Attempt:
                 "errno": ending.errno or self.writer.errno,
                 "startedAt": self.began_at if ending.started else None,
                 "endedAt": log.iso_time(),
+                # The times above are those of a clock that jumps, on a machine that may have slept in between.
+                "ranSeconds": round(time.monotonic() - self.began, 3) if ending.started else None,
                 "maxRssBytes": usage and usage.ru_maxrss * 1024,
                 "cpuSeconds": usage and round(usage.ru_utime + usage.ru_stime, 3),
                 "logBytes": self.writer.offset,

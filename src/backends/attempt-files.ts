@@ -24,6 +24,7 @@ const resultSchema: z.ZodType<RunResult> = z
     errno: z.string().nullable().default(null),
     startedAt: z.string().nullable(),
     endedAt: z.string(),
+    ranSeconds: count.default(null),
     maxRssBytes: count,
     cpuSeconds: count,
     logBytes: z.number().nonnegative(),

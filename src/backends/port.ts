@@ -22,9 +22,14 @@ export type RunBackend = {
   getStatus(handles: readonly RunHandle[], options?: CallOptions): Promise<BackendStatus[]>;
   /** Asks the attempt to end: stop file, TERM to the whole group, KILL after `graceSeconds`. Resolves when asked, not when ended. */
   terminate(handle: RunHandle, request: StopRequest, options?: CallOptions): Promise<void>;
-  /** Ends whatever is left of the attempt (helpers, daemons of their own session, containers) and releases it. Keeps the run folder. */
-  cleanup(handle: RunHandle, options?: CallOptions): Promise<void>;
+  /**
+   * Ends whatever is left of the attempt (helpers, daemons of their own session, containers) and releases it. Keeps the run
+   * folder. `unconfirmed`: nothing of it runs, but what does not run may still be there (its engine does not answer).
+   */
+  cleanup(handle: RunHandle, options?: CallOptions): Promise<CleanupAnswer>;
 };
+
+export type CleanupAnswer = 'released' | 'unconfirmed';
 
 export type CallOptions = { signal?: AbortSignal };
 
@@ -188,6 +193,8 @@ export type RunResult = {
   errno?: string | null;
   startedAt: string | null;
   endedAt: string;
+  /** By a clock that neither jumps nor counts the machine's sleep; null where nobody measured it. */
+  ranSeconds: number | null;
   maxRssBytes: number | null;
   cpuSeconds: number | null;
   /** Bytes written to the log. */

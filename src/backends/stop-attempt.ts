@@ -4,7 +4,7 @@ import { errnoOf } from '../core/errors.ts';
 import type { AttemptLayout, Layout } from '../core/layout.ts';
 import { isWrapperAlive, pathExists, readResult, readWrapper, type WrapperFile } from './attempt-files.ts';
 import type { RunHandle, StopRequest } from './port.ts';
-import { noteKilled, noteStop, readStopNote, type StopNote } from './stop-request.ts';
+import { LAST_WORD_MS, noteKilled, noteStop, readStopNote, type StopNote } from './stop-request.ts';
 
 export type StopOptions = {
   layout: Layout;
@@ -22,6 +22,8 @@ const GROUP_MS = 1_000;
 
 /** Attempts (by folder) whose run wrapper this process waits for. */
 const waitedFor = new Set<string>();
+/** When the wrappers of attempts (by folder) are taken for deaf, in milliseconds of each clock; `endBy`: of the request that says so. */
+const deafAt = new WeakMap<Clock, Map<string, { at: number; endBy: string }>>();
 
 /**
  * Leaves the request where the run wrapper finds it, then wakes the wrapper. A wrapper that has not started its
@@ -43,15 +45,29 @@ export async function stopAttempt(
     await options.endAll(handle);
     return;
   }
-  if (isOverdue(options.clock, note)) return endDeaf(options, { handle, wrapper, note });
+  if (isOverdue(options.clock, folders, note)) return endDeaf(options, { handle, wrapper, note });
   kill(wrapper.pid, 'SIGTERM');
   void killIfDeaf(options, { handle, wrapper, note });
 }
 
 type Asked = { handle: RunHandle; wrapper: WrapperFile; note: StopNote };
 
-function isOverdue(clock: Clock, note: StopNote): boolean {
-  return clock.now() > Date.parse(note.endBy) + DEAF_MS;
+/**
+ * Whether a wrapper had all the time that the request gives it. What is left of that when a process first sees the request
+ * is read from the wall clock, but never more than the whole; from then on it is the process's own time, which no jump and
+ * no sleep of the machine shortens.
+ */
+function isOverdue(clock: Clock, { dir }: AttemptLayout, note: StopNote): boolean {
+  const known = deafAt.get(clock) ?? new Map<string, { at: number; endBy: string }>();
+  deafAt.set(clock, known);
+  const before = known.get(dir);
+  if (before?.endBy !== note.endBy) {
+    const whole = note.graceSeconds * 1000 + LAST_WORD_MS;
+    const left = Math.min(Math.max(0, Date.parse(note.endBy) - clock.now()), whole);
+    const at = clock.monotonic() + left + DEAF_MS;
+    known.set(dir, { at: Math.min(at, before?.at ?? at), endBy: note.endBy });
+  }
+  return clock.monotonic() > (known.get(dir)?.at ?? 0);
 }
 
 /** Waits for it in one place only. Never rejects: nobody waits for this; the next request or cleanup looks again. */
@@ -67,12 +83,13 @@ async function killIfDeaf(options: StopOptions, asked: Asked): Promise<void> {
       if (!isWrapperAlive(wrapper)) return;
       // A later request may have shortened its time.
       const note = (await readStopNote(folders)) ?? asked.note;
-      if (isOverdue(clock, note)) return await endDeaf(options, { ...asked, note });
+      if (isOverdue(clock, folders, note)) return await endDeaf(options, { ...asked, note });
     }
   } catch {
     // Looking failed.
   } finally {
     waitedFor.delete(folders.dir);
+    deafAt.get(clock)?.delete(folders.dir);
   }
 }
 

@@ -10,7 +10,7 @@ import type { RunHandle, RunResult, StopRequest } from './port.ts';
 
 const STOP_REQUEST_FILE = 'stop-request.json';
 /** What a program that watches `stop` has after the grace period: LAST_WORD_SECONDS of runtime/wrapper_rank.py. */
-const LAST_WORD_MS = 1_000;
+export const LAST_WORD_MS = 1_000;
 
 const time = z.iso.datetime();
 const noteSchema = z.object({
@@ -88,6 +88,7 @@ export function resultOfKilled(
     error: note.because?.message ?? null,
     startedAt: wrapper.startedAt,
     endedAt: note.killedAt,
+    ranSeconds: null,
     maxRssBytes: null,
     cpuSeconds: null,
     logBytes: 0,

@@ -10,8 +10,11 @@ export type CancelOutcome = {
   runId: string;
   stage: string;
   state: RunState;
-  /** `canceled`: ended here and now, it held nothing. `stopping`: the supervisor stops it. `over`: it had ended before. */
-  outcome: 'canceled' | 'stopping' | 'over';
+  /**
+   * `canceled`: ended here and now, it held nothing. `stopping`: the supervisor stops it. `finishing`: its program has
+   * ended, and it ends as that says once its outputs are stored. `over`: it had ended before.
+   */
+  outcome: 'canceled' | 'stopping' | 'finishing' | 'over';
 };
 
 /**
@@ -31,11 +34,15 @@ export function cancelRuns(
     for (const id of [...open].reverse()) cancelOne(deps, id, request.reason);
     const runs = members.map(({ id, stage }) => {
       const state = getStageRun(db, id)?.state ?? 'canceled';
-      const outcome = !open.has(id) ? 'over' : isTerminal(state) ? 'canceled' : 'stopping';
-      return { runId: id, stage, state, outcome } as const;
+      return { runId: id, stage, state, outcome: open.has(id) ? outcomeIn(state) : 'over' } as const;
     });
     return { targetId: found.run.id, runs };
   });
+}
+
+function outcomeIn(state: RunState): CancelOutcome['outcome'] {
+  if (isTerminal(state)) return 'canceled';
+  return state === 'finishing' ? 'finishing' : 'stopping';
 }
 
 function cancelOne(deps: Pick<RunsDeps, 'db' | 'clock'>, runId: string, reason: string): void {

@@ -14,7 +14,7 @@ export async function cancelUnlaunched(deps: RunsDeps, run: StageRun): Promise<v
   const attempt = attemptOf(deps, run);
   if (attempt) {
     if (await findStarted(deps, run)) return;
-    await stopByName(deps, run, attempt);
+    await stopByName(deps, run, attempt, 'It was stopped before its program started.');
   }
   // kill point: cancel/released-by-name
   await endWithCause(deps, run, { cause: run.cancelCause ?? 'user', source: 'caller' });
@@ -23,29 +23,34 @@ export async function cancelUnlaunched(deps: RunsDeps, run: StageRun): Promise<v
 /** Ends a run that has been on its way for too long; one that has begun meanwhile is looked at like every other. */
 export async function endLate(deps: RunsDeps, run: StageRun): Promise<void> {
   const attempt = attemptOf(deps, run);
+  const { launchTimeoutSeconds } = deps.config.defaults;
+  const message = `It did not begin within ${launchTimeoutSeconds} s (defaults.launch_timeout_seconds).`;
   if (attempt) {
     if (await hasBegun(deps, run, attempt)) return;
-    await stopByName(deps, run, attempt);
+    await stopByName(deps, run, attempt, message);
   }
-  const { launchTimeoutSeconds } = deps.config.defaults;
-  await endWithCause(deps, run, {
-    cause: 'launch_failed',
-    source: 'supervisor',
-    message: `It did not begin within ${launchTimeoutSeconds} s (defaults.launch_timeout_seconds).`,
-  });
+  await endWithCause(deps, run, { cause: 'launch_failed', source: 'supervisor', message });
 }
 
 function attemptOf(deps: RunsDeps, run: StageRun): RunAttempt | undefined {
   return getAttempt(deps.db, { runId: run.id, attempt: run.attempt });
 }
 
-/** What is still about to start (it may only have been stopped) finds the request to stop and does not begin. */
-async function stopByName(deps: RunsDeps, run: StageRun, attempt: RunAttempt): Promise<void> {
+/**
+ * What is still about to start (it may only have been stopped) finds the request to stop and does not begin. The request
+ * says why, for a supervisor that finds the attempt when this one was killed.
+ */
+async function stopByName(
+  deps: RunsDeps,
+  run: StageRun,
+  attempt: RunAttempt,
+  message: string,
+): Promise<void> {
   const backend = await deps.backends.get(run.backend);
   const handle = handleOf(run, attempt);
-  await backend.terminate(handle, { graceSeconds: 0, reason: 'cancel' });
+  await backend.terminate(handle, { graceSeconds: 0, reason: 'cancel', because: { rank: 0, message } });
   // kill point: cancel/stopped-by-name
-  await backend.cleanup(handle);
+  if ((await backend.cleanup(handle)) !== 'released') return;
   const key = { runId: run.id, attempt: run.attempt };
   deps.db.write(() => noteReleased(deps.db, key, isoTime(deps.clock.now())));
 }

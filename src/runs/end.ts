@@ -12,7 +12,7 @@ import { insertOutputs } from '../store/signals.ts';
 import { getStageRun } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
 import { describeFailure } from './failure.ts';
-import { between } from './runtime-so-far.ts';
+import { ranMs } from './runtime-so-far.ts';
 import { secretsOf } from './secrets-of-run.ts';
 import { settleRun } from './settle.ts';
 
@@ -101,8 +101,8 @@ function attemptOf(run: StageRun): { runId: string; attempt: number } {
 function restartOrEnd({ db }: Deps, now: StageRun, end: RunEnd): RestartVerdict | undefined {
   const policy = now.plan.retries;
   if (policy === undefined || judgeEvent(now.state, 'restart').kind !== 'moved') return undefined;
-  const ended = attemptsOfRun(db, now.id).flatMap(({ cause, startedAt, endedAt }) =>
-    cause === null ? [] : [{ cause, ranMs: between(startedAt, endedAt) }],
+  const ended = attemptsOfRun(db, now.id).flatMap((attempt) =>
+    attempt.cause === null ? [] : [{ cause: attempt.cause, ranMs: ranMs(attempt) }],
   );
   return ended.at(-1)?.cause === end.cause ? judgeRestart(policy, ended) : undefined;
 }

@@ -11,6 +11,7 @@ import { getStageRun } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
 import { endWithCause, type RunEnd } from './end.ts';
 import { ingestMetrics } from './ingest-metrics.ts';
+import { noteLostEnd } from './last-sign.ts';
 
 /** Storing outputs is tried this often before the run counts as `upload_failed`. */
 const STORE_TRIES = 3;
@@ -30,10 +31,11 @@ export async function finishRun(
   if (!run || isTerminal(run.state) || !status.result) return;
   const reading = status.result;
   const backend = await deps.backends.get(run.backend);
+  if (reading.kind !== 'read') await noteLostEnd(deps, run);
   noteResult(deps, run, reading.kind === 'read' ? reading.result : null);
   // kill point: finish/result-noted
   // Before anything is hashed: whatever the program left behind must not write any more.
-  await backend.cleanup(handle, { signal });
+  const cleanup = await backend.cleanup(handle, { signal });
   // kill point: finish/cleaned-up
   await ingestMetrics(deps, { runId: run.id, attempt: run.attempt, final: true });
   // kill point: finish/metrics-in
@@ -50,6 +52,8 @@ export async function finishRun(
   // kill point: finish/judged
   await endWithCause(deps, run, end);
   // kill point: finish/ended
+  // What is not certain to be gone is looked for again.
+  if (cleanup !== 'released') return;
   deps.db.write(() => noteReleased(deps.db, keyOf(run), isoTime(deps.clock.now())));
   // kill point: finish/released
 }
@@ -106,6 +110,10 @@ type BadEnd = Pick<RunEnd, 'cause' | 'message' | 'failureClass'>;
 
 /** What the program's own end means; undefined when it ended well. With several ranks the result names one. */
 function badEnd(result: RunResult, nodes: number): BadEnd | undefined {
+  // Given up before it was seen to begin, by a supervisor that died before it could write so. A caller's cancel is known.
+  if (result.stoppedBy === 'cancel' && result.error !== null) {
+    return { cause: 'launch_failed', failureClass: 'infra', message: result.error };
+  }
   if (!result.started && !result.lost) {
     return {
       cause: 'launch_failed',

@@ -10,6 +10,7 @@ import { getStageRun } from '../store/stage-runs.ts';
 import type { RunsDeps } from './deps.ts';
 import { endWithCause } from './end.ts';
 import { ingestMetrics } from './ingest-metrics.ts';
+import { noteLostEnd } from './last-sign.ts';
 import type { Finding } from './monitors/monitor.ts';
 import { toHandle } from './run-handle.ts';
 import type { AttemptWatch } from './watch-attempts.ts';
@@ -18,30 +19,34 @@ import type { AttemptWatch } from './watch-attempts.ts';
 const ABSENCES = 3;
 const ABSENT_MS = 1_500;
 
-/**
- * Looks at every launched run, one question per backend, and acts on what is seen: start, stop, loss.
- * Returns the runs that have a result and are to be finished.
- */
+export type Observed = {
+  /** Those that have a result and are to be finished. */
+  ended: { run: StageRun; handle: RunHandle; status: BackendStatus }[];
+  /** Those that nobody finds any more. */
+  lost: { run: StageRun; handle: RunHandle }[];
+};
+
+/** Looks at every launched run, one question per backend, and acts on what is seen where that takes no time: start, stop. */
 export async function observeRuns(
   deps: RunsDeps,
   runs: readonly StageRun[],
   { signal, watch }: { signal: AbortSignal; watch: AttemptWatch },
-): Promise<{ run: StageRun; handle: RunHandle; status: BackendStatus }[]> {
+): Promise<Observed> {
   const launched = runs.flatMap((run) => {
     const attempt = getAttempt(deps.db, { runId: run.id, attempt: run.attempt });
     const handle = attempt && toHandle(run, attempt);
     return attempt && handle ? [{ run, attempt, handle }] : [];
   });
-  const ended: { run: StageRun; handle: RunHandle; status: BackendStatus }[] = [];
+  const { ended, lost }: Observed = { ended: [], lost: [] };
   for (const [name, group] of Map.groupBy(launched, (item) => item.run.backend)) {
     for (const seen of await lookAt(deps, { name, group, signal })) {
       const { run, handle, status } = seen;
       if (status.phase === 'exited') ended.push({ run, handle, status });
-      else await observeAlone(deps, { ...seen, watch });
+      else if (await observeAlone(deps, { ...seen, watch })) lost.push({ run, handle });
     }
   }
   watch.keepOnly(runs);
-  return ended;
+  return { ended, lost };
 }
 
 type Launched = { run: StageRun; attempt: RunAttempt; handle: RunHandle };
@@ -74,29 +79,31 @@ type Seen = {
   watch: AttemptWatch;
 };
 
-/** What goes wrong with one run must not keep the others from being looked at. */
-async function observeAlone(deps: RunsDeps, seen: Seen): Promise<void> {
+/** What goes wrong with one run must not keep the others from being looked at. True where the run is lost. */
+async function observeAlone(deps: RunsDeps, seen: Seen): Promise<boolean> {
   try {
-    await observeOne(deps, seen);
+    return await observeOne(deps, seen);
   } catch (error) {
     if (isLeaseLost(error)) throw error;
     deps.log.error({ run: seen.run.id, err: error }, 'a look at a run failed');
+    return false;
   }
 }
 
-async function observeOne(deps: RunsDeps, seen: Seen): Promise<void> {
+async function observeOne(deps: RunsDeps, seen: Seen): Promise<boolean> {
   const { run, status } = seen;
   if (status.phase === 'unknown') {
     deps.log.warn({ run: run.id, error: status.error }, 'the backend could not look');
-    return;
+    return false;
   }
   noteSeen(deps, seen);
   // kill point: observe/noted
-  if (status.phase === 'absent') return considerLost(deps, seen);
+  if (status.phase === 'absent') return isLost(deps, run);
   if (status.phase === 'running') {
     await ingestMetrics(deps, { runId: run.id, attempt: run.attempt, final: false });
   }
   await stopIfDue(deps, seen);
+  return false;
 }
 
 /**
@@ -138,17 +145,27 @@ function noteSeen(deps: Pick<RunsDeps, 'db' | 'clock'>, seen: Pick<Seen, 'run' |
   });
 }
 
-async function considerLost(deps: RunsDeps, seen: Seen): Promise<void> {
-  const { run, backend, handle } = seen;
+function isLost(deps: Pick<RunsDeps, 'db' | 'clock'>, run: StageRun): boolean {
   const attempt = getAttempt(deps.db, { runId: run.id, attempt: run.attempt });
   const since = attempt?.absentSince ?? null;
-  if (!attempt || since === null || attempt.absentCount < ABSENCES) return;
+  if (!attempt || since === null || attempt.absentCount < ABSENCES) return false;
   // The wall clock may have been set back since then.
-  if (Math.abs(deps.clock.now() - Date.parse(since)) < ABSENT_MS) return;
+  return Math.abs(deps.clock.now() - Date.parse(since)) >= ABSENT_MS;
+}
+
+/** Ends a run that nobody finds any more. Its backend may take its time to look for what is left. */
+export async function endLost(
+  deps: RunsDeps,
+  { run, handle }: { run: StageRun; handle: RunHandle },
+  watch: Pick<AttemptWatch, 'ranMs'>,
+): Promise<void> {
+  const ranMs = watch.ranMs(run);
+  const backend = await deps.backends.get(run.backend);
   await backend.cleanup(handle);
   // kill point: lost/cleaned-up
   await ingestMetrics(deps, { runId: run.id, attempt: run.attempt, final: true });
-  const reason = attempt.stopReason;
+  await noteLostEnd(deps, run, ranMs);
+  const reason = getAttempt(deps.db, { runId: run.id, attempt: run.attempt })?.stopReason ?? null;
   await endWithCause(deps, run, {
     cause: reason === null ? 'worker_lost' : STOP_CAUSES[reason],
     source: 'supervisor',

@@ -16,6 +16,8 @@ const SLACK_MS = 5_000;
 export type AttemptWatch = {
   /** What is to be done about the attempt now, and what is to be told. */
   look(run: StageRun, status: Pick<BackendStatus, 'endedRanks'>): Promise<Omit<Watched, 'memory'>>;
+  /** How long it was seen to run, by this supervisor, in milliseconds. */
+  ranMs(run: StageRun): number;
   /** Whether it may be asked to stop: it has not been by this supervisor, or long ago. */
   mayAsk(run: StageRun): boolean;
   asked(run: StageRun): void;
@@ -45,6 +47,7 @@ export function createAttemptWatch(deps: { clock: Clock; layout: Layout }): Atte
       memories.set(keyOf(run), memory);
       return seen;
     },
+    ranMs: (run) => memories.get(keyOf(run))?.ranMs ?? 0,
     mayAsk: (run) => {
       const before = askedAt.get(keyOf(run));
       const patienceMs = run.plan.compute.stopGraceSeconds * 1000 + SLACK_MS;

@@ -155,6 +155,15 @@ export function setAttemptCause(db: Db, key: AttemptKey, end: { cause: Cause; at
   ).run(end.cause, end.at, key.runId, key.attempt);
 }
 
+/** When an attempt that left no result ended, as far as anybody can tell. */
+export function noteAttemptEnd(db: Db, key: AttemptKey, at: string): void {
+  db.prepare('UPDATE run_attempts SET ended_at = coalesce(ended_at, ?) WHERE run_id = ? AND attempt = ?').run(
+    at,
+    key.runId,
+    key.attempt,
+  );
+}
+
 export function noteReleased(db: Db, key: AttemptKey, at: string): void {
   db.prepare(
     'UPDATE run_attempts SET released_at = coalesce(released_at, ?) WHERE run_id = ? AND attempt = ?',

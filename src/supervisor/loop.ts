@@ -5,10 +5,10 @@ import { cancelUnlaunched, endLate } from '../runs/end-unlaunched.ts';
 import { finishRun } from '../runs/finish.ts';
 import { launchRun } from '../runs/launch.ts';
 import { createLaunchWatch } from '../runs/launch-watch.ts';
-import { observeRuns } from '../runs/observe.ts';
-import { releaseEnded } from '../runs/release.ts';
+import { endLost, observeRuns } from '../runs/observe.ts';
+import { releaseAttempt } from '../runs/release.ts';
 import { createAttemptWatch } from '../runs/watch-attempts.ts';
-import { getAttempt } from '../store/attempts.ts';
+import { getAttempt, unreleasedAttempts } from '../store/attempts.ts';
 import { isLeaseLost } from '../store/lease.ts';
 import { openStageRuns } from '../store/stage-runs.ts';
 
@@ -36,7 +36,7 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
   const launches = new Map<string, AbortController>();
 
   const troubles = new Map<string, Trouble>();
-  const start = (run: StageRun, task: () => Promise<void>, signal = options.signal): void => {
+  const start = (run: { id: string }, task: () => Promise<void>, signal = options.signal): void => {
     if (work.has(run.id)) return;
     const pause = (error: unknown): Promise<void> => {
       // Where the lease is lost the pause outlasts the renewal that notices it.
@@ -81,10 +81,15 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
       else if (run.cancelCause !== null) start(run, () => cancelUnlaunched(deps, run));
       else launch(run);
     }
-    for (const ended of await observeRuns(deps, observed, { signal: options.signal, watch })) {
-      start(ended.run, () => finishRun(deps, ended, options.signal));
+    const { ended, lost } = await observeRuns(deps, observed, { signal: options.signal, watch });
+    for (const one of ended) start(one.run, () => finishRun(deps, one, options.signal));
+    for (const one of lost) start(one.run, () => endLost(deps, one, watch));
+    for (const attempt of unreleasedAttempts(deps.db)) {
+      if (work.has(attempt.runId)) continue;
+      // Beside other work on the run: what is left of an attempt keeps nobody from the next one.
+      const id = `${attempt.runId}/${attempt.attempt}`;
+      start({ id }, () => releaseAttempt(deps, attempt, options.signal));
     }
-    await releaseEnded(deps, (runId) => work.has(runId));
   };
 
   return {

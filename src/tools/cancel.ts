@@ -22,8 +22,10 @@ export const cancel = defineTool({
         stage: z.string(),
         state: z.string(),
         outcome: z
-          .enum(['canceled', 'stopping', 'over'])
-          .describe('stopping: asked to stop; over: had ended before'),
+          .enum(['canceled', 'stopping', 'finishing', 'over'])
+          .describe(
+            'stopping: asked to stop; finishing: its program had ended, and it ends by that; over: had ended before',
+          ),
       }),
     ),
     next: nextCall(),
@@ -31,22 +33,24 @@ export const cancel = defineTool({
   audit: (input) => ({ workspace: input.target, reason: input.reason, reasonField: 'reason' }),
   handler: async (ctx, input) => {
     const { targetId, runs } = await ctx.runs.cancel(input);
-    const stopping = runs.some((run) => run.outcome === 'stopping');
+    const goesOn = runs.some(({ outcome }) => outcome === 'stopping' || outcome === 'finishing');
     return {
       target: targetId,
       runs: runs.map(({ runId: run_id, ...row }) => ({ run_id, ...row })),
-      next: stopping
-        ? { tool: 'wait', arguments: { targets: [targetId] } }
-        : { tool: 'status', arguments: {} },
+      next: goesOn ? { tool: 'wait', arguments: { targets: [targetId] } } : { tool: 'status', arguments: {} },
     };
   },
   render: (output, kit) => {
     const rows = output.runs ?? [];
-    const ended = rows.filter((row) => row.outcome !== 'over').length;
+    const having = (...outcomes: string[]): number =>
+      rows.filter(({ outcome }) => outcomes.includes(outcome)).length;
+    const canceled = having('canceled', 'stopping');
+    const finishing = having('finishing');
     return lines(
-      ended === 0
-        ? `${output.target} had ended before; nothing was changed.`
-        : `${count(ended, 'run')} of ${output.target} canceled.`,
+      canceled > 0 && `${count(canceled, 'run')} of ${output.target} canceled.`,
+      finishing > 0 &&
+        `${count(finishing, 'run')} had ended already and ${finishing === 1 ? 'is' : 'are'} storing outputs: too late to cancel.`,
+      canceled + finishing === 0 && `${output.target} had ended before; nothing was changed.`,
       kit.table(
         rows.map((row) => [row.run_id, row.stage, row.state, row.outcome]),
         ['run', 'stage', 'state', 'outcome'],

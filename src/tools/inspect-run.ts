@@ -6,7 +6,7 @@ import { CAUSES } from '../core/causes.ts';
 import type { RunEvent, StoredOutput } from '../core/rows.ts';
 import { isTerminal, type RunState } from '../core/run-lifecycle.ts';
 import type { RunDetails } from '../runs/runs.ts';
-import { between } from '../runs/runtime-so-far.ts';
+import { ranMs } from '../runs/runtime-so-far.ts';
 import { defineTool } from './define-tool.ts';
 import { answer, nextCall, runId } from './fields.ts';
 import { findingShape, toFinding } from './finding-rows.ts';
@@ -213,8 +213,8 @@ function findingsPart({ findings }: RunDetails) {
 
 function restartsPart({ run, attempts }: RunDetails) {
   if (run.attempt === 1) return {};
-  const ran = attempts.map(({ startedAt, endedAt }) => between(startedAt, endedAt) ?? 0);
-  return { restarts: run.attempt - 1, runtime_seconds: ran.reduce((sum, ms) => sum + ms, 0) / 1000 };
+  const ran = attempts.reduce((sum, attempt) => sum + (ranMs(attempt) ?? 0), 0);
+  return { restarts: run.attempt - 1, runtime_seconds: ran / 1000 };
 }
 
 function attemptsPart({ attempts }: RunDetails) {

@@ -45,6 +45,7 @@ describe.skipIf(!canContain)(
         rank: 0,
         error: null,
         stoppedBy: null,
+        ranSeconds: expect.any(Number),
         maxRssBytes: null,
       });
       expect(result['startedAt']).not.toBeNull();

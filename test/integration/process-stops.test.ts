@@ -33,22 +33,35 @@ async function request(handle: RunHandle): Promise<Record<string, unknown>> {
   return JSON.parse(await readFile(join(h.layout.attempt(handle.runId, 1).dir, 'stop-request.json'), 'utf8'));
 }
 
+type Life = { clock: Clock; waits: () => number; pass: (ms: number) => void; jump: (ms: number) => void };
+
 /** A supervisor's life of its own: its clock, and a deaf wrapper's patience that never ends in it. */
-function lifeAt(offsetMs: number): { clock: Clock; waits: () => number } {
+function lifeAt(offsetMs: number): Life {
   let waits = 0;
+  let passed = 0;
+  let jumped = offsetMs;
   const clock: Clock = {
-    now: () => systemClock.now() + offsetMs,
-    monotonic: () => systemClock.monotonic(),
+    now: () => systemClock.now() + jumped + passed,
+    monotonic: () => systemClock.monotonic() + passed,
     sleep: () => {
       waits += 1;
       return new Promise(() => undefined);
     },
   };
-  return { clock, waits: () => waits };
+  return {
+    clock,
+    waits: () => waits,
+    pass: (ms) => {
+      passed += ms;
+    },
+    jump: (ms) => {
+      jumped += ms;
+    },
+  };
 }
 
 function ask(clock: Clock, handle: RunHandle, asked: { reason: StopReason; graceSeconds: number }) {
-  const endAll = async (): Promise<void> => h.another().cleanup(handle);
+  const endAll = (): Promise<unknown> => h.another().cleanup(handle);
   return stopAttempt({ layout: h.layout, clock, endAll }, handle, asked);
 }
 
@@ -76,13 +89,17 @@ describe('a stop that is asked for again', () => {
   });
 
   it.each(['timeout', 'heartbeat', 'cancel', 'monitor'] as const)(
-    'in a later life kills a deaf wrapper at once when its time is over: %s',
+    'in a later life kills a deaf wrapper soon when its time is over: %s',
     async (reason) => {
       const handle = await startDeaf();
       await ask(lifeAt(0).clock, handle, { reason, graceSeconds: 2 });
-      await ask(lifeAt(7_500).clock, handle, { reason: 'cancel', graceSeconds: 2 });
-      expect((await statusOf(h.backend, handle)).phase, 'its time is not over').toBe('running');
-      await ask(lifeAt(8_500).clock, handle, { reason: 'cancel', graceSeconds: 2 });
+      const later = lifeAt(60_000);
+      await ask(later.clock, handle, { reason: 'cancel', graceSeconds: 2 });
+      later.pass(4_500);
+      await ask(later.clock, handle, { reason: 'cancel', graceSeconds: 2 });
+      expect((await statusOf(h.backend, handle)).phase, 'it may be about to hear').toBe('running');
+      later.pass(1_000);
+      await ask(later.clock, handle, { reason: 'cancel', graceSeconds: 2 });
       expect(await endOf(h.backend, handle)).toMatchObject({
         started: true,
         stoppedBy: reason,
@@ -93,6 +110,23 @@ describe('a stop that is asked for again', () => {
         endedAt: expect.stringMatching(/Z$/),
       });
       expect(await h.remains(handle)).toEqual([]);
+    },
+  );
+
+  it.each([3_600_000, -3_600_000])(
+    'neither shortens nor lengthens the time of a wrapper where the wall clock jumps by %i ms',
+    async (ms) => {
+      const handle = await startDeaf();
+      const life = lifeAt(0);
+      const again = () => ask(life.clock, handle, { reason: 'cancel', graceSeconds: 20 });
+      await again();
+      life.jump(ms);
+      life.pass(25_000);
+      await again();
+      expect((await statusOf(h.backend, handle)).phase).toBe('running');
+      life.pass(1_500);
+      await again();
+      expect(await endOf(h.backend, handle)).toMatchObject({ stoppedBy: 'cancel', signal: 'SIGKILL' });
     },
   );
 

@@ -177,7 +177,7 @@ describe('a cancel', () => {
       },
     };
     await project.complete(id);
-    expect(outcome).toBe('stopping');
+    expect(outcome).toBe('finishing');
     expect(project.run(id)).toMatchObject({ state: 'completed', cause: 'success' });
     expect(outputsOfRun(project.db, id)).toHaveLength(1);
   });

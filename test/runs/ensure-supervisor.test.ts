@@ -89,7 +89,7 @@ describe('making sure that somebody is at work', () => {
     let cleanups = 0;
     project.fake.backend.cleanup = async (handle) => {
       cleanups += 1;
-      await cleanup(handle);
+      return cleanup(handle);
     };
     await project.tick();
     expect(cleanups).toBe(1);

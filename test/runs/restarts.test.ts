@@ -1,3 +1,5 @@
+import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { waitsFor } from '../../src/runs/admit.ts';
 import { cancelRuns } from '../../src/runs/cancel.ts';
@@ -128,6 +130,38 @@ describe('a run that fails and may be started anew', () => {
       errorMessage: 'Not started again: its attempts ran the 100 s it may run.',
     });
     expect(project.fake.launched).toHaveLength(2);
+  });
+
+  it('ran for as long as was measured beside it, whatever the wall clock made of that', async () => {
+    await ends({ exitCode: 3, ranSeconds: 20, endedAt: '2026-01-02T04:04:25.000Z' });
+    time.advance(5_000);
+    await project.tick();
+    expect(project.fake.launched[1]?.timeoutSeconds).toBe(80);
+  });
+
+  it('did not run in the hours after its last sign of life, in which nobody looked', async () => {
+    project.fake.set(id, 'running');
+    await project.tick();
+    const { log } = project.deps.layout.attempt(id, 1);
+    mkdirSync(log, { recursive: true });
+    const sign = join(log, '000000000000.log');
+    writeFileSync(sign, 'a line');
+    const at = new Date(Date.parse('2026-01-02T03:04:05.000Z') + 10_000);
+    utimesSync(sign, at, at);
+    time.advance(7_200_000);
+    project.fake.set(id, 'absent');
+    const loop = project.newLoop();
+    for (let n = 0; n < 12; n += 1) {
+      time.advance(1_000);
+      await loop.tick();
+      await loop.settled();
+    }
+    expect(run()).toMatchObject({ attempt: 2, state: 'launching' });
+    expect(project.fake.launched[1]?.timeoutSeconds).toBe(90);
+    expect(attemptsOfRun(project.db, id)[0]).toMatchObject({
+      cause: 'worker_lost',
+      endedAt: at.toISOString(),
+    });
   });
 
   it('is started anew after its worker was lost, once that is seen to be gone', async () => {

@@ -266,7 +266,8 @@ describe('a run that does not come to run', () => {
       cause: 'launch_failed',
       errorMessage: 'It did not begin within 2700 s (defaults.launch_timeout_seconds).',
     });
-    expect(project.fake.stops).toEqual([{ runId: id, graceSeconds: 0, reason: 'cancel' }]);
+    const because = { rank: 0, message: project.run(id).errorMessage };
+    expect(project.fake.stops).toEqual([{ runId: id, graceSeconds: 0, reason: 'cancel', because }]);
     expect(getAttempt(project.db, { runId: id, attempt: 1 })?.releasedAt).not.toBeNull();
   });
 
@@ -381,7 +382,7 @@ describe('one look', () => {
     project.fake.failCleanup = new Error('busy');
     await project.tick();
     expect(released()).toBeNull();
-    expect(project.logged).toContain('what an ended run held could not be released yet busy');
+    expect(project.logged).toContain('work on a run failed and will be tried again busy');
     project.fake.failCleanup = undefined;
     await project.tick();
     expect(released()).not.toBeNull();

@@ -1,6 +1,7 @@
 import type {
   BackendStatus,
   BuildRequest,
+  CleanupAnswer,
   RunBackend,
   RunHandle,
   RunResult,
@@ -29,6 +30,8 @@ export type FakeBackend = {
   /** What a launch does once it has started the attempt and before it answers. */
   afterStart: ((runId: string) => void | Promise<void>) | undefined;
   failCleanup: Error | undefined;
+  /** What a cleanup says that did not fail. */
+  cleanupAnswer: CleanupAnswer;
   set(runId: string, phase: Exclude<BackendStatus['phase'], 'exited'>): void;
   end(runId: string, result?: Partial<RunResult>): void;
   /** A result document that is not what it should be. */
@@ -62,6 +65,7 @@ export function createFakeBackend(): FakeBackend {
     failLaunch: undefined,
     afterStart: undefined,
     failCleanup: undefined,
+    cleanupAnswer: 'released',
     set: (runId, phase) => tell(runId, status(phase)),
     end: (runId, result = {}) => {
       const whole: RunResult = {
@@ -78,6 +82,7 @@ export function createFakeBackend(): FakeBackend {
         error: null,
         startedAt: AT,
         endedAt: AT,
+        ranSeconds: null,
         maxRssBytes: null,
         cpuSeconds: null,
         logBytes: 0,
@@ -128,6 +133,7 @@ export function createFakeBackend(): FakeBackend {
       cleanup: async (handle) => {
         if (fake.failCleanup) throw fake.failCleanup;
         fake.cleaned.push(handle.runId);
+        return fake.cleanupAnswer;
       },
     },
   };

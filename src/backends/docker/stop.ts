@@ -1,7 +1,7 @@
 import { isGoldfishError } from '../../core/errors.ts';
 import { endMarked } from '../marked-processes.ts';
 import { removeScratch } from '../materialise-inputs.ts';
-import type { RunHandle, StopRequest } from '../port.ts';
+import type { CleanupAnswer, RunHandle, StopRequest } from '../port.ts';
 import { endWrapper, stopAttempt } from '../stop-attempt.ts';
 import { LABELS } from './container.ts';
 import { engineError, statusOf } from './engine-error.ts';
@@ -18,22 +18,24 @@ export function terminateAttempt(deps: DockerDeps, handle: RunHandle, request: S
 }
 
 /** Ends what is left and removes what only the program needed. Repeating it is harmless. */
-export async function cleanUpAttempt(deps: DockerDeps, handle: RunHandle): Promise<void> {
+export async function cleanUpAttempt(deps: DockerDeps, handle: RunHandle): Promise<CleanupAnswer> {
   const folders = deps.layout.attempt(handle.runId, handle.attempt);
   const { wrapper } = await endWrapper(deps, handle);
-  await removeContainers(deps, handle);
+  const answer = await removeContainers(deps, handle);
   const scratch = (wrapper?.ranks ?? []).map(({ rank }) => folders.rank(rank).temp);
   await removeScratch([folders.inputs, folders.temp, ...scratch], (error) => {
     deps.log?.warn({ run: handle.runId, err: error }, 'scratch of a run could not be removed');
   });
+  return answer;
 }
 
 /**
  * Every container of the attempt, found by its labels, so also one that a crash left before anybody wrote of it. One
- * that is dead and cannot be removed now (its files are busy) is left to the sweep: only what lives is waited for.
- * Where the engine is dead its containers may live on until it is started again: then their processes are killed.
+ * that is dead and cannot be removed now (its files are busy) is left for later: only what lives is waited for.
+ * Where the engine is dead its containers may live on until it is started again: then their processes are killed. That
+ * a container is gone only the engine can say.
  */
-async function removeContainers(deps: DockerDeps, handle: RunHandle): Promise<void> {
+async function removeContainers(deps: DockerDeps, handle: RunHandle): Promise<CleanupAnswer> {
   const label = [
     `${LABELS.project}=${deps.project}`,
     `${LABELS.run}=${handle.runId}`,
@@ -45,18 +47,18 @@ async function removeContainers(deps: DockerDeps, handle: RunHandle): Promise<vo
     const found = await engine.listContainers({ all: true, filters: { label } });
     const tried = await Promise.allSettled(found.map(({ Id }) => removeContainer(engine, Id)));
     const failed = tried.find((removal) => removal.status === 'rejected');
-    if (failed === undefined) return;
+    if (failed === undefined) return 'released';
     const left = await engine.listContainers({ all: true, filters: { label } });
     if (left.some(({ State }) => LIVING.has(State))) throw failed.reason;
+    if (left.length === 0) return 'released';
     const fields = { run: handle.runId, err: failed.reason };
-    deps.log?.warn(
-      fields,
-      'a container in which nothing runs could not be removed; a later launch tries again',
-    );
+    deps.log?.warn(fields, 'a container in which nothing runs could not be removed yet');
+    return 'unconfirmed';
   } catch (error) {
     if (statusOf(error) !== undefined) throw engineError(error, 'remove the run’s containers');
     await endMarked(deps.clock, handle, { thorough: true });
     // Its container is where we may not look: it is not to be forgotten.
     if (isGoldfishError(error)) throw error;
+    return 'unconfirmed';
   }
 }

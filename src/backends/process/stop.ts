@@ -1,7 +1,7 @@
 import { readWrapper } from '../attempt-files.ts';
 import { endMarked } from '../marked-processes.ts';
 import { removeScratch } from '../materialise-inputs.ts';
-import type { RunHandle, StopRequest } from '../port.ts';
+import type { CleanupAnswer, RunHandle, StopRequest } from '../port.ts';
 import { endWrapper, removeGroups, stopAttempt } from '../stop-attempt.ts';
 import type { ProcessBackendOptions } from './options.ts';
 
@@ -21,11 +21,12 @@ export function terminateAttempt(options: Options, handle: RunHandle, request: S
  * Ends what is left and removes what only the program needed. Repeating it is harmless.
  * Errors: BACKEND_UNAVAILABLE while something lives that could still write.
  */
-export async function cleanUpAttempt(options: Options, handle: RunHandle): Promise<void> {
+export async function cleanUpAttempt(options: Options, handle: RunHandle): Promise<CleanupAnswer> {
   const folders = options.layout.attempt(handle.runId, handle.attempt);
   const { ended, wrapper } = await endWrapper(options, handle);
   await endMarked(options.clock, handle, { thorough: !ended, wrapper });
   await removeGroups(wrapper, options.clock);
   const scratch = (wrapper?.ranks ?? []).map(({ rank }) => folders.rank(rank).temp);
   await removeScratch([folders.inputs, `${folders.inputs}.unfinished`, folders.temp, ...scratch]);
+  return 'released';
 }

@@ -35,11 +35,10 @@ describe('freeing an attempt', () => {
     async (state) => {
       await project.write(RUN, 'inputs', 'for the program');
       const { log, warnings } = listen();
-      await cleanUpAttempt(project.deps(stuck(state).engine, { log }), handle);
+      // It is looked for again: that it is gone only the engine can say.
+      expect(await cleanUpAttempt(project.deps(stuck(state).engine, { log }), handle)).toBe('unconfirmed');
       expect(await readdir(project.layout.attempt(RUN.runId, 1).dir)).not.toContain('inputs');
-      expect(warnings).toEqual([
-        'a container in which nothing runs could not be removed; a later launch tries again',
-      ]);
+      expect(warnings).toEqual(['a container in which nothing runs could not be removed yet']);
     },
   );
 
@@ -53,6 +52,15 @@ describe('freeing an attempt', () => {
       });
     },
   );
+
+  it('is not certain while the engine does not answer', async () => {
+    const engine = async (): Promise<never> => {
+      throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+    };
+    const { engine: empty } = engineWith([]);
+    expect(await cleanUpAttempt(project.deps(empty, { engine }), handle)).toBe('unconfirmed');
+    expect(await cleanUpAttempt(project.deps(empty), handle)).toBe('released');
+  });
 
   it('removes the other containers beside one that cannot be removed', async () => {
     const { engine, left } = engineWith(
