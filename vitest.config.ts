@@ -1,9 +1,10 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Three tiers. `unit` is pure or in-process (real SQLite, a little git) and takes seconds;
+ * Three tiers are `npm test`. `unit` is pure or in-process (real SQLite, a little git) and takes seconds;
  * `integration` starts processes: git, stages, the run wrapper, the supervisor, a server over stdio; `contracts` holds every
- * adapter of a port to the same promises, against the real thing.
+ * adapter of a port to the same promises, against the real thing. Two more have commands of their own: `faults` breaks
+ * things, `conformance` tries the server with other people's clients.
  */
 export default defineConfig({
   test: {
@@ -13,7 +14,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/integration/**', 'test/e2e/**', 'test/faults/**', 'test/contracts/**'],
+          exclude: ['integration', 'e2e', 'faults', 'contracts', 'conformance'].map((name) => `test/${name}/**`),
           // Room for a machine that does other work at the same time; what has a limit of its own measures it.
           testTimeout: 30_000,
           maxWorkers: 2,
@@ -37,6 +38,15 @@ export default defineConfig({
           include: ['test/faults/**/*.test.ts'],
           // A storm of 500 containers on two busy processors takes longer than half an hour.
           testTimeout: 3_000_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          // Other people's clients; a suite of its own: npm run test:conformance.
+          name: 'conformance',
+          include: ['test/conformance/**/*.test.ts'],
+          testTimeout: 120_000,
           hookTimeout: 120_000,
         },
       },

@@ -24,6 +24,8 @@ const VITEST = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
 /** Where the code that hundreds of processes load is kept compiled: each then starts in half the time. */
 const COMPILED = join(ROOT, 'node_modules', '.cache', 'goldfish-compiled');
 const PYTHON_PATH = pathWithPython();
+/** Suites that have a command of their own: `npm run test:<name>`. */
+const APART = ['faults', 'conformance'];
 /** A suite that takes longer hangs. */
 const SUITE_LIMIT_MS = 35 * 60_000;
 
@@ -32,8 +34,7 @@ function suites(): string[] {
   for (const project of config.test?.projects ?? []) {
     if (typeof project !== 'object' || !('test' in project)) continue;
     const name = project.test?.name;
-    // Faults have a command of their own: scripts/test-faults.ts.
-    if (typeof name === 'string' && name !== 'faults') names.push(name);
+    if (typeof name === 'string' && !APART.includes(name)) names.push(name);
   }
   return names;
 }

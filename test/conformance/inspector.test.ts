@@ -2,7 +2,7 @@ import { AjvJsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/ajv
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { assetPath } from '../../src/core/assets.ts';
 import { createTestProject, mountStages, type TestProject, waitOver } from '../support/project.ts';
-import { start } from './cli-program.ts';
+import { start } from '../integration/cli-program.ts';
 
 const INSPECTOR = assetPath('node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js');
 const REASON = 'Seen through the Inspector';
