@@ -82,8 +82,9 @@ async function runTest(copy: string, defect: Defect): Promise<Seen> {
   const report = join(copy, 'defect-report.json');
   // Between the titles of suites and tests -t knows " > ", and the report a blank.
   const title = defect.breaks.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll(' ', '(?: | > )');
-  // test/contracts/…: the folder of a suite is its project.
-  const project = defect.suite.split('/')[1] ?? '';
+  // test/contracts/…: the folder of a suite is its project; those of the unit suite are named by room.
+  const folder = defect.suite.split('/')[1] ?? '';
+  const project = ['integration', 'contracts', 'faults'].includes(folder) ? folder : 'unit';
   const vitest = join('node_modules', 'vitest', 'vitest.mjs');
   const options = ['--project', project, '-t', title, '--reporter=json', `--outputFile.json=${report}`];
   await rm(report, { force: true });

@@ -11,6 +11,8 @@ export type Ids = {
    * a millisecond and where the wall clock was set back in between.
    */
   record(now: number): string;
+  /** `goldfish-` + 12 hex: a worker, and the name of its machine. */
+  worker(): string;
   /** 8 hex: a reference that ties an INTERNAL error to its log line, or a temporary name. */
   reference(): string;
 };
@@ -50,6 +52,7 @@ export function createIds(): Ids {
     run: () => `stage-${hex(6)}`,
     pipelineRun: () => `prun-${hex(6)}`,
     record: increasingUlids(),
+    worker: () => `goldfish-${hex(6)}`,
     reference: () => hex(4),
   };
 }

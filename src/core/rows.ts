@@ -4,6 +4,7 @@ import type { JsonObject } from './json.ts';
 import type { EventSource, RunEventName, RunState, TerminalState } from './run-lifecycle.ts';
 import type { SignalType } from './signals.ts';
 import type { StagePlan } from './stage-plan.ts';
+import type { JobOutcome, WorkerEnd, WorkerState } from './worker-lifecycle.ts';
 
 /** Row types as the services see them. Times are ISO text; `null` is "not (yet)". Mapped to columns in store/ only. */
 
@@ -238,4 +239,70 @@ export type SupervisorLease = {
   socket: string | null;
   acquiredAt: string | null;
   heartbeatAt: string | null;
+};
+
+/** A job is one attempt of a run. */
+export type JobKey = { runId: string; attempt: number };
+
+/** Which job a worker has. `number` counts the jobs of the worker from 1. */
+export type WorkerLease = JobKey & {
+  number: number;
+  /** The machine was there already. */
+  warm: boolean;
+  assignedAt: string;
+  /** When it was seen that the machine had begun; null while it may be called off. */
+  claimedAt: string | null;
+};
+
+/** A rented machine, under the name it has at its provider. Times by the clock of whoever wrote the row. */
+export type Worker = {
+  id: string;
+  state: WorkerState;
+  /** False: for one run, however many machines the pool may have. */
+  pooled: boolean;
+  profile: string;
+  /** Machines of equal shape can do the same work. */
+  shape: string;
+  zone: string | null;
+  /** How it is paid for. */
+  model: ProvisioningModel | null;
+  /** US dollars, or null where the price is not known. */
+  pricePerHour: number | null;
+  lease: WorkerLease | null;
+  /** Of the newest job it was ever given. */
+  jobNumber: number;
+  /** Of the object that names its job; what is written next replaces this and no other. */
+  assignmentGeneration: string | null;
+  /** The last letter from the machine, its generation, and when it was noticed here. */
+  letter: JsonObject | null;
+  letterGeneration: string | null;
+  letterAt: string | null;
+  createdAt: string;
+  /** Since when it is in its state. */
+  stateAt: string;
+  /** When a machine was asked for in `zone`, and the how manieth place that is. */
+  placedAt: string | null;
+  placeNumber: number;
+  /** When it was first seen running: from then on it costs money. */
+  runningAt: string | null;
+  /** Since when lists do not show it; null while they do. */
+  absentSince: string | null;
+  absentCount: number;
+  endReason: WorkerEnd | null;
+  goneAt: string | null;
+};
+
+export type ProvisioningModel = 'standard' | 'spot';
+
+/** A job that a worker had once. */
+export type WorkerJob = JobKey & {
+  workerId: string;
+  number: number;
+  warm: boolean;
+  assignedAt: string;
+  claimedAt: string | null;
+  endedAt: string | null;
+  outcome: JobOutcome | null;
+  /** Why the worker was lost with it. */
+  reason: WorkerEnd | null;
 };

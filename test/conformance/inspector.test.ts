@@ -1,8 +1,8 @@
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/ajv';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { assetPath } from '../../src/core/assets.ts';
-import { createTestProject, mountStages, type TestProject, waitOver } from '../support/project.ts';
 import { start } from '../integration/cli-program.ts';
+import { createTestProject, mountStages, type TestProject, waitOver } from '../support/project.ts';
 
 const INSPECTOR = assetPath('node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js');
 const REASON = 'Seen through the Inspector';

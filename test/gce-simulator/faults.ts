@@ -141,6 +141,8 @@ export type FaultBook = {
   peek<K extends Fault['kind']>(kind: K, subject: Subject): FaultOf<K>[];
   /** What may still strike. */
   pending(): Fault[];
+  /** Nothing goes wrong any more but what has begun to. */
+  clear(): void;
 };
 
 export function createFaultBook(): FaultBook {
@@ -167,6 +169,9 @@ export function createFaultBook(): FaultBook {
     },
     peek,
     pending: () => [...faults],
+    clear: () => {
+      faults.length = 0;
+    },
   };
 }
 

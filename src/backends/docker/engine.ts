@@ -1,5 +1,6 @@
 import { request } from 'node:http';
 import { errnoOf } from '../../core/errors.ts';
+import type { ContainerOptions } from '../container.ts';
 import { unusableEngine } from './engine-error.ts';
 
 /** Where an engine listens; `unusable`: no engine at all may be asked, and what to do about it. */
@@ -99,46 +100,6 @@ export type BuildOptions = {
   labels: Record<string, string>;
   buildargs: Record<string, string>;
   abortSignal?: AbortSignal;
-};
-
-export type Mount = { Type: 'bind'; Source: string; Target: string; ReadOnly: boolean };
-
-export type ContainerOptions = {
-  name: string;
-  Image: string;
-  User: string;
-  Entrypoint: string[];
-  Cmd: string[];
-  WorkingDir: string;
-  Env: string[];
-  Labels: Record<string, string>;
-  OpenStdin: boolean;
-  StdinOnce: boolean;
-  AttachStdin: boolean;
-  AttachStdout: boolean;
-  AttachStderr: boolean;
-  Tty: boolean;
-  NetworkDisabled: boolean;
-  HostConfig: {
-    Mounts: Mount[];
-    ReadonlyRootfs: boolean;
-    CapDrop: string[];
-    SecurityOpt: string[];
-    Privileged: boolean;
-    NetworkMode: string;
-    IpcMode: string;
-    ShmSize?: number;
-    Memory?: number;
-    MemorySwap?: number;
-    NanoCpus?: number;
-    PidsLimit?: number;
-    OomScoreAdj: number;
-    Init: boolean;
-    Ulimits: { Name: string; Soft: number; Hard: number }[];
-    LogConfig: { Type: string; Config: Record<string, string> };
-    RestartPolicy: { Name: string };
-    DeviceRequests: { Driver: string; Count: number; Capabilities: string[][] }[];
-  };
 };
 
 /** A request that gets no byte for so long is given up; a build may be silent for as long as its commands are. */

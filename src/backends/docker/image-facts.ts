@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { GoldfishError, messageOf } from '../../core/errors.ts';
 import { writeFileAtomic } from '../../os/files.ts';
 import { currentProcess } from '../../os/process-identity.ts';
-import { containerOptions, LABELS } from './container.ts';
+import { containerOptions, LABELS } from '../container.ts';
 import { containerUser } from './container-user.ts';
 import { engineError, statusOf } from './engine-error.ts';
 import type { DockerDeps } from './options.ts';

@@ -5,22 +5,18 @@ import { GoldfishError, isGoldfishError } from '../../core/errors.ts';
 import { type AttemptLayout, projectLayout } from '../../core/layout.ts';
 import { wasTaken } from '../attempt-files.ts';
 import { checkSpec } from '../check-spec.ts';
+import { containerName, type Init } from '../container.ts';
+import { INSIDE, type StagePaths, stageContainer } from '../container-stage.ts';
 import { searchPath } from '../host-options.ts';
 import { resolveInterpreter } from '../interpreter.ts';
 import { requireInputs } from '../materialise-inputs.ts';
 import type { CallOptions, RunHandle, RunSpec } from '../port.ts';
-import {
-  configDocument,
-  goldfishEnvironment,
-  type RankFolders,
-  type StagePlaces,
-} from '../stage-document.ts';
+import { configDocument, type RankFolders } from '../stage-document.ts';
 import { replaceFile, startAttempt, startError, WRAPPER } from '../start-wrapper.ts';
-import { type RankSpec, rankEnvironment } from '../wrapper-spec.ts';
+import type { RankSpec } from '../wrapper-spec.ts';
 import { runtimeDataSchema } from './build-runtime.ts';
-import { bind, containerName, containerOptions, type Init, LABELS, PLACES } from './container.ts';
 import { containerUser, folderOwner } from './container-user.ts';
-import type { Engine, EngineInfo, Mount } from './engine.ts';
+import type { Engine, EngineInfo } from './engine.ts';
 import { wrapperAddress } from './engine.ts';
 import { engineError, statusOf } from './engine-error.ts';
 import { engineData } from './engine-of-run.ts';
@@ -31,8 +27,6 @@ import { removeContainer, removeIdleContainer } from './remove-container.ts';
 
 /** More would not be faster on one machine; the limit is there so that a slip of the pen is refused. */
 export const MAX_RANKS = 64;
-/** Ranks share one network of their own, so the port is free. */
-const MASTER = { masterAddress: '127.0.0.1', masterPort: 29500 };
 
 type Runtime = z.infer<typeof runtimeDataSchema>;
 
@@ -153,14 +147,6 @@ async function realPlaces(deps: DockerDeps): Promise<OurPlaces> {
   };
 }
 
-const INSIDE: StagePlaces = {
-  inputs: PLACES.inputs,
-  outputs: PLACES.outputs,
-  control: PLACES.control,
-  checkpoints: PLACES.checkpoints,
-  config: PLACES.config,
-};
-
 type Owner = { uid: number; gid: number } | undefined;
 
 async function prepareFolders(spec: RunSpec, own: RankFolders, owner: Owner): Promise<void> {
@@ -195,24 +181,16 @@ async function createRank(place: Rank): Promise<RankSpec> {
   const { deps, engine, spec, runtime, info, rank, own } = place;
   const name = containerName(spec, rank);
   const init = initOf(runtime, info);
-  const [first = '', ...rest] = spec.command;
-  const options = containerOptions({
-    name,
+  const options = stageContainer({
+    spec,
+    rank,
+    paths: pathsOf(place),
     image: runtime.image,
-    command: [first === 'python' ? 'python3' : first, ...rest],
-    environment: environmentOf(place),
-    labels: {
-      [LABELS.project]: deps.project,
-      [LABELS.run]: spec.runId,
-      [LABELS.attempt]: `${spec.attempt}`,
-      [LABELS.rank]: `${rank}`,
-    },
-    user: containerUser(deps.user),
-    mounts: mountsOf(place),
-    resources: spec.resources,
-    machineCpus: info.NCPU,
-    network: rank > 0 ? `container:${containerName(spec, 0)}` : spec.resources.network ? 'bridge' : 'none',
+    pythonPath: runtime.pythonPath,
     init,
+    user: containerUser(deps.user),
+    machineCpus: info.NCPU,
+    project: deps.project,
   });
   // One of that name was never started: no wrapper has taken the attempt.
   await removeNeverStarted(place, name);
@@ -246,36 +224,16 @@ function initOf(runtime: Runtime, info: EngineInfo): Init {
   return info.InitCommit?.ID === 'N/A' ? 'none' : 'engine';
 }
 
-/** Literal values only: the engine keeps what it is given on its disk, in the clear. */
-function environmentOf({ spec, runtime, rank }: Rank): Record<string, string> {
-  const own = spec.environment['PYTHONPATH'] ?? runtime.pythonPath;
+function pathsOf({ places, spec, folders, own }: Rank): StagePaths {
   return {
-    HOME: PLACES.temp,
-    TMPDIR: PLACES.temp,
-    LANG: 'C.UTF-8',
-    // The code folder is shared and read-only; output appears in the log as it is printed.
-    PYTHONDONTWRITEBYTECODE: '1',
-    PYTHONUNBUFFERED: '1',
-    PYTHONNOUSERSITE: '1',
-    ...spec.environment,
-    PYTHONPATH: [PLACES.code, PLACES.pythonLibrary, ...(own ? [own] : [])].join(':'),
-    ...goldfishEnvironment(spec, INSIDE),
-    ...rankEnvironment({ rank, nodes: spec.resources.nodes, ...MASTER }),
+    ...places,
+    code: spec.codeDir,
+    config: own.config,
+    inputs: folders.inputs,
+    input: new Map(spec.inputs.map(({ fileName, localPath }) => [fileName, localPath])),
+    outputs: own.outputs,
+    control: own.control,
+    checkpoints: spec.checkpointsDir,
+    temp: own.temp,
   };
-}
-
-function mountsOf({ places, spec, folders, own }: Rank): Mount[] {
-  return [
-    bind(spec.codeDir, PLACES.code, 'read'),
-    bind(places.runtime, PLACES.runtime, 'read'),
-    bind(places.pythonLibrary, PLACES.pythonLibrary, 'read'),
-    bind(places.nodeLibrary, PLACES.nodeLibrary, 'read'),
-    bind(own.config, PLACES.config, 'read'),
-    bind(folders.inputs, PLACES.inputs, 'read'),
-    ...spec.inputs.map(({ localPath, fileName }) => bind(localPath, `${PLACES.inputs}/${fileName}`, 'read')),
-    bind(own.outputs, PLACES.outputs, 'write'),
-    bind(own.control, PLACES.control, 'write'),
-    bind(spec.checkpointsDir, PLACES.checkpoints, 'write'),
-    bind(own.temp, PLACES.temp, 'write'),
-  ];
 }

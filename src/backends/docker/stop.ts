@@ -1,9 +1,9 @@
 import { isGoldfishError } from '../../core/errors.ts';
+import { LABELS } from '../container.ts';
 import { endMarked } from '../marked-processes.ts';
 import { removeScratch } from '../materialise-inputs.ts';
 import type { CleanupAnswer, RunHandle, StopRequest } from '../port.ts';
 import { endWrapper, stopAttempt } from '../stop-attempt.ts';
-import { LABELS } from './container.ts';
 import { engineError, statusOf } from './engine-error.ts';
 import { requireEngineOf } from './engine-of-run.ts';
 import type { DockerDeps } from './options.ts';

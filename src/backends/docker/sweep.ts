@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { isProcessAlive } from '../../os/process-identity.ts';
 import { isWrapperAlive, pathExists, readWrapper, wasTaken } from '../attempt-files.ts';
-import { LABELS } from './container.ts';
+import { LABELS } from '../container.ts';
 import type { ContainerFacts } from './engine.ts';
 import type { DockerDeps } from './options.ts';
 import { removeContainer } from './remove-container.ts';

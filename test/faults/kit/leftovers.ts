@@ -1,7 +1,7 @@
 import { existsSync, globSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import Docker from 'dockerode';
-import { LABELS } from '../../../src/backends/docker/container.ts';
+import { LABELS } from '../../../src/backends/container.ts';
 import { createEngine } from '../../../src/backends/docker/engine.ts';
 import { sweep } from '../../../src/backends/docker/sweep.ts';
 import { openContext } from '../../../src/context.ts';

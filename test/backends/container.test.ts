@@ -1,10 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  type ContainerPlan,
-  containerName,
-  containerOptions,
-} from '../../../src/backends/docker/container.ts';
-import { parseAddress, pingEngine, wrapperAddress } from '../../../src/backends/docker/engine.ts';
+import { type ContainerPlan, containerName, containerOptions } from '../../src/backends/container.ts';
+import { parseAddress, pingEngine, wrapperAddress } from '../../src/backends/docker/engine.ts';
 
 const plan: ContainerPlan = {
   name: 'goldfish-stage-abc-1',

@@ -1,5 +1,4 @@
-import type { Resources } from '../port.ts';
-import type { ContainerOptions, Mount } from './engine.ts';
+import type { Resources } from './port.ts';
 
 /** Where a stage finds things in its container. Programs use the variables, never these names. */
 export const PLACES = {
@@ -26,6 +25,46 @@ export const LABELS = {
   /** Of images: the key they were built for. */
   key: 'goldfish.key',
 } as const;
+
+export type Mount = { Type: 'bind'; Source: string; Target: string; ReadOnly: boolean };
+
+export type ContainerOptions = {
+  name: string;
+  Image: string;
+  User: string;
+  Entrypoint: string[];
+  Cmd: string[];
+  WorkingDir: string;
+  Env: string[];
+  Labels: Record<string, string>;
+  OpenStdin: boolean;
+  StdinOnce: boolean;
+  AttachStdin: boolean;
+  AttachStdout: boolean;
+  AttachStderr: boolean;
+  Tty: boolean;
+  NetworkDisabled: boolean;
+  HostConfig: {
+    Mounts: Mount[];
+    ReadonlyRootfs: boolean;
+    CapDrop: string[];
+    SecurityOpt: string[];
+    Privileged: boolean;
+    NetworkMode: string;
+    IpcMode: string;
+    ShmSize?: number;
+    Memory?: number;
+    MemorySwap?: number;
+    NanoCpus?: number;
+    PidsLimit?: number;
+    OomScoreAdj: number;
+    Init: boolean;
+    Ulimits: { Name: string; Soft: number; Hard: number }[];
+    LogConfig: { Type: string; Config: Record<string, string> };
+    RestartPolicy: { Name: string };
+    DeviceRequests: { Driver: string; Count: number; Capabilities: string[][] }[];
+  };
+};
 
 /** What starts the program. `python`: runtime/container_init.py, which is also handed the secrets. */
 export type Init = 'python' | 'engine' | 'none';

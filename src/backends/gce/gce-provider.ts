@@ -1,0 +1,127 @@
+import type { Clock } from '../../core/clock.ts';
+import { GoldfishError } from '../../core/errors.ts';
+import type { MachineList, MachineName, MachineSight, WorkerProvider } from '../../pool/port.ts';
+import { searchCapacity } from './capacity-search.ts';
+import { classifyFailure, isComputeFailure } from './classify-failure.ts';
+import type { ComputeCalls, InstanceFacts } from './compute-calls.ts';
+import { instanceBody, LABEL_PROJECT, type MachineSettings } from './instance-body.ts';
+import type { GceProfile } from './profiles.ts';
+import { requestIdOf } from './request-id.ts';
+
+export type GceProviderOptions = {
+  calls: ComputeCalls;
+  clock: Clock;
+  settings: MachineSettings;
+  profiles: Readonly<Record<string, GceProfile>>;
+  /** Where machines of this project may be; they are looked at one by one only where a list of all fails. */
+  zones: readonly string[];
+  pricePerHour: (of: { profile: GceProfile; zone: string; model: 'standard' | 'spot' }) => number | null;
+};
+
+const PREEMPTED = 'operationType="compute.instances.preempted"';
+
+/** Machines of Compute Engine, under the label of one project. */
+export function createGceProvider(options: GceProviderOptions): WorkerProvider {
+  const { calls, clock, settings, profiles, zones } = options;
+  const filter = `labels.${LABEL_PROJECT}=${settings.project}`;
+  return {
+    name: 'gce',
+    create: (request, call) =>
+      translated('ask for a machine', () => {
+        const profile = profiles[request.profile];
+        if (profile === undefined) throw new Error(`there is no profile ${request.profile}`);
+        const { id, profile: profileName, maxSeconds } = request;
+        const deps = {
+          calls,
+          clock,
+          body: (place: { zone: string; model: 'standard' | 'spot' }) =>
+            instanceBody(settings, { id, profileName, profile, maxSeconds, ...place }),
+          pricePerHour: (place: { zone: string; model: 'standard' | 'spot' }) =>
+            options.pricePerHour({ profile, ...place }),
+        };
+        return searchCapacity(deps, request, call);
+      }),
+    list: (call = {}) => translated('list the machines', () => listMachines({ calls, filter, zones }, call)),
+    delete: ({ id, zone }, call = {}) =>
+      translated('delete a machine', async () => {
+        // Not the id of an earlier request: one that never came to an end is asked for anew.
+        const requestId = requestIdOf('delete', id, zone, clock.now());
+        await calls.deleteInstance({ zone, name: id, requestId }, call);
+      }),
+    explain: ({ id, zone }, call = {}) =>
+      translated('ask why a machine ended', async () => {
+        const operations = await calls.listOperations({ zone, filter: PREEMPTED }, call);
+        const isIt = operations.some(({ targetLink }) => targetLink?.endsWith(`/instances/${id}`));
+        return isIt ? 'preempted' : 'unknown';
+      }),
+    console: ({ id, zone }: MachineName, call = {}) =>
+      calls.serialOutput({ zone, name: id }, call).catch((error: unknown) => {
+        if (isComputeFailure(error)) return '';
+        throw error;
+      }),
+  };
+}
+
+type Listing = { calls: ComputeCalls; filter: string; zones: readonly string[] };
+
+/** One call for all zones. The service refuses it as a whole where one zone does not answer: then each is asked. */
+async function listMachines(
+  { calls, filter, zones }: Listing,
+  call: { signal?: AbortSignal },
+): Promise<MachineList> {
+  try {
+    return { machines: (await calls.listInstances({ filter }, call)).map(toSight), silentZones: [] };
+  } catch (error) {
+    if (!isComputeFailure(error) || error.status !== 503) throw error;
+  }
+  const machines: MachineSight[] = [];
+  const silentZones: string[] = [];
+  await Promise.all(
+    zones.map(async (zone) => {
+      try {
+        machines.push(...(await calls.listInstances({ zone, filter }, call)).map(toSight));
+      } catch (error) {
+        if (!isComputeFailure(error) || classifyFailure(error) !== 'passing') throw error;
+        silentZones.push(zone);
+      }
+    }),
+  );
+  if (silentZones.length === zones.length)
+    throw new GoldfishError('BACKEND_UNAVAILABLE', {
+      message: 'No zone answers.',
+      retryable: true,
+    });
+  return { machines, silentZones };
+}
+
+const POWER: Readonly<Record<string, MachineSight['power']>> = {
+  PROVISIONING: 'coming',
+  STAGING: 'coming',
+  RUNNING: 'on',
+  REPAIRING: 'on',
+  STOPPING: 'going',
+  PENDING_STOP: 'on',
+  SUSPENDING: 'off',
+  SUSPENDED: 'off',
+  TERMINATED: 'off',
+};
+
+function toSight({ name, zone, status }: InstanceFacts): MachineSight {
+  // A state that a later version of the service has is none to end a machine for.
+  return { id: name, zone: zone.slice(zone.lastIndexOf('/') + 1), power: POWER[status] ?? 'on' };
+}
+
+/** In the caller's words; what passes may be asked again. */
+async function translated<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isComputeFailure(error)) throw error;
+    throw new GoldfishError('BACKEND_UNAVAILABLE', {
+      message: `Compute Engine could not ${what}: ${error.message}`,
+      details: { ...(error.status === undefined ? {} : { status: error.status }) },
+      retryable: classifyFailure(error) === 'passing',
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,205 @@
+import type { Worker } from '../core/rows.ts';
+import type { WorkerEnd, WorkerEventName } from '../core/worker-lifecycle.ts';
+import type { WorkerSighting } from '../store/worker-changes.ts';
+import type { Letter } from './documents.ts';
+import type { NewLetter } from './mail.ts';
+import { keeps, type PoolPolicy } from './policy.ts';
+import type { MachineSight } from './port.ts';
+
+/** What one look showed of a worker. */
+export type Look = {
+  worker: Worker;
+  /** `unknown`: nobody could say. */
+  machine: MachineSight | 'absent' | 'unknown';
+  /** A letter that is newer than the one before. */
+  news: NewLetter | undefined;
+  /** The last letter there was, `news` included. */
+  letter: Letter | undefined;
+  /** Kept idle machines beyond what the pool may have. */
+  surplus: boolean;
+  now: number;
+  policy: PoolPolicy;
+};
+
+export type Judgement = {
+  sighting: WorkerSighting;
+  event?: WorkerEventName;
+  reason?: WorkerEnd;
+  /** The machine was seen to have begun its job. */
+  claimed?: true;
+  /** The machine was kept from ever beginning its job. */
+  calledOff?: true;
+  /** Its job may not have begun: whether it still can has to be settled before anything of this is done. */
+  settle?: true;
+};
+
+type Rule = (look: Look) => Omit<Judgement, 'sighting'> | undefined;
+
+/**
+ * What a look means for a worker: at most one event, by the first rule that has something to say. Pure; each rule is a
+ * sentence of the contract. The order matters: what is off is off whatever its last letter says, and an end that a letter
+ * tells comes before the silence that follows it.
+ */
+export function judgeWorker(look: Look): Judgement {
+  const sighting = sightingOf(look);
+  for (const rule of RULES) {
+    const judged = rule(look);
+    if (judged !== undefined) return { sighting, ...judged };
+  }
+  return { sighting };
+}
+
+/** A machine that is off is lost, and so is one on its way out without our asking; but its run may still come to an end. */
+const isOff: Rule = (look) => {
+  const { worker, machine } = look;
+  if (worker.state === 'deleting' || typeof machine === 'string') return undefined;
+  const isGoing = machine.power === 'going' && worker.lease === null;
+  if (machine.power !== 'off' && !isGoing) return undefined;
+  return lose(worker, 'delete', leftBecause(look) ?? 'stopped');
+};
+
+/** Absent often and long enough, and not merely too new to be shown. */
+const isGone: Rule = (look) => {
+  const { worker, machine, policy } = look;
+  if (machine !== 'absent') return undefined;
+  if (worker.placedAt === null) return worker.state === 'deleting' ? { event: 'vanish' } : undefined;
+  if (worker.runningAt === null && age(look, worker.placedAt) < policy.visibilitySeconds) return undefined;
+  const since = worker.absentSince;
+  const often = worker.absentCount + 1 >= policy.absences;
+  if (since === null || !often || age(look, since) < policy.absentSeconds) return undefined;
+  if (worker.state === 'deleting') return { event: 'vanish' };
+  return lose(worker, 'vanish', leftBecause(look) ?? 'vanished');
+};
+
+const isBeingDeleted: Rule = ({ worker }) => (worker.state === 'deleting' ? {} : undefined);
+
+/** The result document is there. */
+const hasEnded: Rule = ({ worker, letter }) => {
+  const { lease } = worker;
+  if (lease === null || letter?.number !== lease.number || letter.job !== 'ended') return undefined;
+  return { event: 'drain', claimed: true };
+};
+
+/** The controller called it off and died before it could write so. */
+const wasCalledOff: Rule = ({ worker, letter }) => {
+  const { lease } = worker;
+  if (lease === null || letter?.number !== lease.number || letter.job !== 'called_off') return undefined;
+  return worker.state === 'busy' ? { event: 'drain', calledOff: true } : { calledOff: true };
+};
+
+const hasBegun: Rule = ({ worker, letter }) => {
+  const { lease } = worker;
+  if (lease === null || lease.claimedAt !== null) return undefined;
+  if (letter?.number !== lease.number || letter.job !== 'claimed') return undefined;
+  return worker.state === 'launching' ? { event: 'start', claimed: true } : { claimed: true };
+};
+
+/** It leaves by its own rules. Its job, if it has one, is over or never began. */
+const leaves: Rule = (look) => {
+  const reason = leftBecause(look);
+  return reason === undefined ? undefined : lose(look.worker, 'delete', reason);
+};
+
+const isSingleUse: Rule = ({ worker }) =>
+  worker.state === 'draining' && !worker.pooled ? { event: 'delete', reason: 'single_use' } : undefined;
+
+const isNotKept: Rule = ({ worker, policy }) => {
+  if (worker.state !== 'draining' || keeps(policy, worker.profile)) return undefined;
+  return { event: 'delete', reason: policy.idleTimeoutSeconds === 0 ? 'idle_timeout' : 'pool_smaller' };
+};
+
+/** Nothing of any job is left on it. */
+const rests: Rule = ({ worker, letter }) => {
+  if (worker.lease !== null || (worker.state !== 'draining' && worker.state !== 'launching'))
+    return undefined;
+  return letter?.phase === 'idle' && letter.number >= worker.jobNumber ? { event: 'rest' } : undefined;
+};
+
+const isIdleTooLong: Rule = (look) => {
+  const { worker, policy, surplus } = look;
+  if (worker.state !== 'idle_ready') return undefined;
+  if (age(look, worker.stateAt) >= policy.idleTimeoutSeconds)
+    return { event: 'delete', reason: 'idle_timeout' };
+  if (!keeps(policy, worker.profile) || surplus) return { event: 'delete', reason: 'pool_smaller' };
+  return undefined;
+};
+
+/** No letter at all since its row was written. */
+const neverReported: Rule = (look) => {
+  const { worker, policy } = look;
+  if (worker.state !== 'launching' || worker.letterAt !== null) return undefined;
+  if (age(look, worker.createdAt) < policy.launchSeconds) return undefined;
+  return lose(worker, 'delete', 'never_reported');
+};
+
+const doesNotPickUp: Rule = (look) => {
+  const { worker, letter, policy } = look;
+  const { lease } = worker;
+  if (lease === null || lease.claimedAt !== null || worker.letterAt === null) return undefined;
+  if (letter !== undefined && letter.number >= lease.number && letter.job !== 'none') return undefined;
+  // A machine that boots is first heard of long after its job was named.
+  const since = worker.state === 'launching' ? worker.runningAt : lease.assignedAt;
+  if (since === null || age(look, since) < policy.pickUpSeconds) return undefined;
+  return lose(worker, 'delete', 'not_picked_up');
+};
+
+const doesNotDrain: Rule = (look) => {
+  const { worker, policy } = look;
+  if (worker.state !== 'draining' || age(look, worker.stateAt) < policy.drainSeconds) return undefined;
+  return { event: 'delete', reason: 'not_drained' };
+};
+
+/** It runs and says nothing. Judged by when letters were noticed here, whatever time stands in them. */
+const isSilent: Rule = (look) => {
+  const { worker, machine, news, policy } = look;
+  if (worker.letterAt === null || news !== undefined || typeof machine === 'string') return undefined;
+  if (age(look, worker.letterAt) < policy.watchdogSeconds) return undefined;
+  return lose(worker, 'delete', 'silent');
+};
+
+const RULES: readonly Rule[] = [
+  isOff,
+  isGone,
+  isBeingDeleted,
+  hasEnded,
+  wasCalledOff,
+  leaves,
+  isSingleUse,
+  isNotKept,
+  rests,
+  isIdleTooLong,
+  neverReported,
+  doesNotPickUp,
+  doesNotDrain,
+  isSilent,
+  hasBegun,
+];
+
+/** An unclaimed job may be given to another machine, once it is certain that this one can never begin it. */
+function lose(worker: Worker, event: 'delete' | 'vanish', reason: WorkerEnd): Omit<Judgement, 'sighting'> {
+  const unclaimed = worker.lease !== null && worker.lease.claimedAt === null;
+  return unclaimed ? { event, reason, settle: true } : { event, reason };
+}
+
+function leftBecause({ letter }: Look): WorkerEnd | undefined {
+  if (letter?.phase !== 'leaving') return undefined;
+  return letter.leaves === 'preempted' ? 'preempted' : letter.leaves === 'single_use' ? 'single_use' : 'left';
+}
+
+function sightingOf({ worker, machine, news }: Look): WorkerSighting {
+  const sighting: WorkerSighting = {};
+  if (machine === 'absent') sighting.absent = true;
+  else if (machine !== 'unknown') {
+    // What is as it was is not written again.
+    if (worker.absentSince !== null) sighting.absent = false;
+    if (machine.power === 'on' && worker.runningAt === null) sighting.running = true;
+  }
+  if (news !== undefined) {
+    sighting.letter = { generation: news.generation, content: news.letter };
+  }
+  return sighting;
+}
+
+function age({ now }: Look, since: string): number {
+  return (now - Date.parse(since)) / 1000;
+}

@@ -1,0 +1,43 @@
+/** How long a pool waits for what. Seconds by the controller's clock unless it says otherwise. */
+export type PoolPolicy = {
+  /** Whether machines are kept at all. */
+  enabled: boolean;
+  /** The pool never has, or asks for, more; 0 keeps none. */
+  maxInstances: number;
+  /** A machine without work is kept for so long; 0 ends it after its first run. */
+  idleTimeoutSeconds: number;
+  /** Profiles whose machines are kept; null: all. */
+  profiles: readonly string[] | null;
+  /** From the asking for a machine to its first letter, the search for a place included. */
+  launchSeconds: number;
+  /** From the naming of a job to the letter that says it was seen. */
+  pickUpSeconds: number;
+  /** From the end of a job to the letter that says that nothing of it is left. */
+  drainSeconds: number;
+  /** A machine that runs and was not heard of for so long is given up. */
+  watchdogSeconds: number;
+  /** Lists may not show a new machine for so long. */
+  visibilitySeconds: number;
+  /** What lists do not show is gone when they have not shown it so often, over so many seconds. */
+  absences: number;
+  absentSeconds: number;
+};
+
+export const USUAL_POLICY = {
+  pickUpSeconds: 120,
+  drainSeconds: 300,
+  watchdogSeconds: 300,
+  visibilitySeconds: 120,
+  absences: 3,
+  absentSeconds: 15,
+} as const satisfies Partial<PoolPolicy>;
+
+/** Whether machines of a profile are kept. */
+export function keeps(policy: PoolPolicy, profile: string): boolean {
+  return (
+    policy.enabled &&
+    policy.maxInstances > 0 &&
+    policy.idleTimeoutSeconds > 0 &&
+    (policy.profiles === null || policy.profiles.includes(profile))
+  );
+}

@@ -1,0 +1,238 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createGceProvider } from '../../../src/backends/gce/gce-provider.ts';
+import { GCE_PROFILES } from '../../../src/backends/gce/profiles.ts';
+import type { CreateAnswer, MachineRequest, Place, WorkerProvider } from '../../../src/pool/port.ts';
+import { type FaultInput, STOCK_OUT_WORDINGS } from '../../gce-simulator/faults.ts';
+import { createSimulator, type Simulator } from '../../gce-simulator/simulator.ts';
+import { clockOf, createManualTime, type ManualTime } from '../../gce-simulator/time.ts';
+import { simulatedCompute } from '../../support/simulated-compute.ts';
+
+const [A, B] = ['us-central1-a', 'us-central1-b'] as const;
+
+let time: ManualTime;
+let sim: Simulator;
+let provider: WorkerProvider;
+let places: Place[];
+
+beforeEach(() => {
+  time = createManualTime();
+  sim = createSimulator({ time });
+  provider = newProvider();
+  places = [];
+});
+
+function newProvider(): WorkerProvider {
+  return createGceProvider({
+    calls: simulatedCompute(sim),
+    clock: clockOf(time),
+    settings: {
+      project: 'p1',
+      network: 'default',
+      subnetwork: null,
+      externalAddress: true,
+      serviceAccount: 'default',
+      startupScript: '#!/usr/bin/python3\n',
+      settings: { bucket: 'b' },
+    },
+    profiles: GCE_PROFILES,
+    zones: [A, B],
+    pricePerHour: () => null,
+  });
+}
+
+const fault = (input: FaultInput): void => void sim.faults.add(input);
+const tried = (): string[] => places.map(({ zone, model }) => `${zone} ${model}`);
+const machines = (): string[] =>
+  sim.instances().map(({ zone, status }) => `${zone.split('/').at(-1)} ${status}`);
+const inserts = (): number => sim.calls.count('instances.insert');
+
+async function create(
+  change: Partial<MachineRequest> = {},
+  { signal = new AbortController().signal, of = provider } = {},
+): Promise<CreateAnswer> {
+  const request: MachineRequest = {
+    id: 'goldfish-1',
+    profile: 'cpu-small',
+    zones: [A, B],
+    models: ['standard'],
+    last: null,
+    capacityWaitSeconds: 100,
+    maxSeconds: 3600,
+    ...change,
+  };
+  let answer: CreateAnswer | undefined;
+  let failure: unknown;
+  of.create(request, { signal, onPlace: (place) => places.push(place) }).then(
+    (given) => {
+      answer = given;
+    },
+    (error: unknown) => {
+      failure = error;
+    },
+  );
+  await time.until(() => answer !== undefined || failure !== undefined);
+  if (answer === undefined) throw failure;
+  return answer;
+}
+
+describe('the search for a place', () => {
+  it.each(STOCK_OUT_WORDINGS.filter((wording) => wording !== 'incompatible-under-this-code'))(
+    'goes on in the next zone when one has no machine and says so as %s',
+    async (wording) => {
+      fault({ kind: 'stock-out', zone: A, wording });
+      expect(await create()).toEqual({ kind: 'created' });
+      expect([tried(), machines()]).toEqual([[`${A} standard`, `${B} standard`], [`${B} RUNNING`]]);
+    },
+  );
+
+  it.each(['operation', 'request'] as const)(
+    'goes on in the next zone when a quota is used up (%s)',
+    async (as) => {
+      fault({ kind: 'quota', zone: A, as });
+      expect(await create()).toEqual({ kind: 'created' });
+      expect(machines()).toEqual([`${B} RUNNING`]);
+    },
+  );
+
+  it('tries every zone for the first way of paying, then for the next', async () => {
+    fault({ kind: 'stock-out', model: 'SPOT', times: 'always' });
+    expect(await create({ models: ['spot', 'standard'] })).toEqual({ kind: 'created' });
+    expect(tried()).toEqual([`${A} spot`, `${B} spot`, `${A} standard`]);
+  });
+
+  it('begins anew, round after round, until its time is over, and says what each place said', async () => {
+    fault({ kind: 'stock-out', times: 'always', wording: 'stockout' });
+    const began = time.now();
+    const answer = await create({ capacityWaitSeconds: 60 });
+    expect(answer).toMatchObject({ kind: 'no_place', lasting: false });
+    expect(answer).toMatchObject({ message: expect.stringContaining(`${B}, standard: The zone`) });
+    expect(tried().length).toBeGreaterThanOrEqual(6);
+    expect(time.now() - began).toBeLessThan(75_000);
+    expect(machines()).toEqual([]);
+  });
+
+  it('comes again to a zone whose machine was taken back while it started', async () => {
+    fault({ kind: 'stock-out', times: 2, wording: 'preempted-at-start' });
+    expect(await create({ models: ['spot'] })).toEqual({ kind: 'created' });
+    expect(tried()).toEqual([`${A} spot`, `${B} spot`, `${A} spot`]);
+  });
+
+  it('leaves out for ever what a zone can never have, whatever the code says', async () => {
+    fault({ kind: 'stock-out', times: 'always', wording: 'incompatible-under-this-code' });
+    expect(await create()).toMatchObject({ kind: 'no_place', lasting: true });
+    expect(tried()).toEqual([`${A} standard`, `${B} standard`]);
+  });
+
+  it('ends at once where no other zone would answer differently', async () => {
+    fault({ kind: 'api-error', method: 'instances.insert', status: 403 });
+    expect(await create()).toMatchObject({ kind: 'no_place', lasting: true });
+    expect(tried()).toEqual([`${A} standard`]);
+  });
+
+  it.each([
+    [{ kind: 'api-error', method: 'instances.insert', status: 503, after: true }],
+    [{ kind: 'api-error', method: 'instances.insert', status: 429, times: 3 }],
+    [{ kind: 'api-error', method: 'instances.insert', status: 502 }],
+    [{ kind: 'disconnect', method: 'instances.insert', after: true }],
+    [{ kind: 'api-error', method: 'zoneOperations.wait', status: 500, times: 3 }],
+    [{ kind: 'lost-operation', method: 'instances.insert', how: 'forgotten' }],
+    [{ kind: 'lost-operation', method: 'instances.insert', how: 'never-done' }],
+    [{ kind: 'late-visibility', of: 'lists and get', ms: 20_000 }],
+  ] as [FaultInput][])('makes one machine, in the first zone, though %j', async (input) => {
+    fault(input);
+    expect(await create()).toEqual({ kind: 'created' });
+    expect([tried(), machines()]).toEqual([[`${A} standard`], [`${A} RUNNING`]]);
+    await time.advance(600_000);
+    expect(machines()).toEqual([`${A} RUNNING`]);
+  });
+
+  it.each([0, 100, 1_000, 5_000, 9_000])(
+    'is continued by another process %i ms after the first request, with the same request',
+    async (ms) => {
+      const first = { last: null as MachineRequest['last'] };
+      void provider
+        .create(
+          {
+            id: 'goldfish-1',
+            profile: 'cpu-small',
+            zones: [B, A],
+            models: ['standard'],
+            last: null,
+            capacityWaitSeconds: 100,
+            maxSeconds: 3600,
+          },
+          {
+            signal: new AbortController().signal,
+            onPlace: ({ zone, model }) => {
+              first.last = { zone, model, number: 7 };
+              return 7;
+            },
+          },
+        )
+        .catch(() => undefined);
+      await time.advance(ms);
+      expect(await create({ last: first.last }, { of: newProvider() })).toEqual({ kind: 'created' });
+      expect(machines()).toEqual([`${B} RUNNING`]);
+      expect(tried()).toEqual([]);
+    },
+  );
+
+  it.each([1_000, 4_000, 7_000])(
+    'that is called off after %i ms takes back what it asked for',
+    async (ms) => {
+      const stop = new AbortController();
+      time.after(ms, () => stop.abort());
+      const answer = await create({}, { signal: stop.signal });
+      expect(answer.kind).not.toBe('no_place');
+      await time.advance(300_000);
+      if (answer.kind === 'unclear') expect(machines()).toEqual([]);
+      expect(inserts()).toBe(1);
+    },
+  );
+
+  it.each(Object.keys(GCE_PROFILES))('asks for %s as the service wants it', async (profile) => {
+    const { models = [], machineType } = GCE_PROFILES[profile] ?? {};
+    expect(await create({ profile, models })).toEqual({ kind: 'created' });
+    const [instance] = sim.instances();
+    expect(instance?.machineType.endsWith(`/${machineType}`)).toBe(true);
+    expect(instance?.scheduling.automaticRestart).toBe(false);
+  });
+});
+
+describe('the list of machines', () => {
+  it('has those of the project, by what they do', async () => {
+    await create();
+    expect(await provider.list()).toEqual({
+      machines: [{ id: 'goldfish-1', zone: A, power: 'on' }],
+      silentZones: [],
+    });
+    await provider.delete({ id: 'goldfish-1', zone: A });
+    await time.advance(1_000);
+    expect((await provider.list()).machines).toMatchObject([{ power: 'going' }]);
+    await time.advance(300_000);
+    expect(await provider.list()).toEqual({ machines: [], silentZones: [] });
+    // It is gone already.
+    await provider.delete({ id: 'goldfish-1', zone: A });
+  });
+
+  it('names the zones that do not answer, instead of taking them for empty', async () => {
+    await create();
+    fault({ kind: 'zone-unreachable', zone: B, times: 'always' });
+    expect(await provider.list()).toEqual({
+      machines: [{ id: 'goldfish-1', zone: A, power: 'on' }],
+      silentZones: [B],
+    });
+    fault({ kind: 'zone-unreachable', zone: A, times: 'always' });
+    await expect(provider.list()).rejects.toMatchObject({ code: 'BACKEND_UNAVAILABLE', retryable: true });
+  });
+});
+
+it('tells a machine that was taken back from one that somebody stopped', async () => {
+  await create({ models: ['spot'], id: 'goldfish-1' });
+  await create({ models: ['spot'], id: 'goldfish-2' });
+  sim.preempt('goldfish-1');
+  sim.stop('goldfish-2');
+  await time.advance(300_000);
+  const explain = (id: string) => provider.explain({ id, zone: A });
+  expect([await explain('goldfish-1'), await explain('goldfish-2')]).toEqual(['preempted', 'unknown']);
+});

@@ -1,0 +1,281 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createGceProvider } from '../../src/backends/gce/gce-provider.ts';
+import { GCE_PROFILES } from '../../src/backends/gce/profiles.ts';
+import { createIds } from '../../src/core/ids.ts';
+import type { Logger } from '../../src/core/logger.ts';
+import type { JobKey, Worker } from '../../src/core/rows.ts';
+import { attemptPrefix } from '../../src/pool/documents.ts';
+import { createMail } from '../../src/pool/mail.ts';
+import { type PoolPolicy, USUAL_POLICY } from '../../src/pool/policy.ts';
+import { createPool, type Pool } from '../../src/pool/pool.ts';
+import type { JobRequest } from '../../src/pool/take-worker.ts';
+import { type Db, openDatabase } from '../../src/store/database.ts';
+import { livingWorkers } from '../../src/store/workers.ts';
+import { scriptedMachine } from '../gce-simulator/scripted-machine.ts';
+import { createSimulator, type Simulator } from '../gce-simulator/simulator.ts';
+import { clockOf, createManualTime, type ManualTime } from '../gce-simulator/time.ts';
+import { createMemoryStorage, type MemoryStorage } from '../support/memory-storage.ts';
+import { simulatedCompute } from '../support/simulated-compute.ts';
+import { type Deed, scriptedWorker, type WorkerWorld } from './scripted-worker.ts';
+
+export const ZONES = ['us-central1-a', 'us-central1-b'];
+const TICK_MS = 1_000;
+
+export type JobState = 'open' | 'canceled' | 'done' | 'lost' | 'no_place';
+export type Job = JobKey & { seconds: number; state: JobState; isWanted: boolean; workers: string[] };
+
+/**
+ * The pool on a real store, with the adapter of Compute Engine on the simulator, workers that only let time pass, and a
+ * supervisor that can die between any two steps. Nothing here takes real time.
+ */
+export type Rig = {
+  sim: Simulator;
+  time: ManualTime;
+  storage: MemoryStorage;
+  db: Db;
+  /** How machines behave; a test may change it. */
+  world: WorkerWorld;
+  deeds: Deed[];
+  jobs: Job[];
+  policy: PoolPolicy;
+  /** Errors of the supervisor's own work: things that no fault explains. */
+  defects: unknown[];
+  submit(options?: { seconds?: number; models?: JobRequest['models'] }): Job;
+  cancel(job: Job): void;
+  /** The supervisor is gone in the middle of whatever it does; nothing of it happens any more. */
+  crash(): void;
+  /** Another one takes over. */
+  start(): void;
+  isAlive(): boolean;
+  /** Lets simulated seconds pass. */
+  pass(seconds: number): Promise<void>;
+  /** Until the condition holds. Throws where it does not within an hour. */
+  until(condition: () => boolean, seconds?: number): Promise<void>;
+  workers(): Worker[];
+  inserts(): number;
+  dispose(): void;
+};
+
+export type RigOptions = { policy?: Partial<PoolPolicy>; worker?: Partial<WorkerWorld> };
+
+export function createRig(options: RigOptions = {}): Rig {
+  const folder = mkdtempSync(join(tmpdir(), 'goldfish-pool-'));
+  const db = openDatabase(join(folder, 'pool.db'), { create: true });
+  const deeds: Deed[] = [];
+  const jobs: Job[] = [];
+  const defects: unknown[] = [];
+  const policy: PoolPolicy = {
+    enabled: true,
+    maxInstances: 2,
+    idleTimeoutSeconds: 300,
+    profiles: null,
+    launchSeconds: 900,
+    ...USUAL_POLICY,
+    ...options.policy,
+  };
+  const world: WorkerWorld = {
+    // Filled in below: the simulator's time is needed for it.
+    storage: undefined as never,
+    deeds,
+    seconds: (key) => jobs.find((job) => keyOf(job) === key)?.seconds ?? 1,
+    idleSeconds: policy.idleTimeoutSeconds + 120,
+    singleUse: (worker) => !isPooled(db, worker),
+    deleteSelf: (worker, zone) =>
+      void sim.call({
+        method: 'DELETE',
+        path: `/compute/v1/projects/${sim.project}/zones/${zone}/instances/${worker}`,
+      }),
+    ...options.worker,
+  };
+  const time = createManualTime();
+  const sim = createSimulator({
+    time,
+    createMachine: (context) => scriptedMachine(scriptedWorker(world))(context),
+  });
+  const storage = createMemoryStorage({ now: () => time.now() });
+  world.storage = options.worker?.storage ?? storage;
+  const calls = simulatedCompute(sim);
+  const clock = clockOf(time);
+  const ids = createIds();
+  const modelsOf = new Map<Job, JobRequest['models']>();
+  let life: Life | undefined;
+
+  const begin = (): Life => {
+    const mortality = { dead: false };
+    const mortal = <T extends object>(target: T): T => whileAlive(target, mortality);
+    const provider = mortal(
+      createGceProvider({
+        calls,
+        clock: mortal(clock),
+        settings: {
+          project: 'p1',
+          network: 'default',
+          subnetwork: null,
+          externalAddress: true,
+          serviceAccount: 'default',
+          startupScript: '#!/bin/sh',
+          settings: {},
+        },
+        profiles: GCE_PROFILES,
+        zones: ZONES,
+        pricePerHour: () => 0.1,
+      }),
+    );
+    const log = loggerInto(defects);
+    const mail = mortal(createMail(storage));
+    return {
+      mortality,
+      pool: createPool({ db, clock: mortal(clock), ids, log, provider, mail, policy }),
+      going: new Map(),
+    };
+  };
+  const rig: Rig = {
+    sim,
+    time,
+    storage,
+    db,
+    world,
+    deeds,
+    jobs,
+    policy,
+    defects,
+    submit: ({ seconds = 60, models = ['standard'] as const } = {}) => {
+      const job: Job = {
+        runId: `stage-${String(jobs.length + 1).padStart(6, '0')}`,
+        attempt: 1,
+        seconds,
+        state: 'open',
+        isWanted: true,
+        workers: [],
+      };
+      modelsOf.set(job, models);
+      jobs.push(job);
+      return job;
+    },
+    cancel: (job) => {
+      job.isWanted = false;
+    },
+    crash: () => {
+      if (life) life.mortality.dead = true;
+      life = undefined;
+    },
+    start: () => {
+      rig.crash();
+      const own = begin();
+      life = own;
+      const tick = async (): Promise<void> => {
+        if (own.mortality.dead) return;
+        try {
+          await own.pool.reconcile();
+          await advanceJobs(own);
+        } catch (error) {
+          if (!own.mortality.dead) defects.push(error);
+        }
+        time.after(TICK_MS, () => void tick());
+      };
+      time.after(0, () => void tick());
+    },
+    isAlive: () => life !== undefined,
+    pass: (seconds) => time.advance(seconds * 1000),
+    until: (condition, seconds = 3600) => time.until(condition, seconds * 1000),
+    workers: () => livingWorkers(db),
+    inserts: () =>
+      sim.calls.records.filter(({ id, status }) => id === 'instances.insert' && status === 200).length,
+    dispose: () => {
+      rig.crash();
+      db.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  async function advanceJobs(own: Life): Promise<void> {
+    for (const job of jobs) if (job.state === 'open') await advance(own, job);
+  }
+
+  async function advance(own: Life, job: Job): Promise<void> {
+    const { runId, attempt } = job;
+    if (!job.isWanted) {
+      own.going.get(job)?.abort();
+      await own.pool.release({ runId, attempt, ended: isOver(job) });
+      job.state = isOver(job) ? 'done' : 'canceled';
+      return;
+    }
+    if (!own.going.has(job)) {
+      const abort = new AbortController();
+      own.going.set(job, abort);
+      own.pool.acquire(requestOf(job), { signal: abort.signal }).then(
+        (answer) => {
+          if (answer.kind === 'acquired') job.workers.push(answer.workerId);
+          else if (answer.kind === 'no_place' && job.state === 'open') job.state = 'no_place';
+        },
+        (error: unknown) => {
+          // As the loop of the supervisor does: tried again.
+          own.going.delete(job);
+          rig.defects.push(error);
+        },
+      );
+    }
+    const found = own.pool.find({ runId, attempt });
+    if (isOver(job)) {
+      await own.pool.release({ runId, attempt, ended: true });
+      job.state = 'done';
+    } else if (found?.job.outcome === 'lost') job.state = 'lost';
+  }
+
+  function isOver(job: Job): boolean {
+    return storage.text(`${attemptPrefix(job)}exit.json`) !== undefined;
+  }
+
+  function requestOf(job: Job): JobRequest {
+    return {
+      runId: job.runId,
+      attempt: job.attempt,
+      profile: 'cpu-small',
+      shape: 'cpu-small',
+      zones: ZONES,
+      models: modelsOf.get(job) ?? ['standard'],
+      images: [],
+      capacityWaitSeconds: 120,
+      maxSeconds: 86_400,
+    };
+  }
+  return rig;
+}
+
+type Life = { mortality: { dead: boolean }; pool: Pool; going: Map<Job, AbortController> };
+
+export function keyOf({ runId, attempt }: JobKey): string {
+  return `${runId}/${attempt}`;
+}
+
+function isPooled(db: Db, id: string): boolean {
+  return db.prepare<{ pooled: number }>('SELECT pooled FROM workers WHERE id = ?').get(id)?.pooled === 1;
+}
+
+const NEVER = new Promise<never>(() => undefined);
+
+/** A part of a process: what it was asked for before its death is done, and nobody learns of it any more. */
+function whileAlive<T extends object>(target: T, mortality: { dead: boolean }): T {
+  return new Proxy(target, {
+    get: (of, name, receiver) => {
+      const value: unknown = Reflect.get(of, name, receiver);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]) => {
+        if (mortality.dead) return NEVER;
+        const answer: unknown = value.apply(of, args);
+        if (!(answer instanceof Promise)) return answer;
+        return answer.then(
+          (done: unknown) => (mortality.dead ? NEVER : done),
+          (error: unknown) => (mortality.dead ? NEVER : Promise.reject(error)),
+        );
+      };
+    },
+  });
+}
+
+function loggerInto(defects: unknown[]): Logger {
+  const quiet = (): void => undefined;
+  const error: Logger['error'] = (fields) => void defects.push(fields);
+  return { debug: quiet, info: quiet, warn: quiet, error };
+}
