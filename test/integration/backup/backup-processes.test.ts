@@ -91,6 +91,8 @@ describe('a backup made by a tool while four servers write and a fifth mounts an
       await ask(mover, 'create_workspace', { name: 'moving', goal: 'Come and go', reason: REASON });
       const { slot } = await ask(mover, 'mount', { workspace: 'moving', reason: REASON });
       writeIgnored(join(project.root, 'workspaces', String(slot)));
+      // Its slot is free at times: the others must have theirs by then.
+      await until(() => written.every((edits) => edits > 0), 100_000, 'the mounts of every writer');
       for (; writing; moves += 1) {
         await ask(mover, 'hibernate', { slot, reason: REASON });
         await ask(mover, 'mount', { workspace: 'moving', slot, reason: REASON });

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Backup, createBackup } from '../../../src/backup/create-backup.ts';
+import { createBackup } from '../../../src/backup/create-backup.ts';
 import { listBackups } from '../../../src/backup/list-backups.ts';
 import { readManifest } from '../../../src/backup/manifest.ts';
 import { restoreBackup } from '../../../src/backup/restore-backup.ts';
@@ -343,19 +343,17 @@ describe('a backup', () => {
     const [aside, slot] = [layout.aside('exp'), layout.slot('w1')];
     const isMount = what.startsWith('a mount');
     claimSlot(db, 'w1', 'exp');
-    let made: Promise<Backup> | undefined;
-    await withLock(layout.slotLock('w1'), { clock, what: 'w1' }, async () => {
+    const { made } = await withLock(layout.slotLock('w1'), { clock, what: 'w1' }, async () => {
       renameSync(join(aside, 'a.local'), join(slot, 'a.local'));
-      await new Promise<void>((resolve, reject) => {
-        const slotLock = (name: string): string => {
-          resolve();
-          return layout.slotLock(name);
-        };
-        const deps = { ...project.deps, layout: { ...layout, slotLock }, projectName: 'test' };
-        made = createBackup(deps, { into: join(base, 'backups'), withObjects: true });
-        // Who does not ask for the slot has made a half.
-        made.then(() => resolve(), reject);
-      });
+      const asked = Promise.withResolvers<void>();
+      const slotLock = (name: string): string => {
+        asked.resolve();
+        return layout.slotLock(name);
+      };
+      const deps = { ...project.deps, layout: { ...layout, slotLock }, projectName: 'test' };
+      const made = createBackup(deps, { into: join(base, 'backups'), withObjects: true });
+      // Who does not ask for the slot is done with a half.
+      await Promise.race([asked.promise, made]);
       if (isMount) {
         renameSync(join(aside, 'b.local'), join(slot, 'b.local'));
         markMounted(db, 'w1', '2026-01-01T00:00:00.000Z');
@@ -363,9 +361,10 @@ describe('a backup', () => {
         renameSync(join(slot, 'a.local'), join(aside, 'a.local'));
         releaseSlot(db, 'w1');
       }
+      return { made };
     });
-    const listed = (await made)?.manifest.files.map(({ path }) => path);
-    expect(listed?.filter((path) => path.startsWith('aside/'))).toEqual(files);
+    const listed = (await made).manifest.files.map(({ path }) => path);
+    expect(listed.filter((path) => path.startsWith('aside/'))).toEqual(files);
   });
 
   it('made while others write, mount and hibernate holds one moment whole', { timeout: 60_000 }, async () => {
