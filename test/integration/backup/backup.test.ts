@@ -5,10 +5,8 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   renameSync,
   rmSync,
-  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -22,9 +20,7 @@ import { restoreBackup } from '../../../src/backup/restore-backup.ts';
 import { openContext, type ServerContext } from '../../../src/context.ts';
 import { hashJson } from '../../../src/core/json.ts';
 import { checkDatabase } from '../../../src/store/database.ts';
-import { withLock } from '../../../src/store/lock.ts';
 import { outputsOfRun } from '../../../src/store/signals.ts';
-import { claimSlot, markMounted, releaseSlot } from '../../../src/store/workspaces.ts';
 import { createRunsProject, type RunsProject, THREE_STAGES } from '../../support/runs-project.ts';
 
 let project: RunsProject;
@@ -46,24 +42,6 @@ const backUp = (withObjects = true) =>
   createBackup({ ...project.deps, projectName: 'test' }, { into: join(base, 'backups'), withObjects });
 const restore = (backup: string, options: { objects?: string } = {}) =>
   restoreBackup(project.deps, { backup, into: join(base, 'copy'), ...options });
-
-/** Of the slot w1: what is ignored and no file. */
-async function hibernateWithLinks(): Promise<void> {
-  project.write('.gitignore', 'data\nempty/\n');
-  symlinkSync('/mnt/elsewhere/data', join(project.root, 'workspaces/w1/data'));
-  mkdirSync(join(project.root, 'workspaces/w1/empty/inner'), { recursive: true });
-  chmodSync(join(project.root, 'workspaces/w1/empty'), 0o750);
-  await project.deps.workspaces.hibernate({ slot: 'w1', message: 'Enough for now' });
-}
-
-async function expectLinksBack(): Promise<void> {
-  const copy = await openCopy();
-  const { slot } = await copy.workspaces.mount({ workspace: 'exp' });
-  const there = (path: string): string => join(base, 'copy/workspaces', slot, path);
-  expect(readlinkSync(there('data'))).toBe('/mnt/elsewhere/data');
-  expect(readdirSync(there('empty'))).toEqual(['inner']);
-  expect(statSync(there('empty')).mode & 0o777).toBe(0o750);
-}
 
 async function completed(): Promise<string> {
   const { pipelineRun } = await project.submit();
@@ -101,41 +79,6 @@ describe('a backup restored elsewhere', () => {
     expect(details.run.state).toBe('completed');
     const [output] = details.outputs;
     expect(await copy.storage.stat(output?.storageLocation ?? '')).toMatchObject({ size: output?.size });
-  });
-
-  it('has the ignored files of hibernated workspaces, which come back at the next mount', async () => {
-    project.write('.gitignore', 'local/\n');
-    project.write('local/notes.txt', 'nowhere else');
-    await project.deps.workspaces.hibernate({ slot: 'w1', message: 'Enough for now' });
-    const { folder } = await backUp();
-    await restore(folder);
-    const copy = await openCopy();
-    const { slot } = await copy.workspaces.mount({ workspace: 'exp' });
-    const file = join(base, 'copy/workspaces', slot, 'local/notes.txt');
-    expect(readFileSync(file, 'utf8')).toBe('nowhere else');
-  });
-
-  it('has them where they are only links and empty folders, each as it was', async () => {
-    await hibernateWithLinks();
-    const { folder, manifest } = await backUp();
-    expect(manifest.links).toEqual([{ path: 'aside/exp/data', target: '/mnt/elsewhere/data' }]);
-    expect(manifest.folders.map(({ path }) => path)).toEqual([
-      'aside/exp',
-      'aside/exp/empty',
-      'aside/exp/empty/inner',
-    ]);
-    await restore(folder);
-    await expectLinksBack();
-  });
-
-  it('has them from a backup of the first form, which listed only files', async () => {
-    await hibernateWithLinks();
-    const { folder, manifest } = await backUp();
-    const { links: _links, folders: _folders, ...rest } = manifest;
-    writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ ...rest, schema: 1 }));
-    expect((await listBackups(join(base, 'backups'))).length).toBe(1);
-    await restore(folder);
-    await expectLinksBack();
   });
 
   it('runs nothing again: what was open is canceled with a reason, and holds nothing of this machine', async () => {
@@ -230,14 +173,6 @@ describe('a backup', () => {
     expect(readdirSync(base)).toEqual(['backups']);
   });
 
-  const isRefused = async (folder: string, file: string, how: string): Promise<void> => {
-    await expect(restore(folder)).rejects.toMatchObject({
-      code: 'INVALID_ARGUMENT',
-      message: `The backup is damaged: ${file} is ${how}.`,
-    });
-    expect(readdirSync(base)).toEqual(expect.not.arrayContaining(['copy']));
-  };
-
   it('of a newer program is refused with that word, and nothing is made', async () => {
     const { folder, manifest } = await backUp();
     writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ ...manifest, schema: 3, more: [] }));
@@ -248,46 +183,16 @@ describe('a backup', () => {
     expect(readdirSync(base)).toEqual(['backups']);
   });
 
-  it('brings of ignored files, too, what its manifest lists and nothing else', async () => {
-    await hibernateWithLinks();
-    const { folder, manifest } = await backUp();
-    const aside = (path: string): string => join(folder, 'aside/exp', path);
-    writeFileSync(aside('empty/stray'), 'not listed');
-    await isRefused(folder, 'aside/exp/empty/stray', 'not in the manifest');
-    rmSync(aside('empty/stray'));
-    symlinkSync('/etc', aside('stray'));
-    await isRefused(folder, 'aside/exp/stray', 'not in the manifest');
-    rmSync(aside('stray'));
-    rmSync(aside('data'));
-    await isRefused(folder, 'aside/exp/data', 'missing');
-    symlinkSync('/mnt/other', aside('data'));
-    await isRefused(folder, 'aside/exp/data', 'not what the manifest says');
-    rmSync(aside('data'));
-    symlinkSync('/mnt/elsewhere/data', aside('data'));
-    renameSync(aside('empty'), join(base, 'elsewhere'));
-    symlinkSync(join(base, 'elsewhere'), aside('empty'));
-    await isRefused(folder, 'aside/exp/empty', 'missing');
-    rmSync(aside('empty'));
-    renameSync(join(base, 'elsewhere'), aside('empty'));
-    for (const path of ['aside/exp/empty/../data', 'aside/../aside/exp/data']) {
-      const links = [{ path, target: '/mnt/elsewhere/data' }, ...manifest.links];
-      writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ ...manifest, links }));
-      await isRefused(folder, path, 'missing');
-    }
-    const links = [{ path: 'versions.git/objects/info', target: '/tmp' }, ...manifest.links];
-    writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ ...manifest, links }));
-    await expect(restore(folder)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
-    writeFileSync(join(folder, 'manifest.json'), JSON.stringify(manifest));
-    mkdirSync(aside('stray'));
-    await restore(folder);
-    expect(readdirSync(join(base, 'copy/.goldfish/aside/exp')).sort()).toEqual(['data', 'empty']);
-    await expectLinksBack();
-  });
-
   it('brings nothing that its manifest does not list, and nothing from elsewhere', async () => {
     await completed();
     const { folder, manifest } = await backUp();
-    const refused = (file: string, how: string): Promise<void> => isRefused(folder, file, how);
+    const refused = async (file: string, how: string): Promise<void> => {
+      await expect(restore(folder)).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        message: `The backup is damaged: ${file} is ${how}.`,
+      });
+      expect(readdirSync(base)).toEqual(expect.not.arrayContaining(['copy']));
+    };
     const hook = join(folder, 'versions.git/hooks-post-commit');
     writeFileSync(hook, '#!/bin/sh\n', { mode: 0o755 });
     await refused('versions.git/hooks-post-commit', 'not in the manifest');
@@ -331,43 +236,7 @@ describe('a backup', () => {
     await expect(restore(folder)).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 
-  it.each([
-    ['a mount takes back', []],
-    ['a hibernation puts aside', ['aside/exp/a.local', 'aside/exp/b.local']],
-  ] as const)('made while %s ignored files has all of them or none', async (what, files) => {
-    project.write('.gitignore', '*.local\n');
-    project.write('a.local', 'a');
-    project.write('b.local', 'b');
-    const { db, clock, layout, workspaces } = project.deps;
-    await workspaces.hibernate({ slot: 'w1', message: 'Enough for now' });
-    const [aside, slot] = [layout.aside('exp'), layout.slot('w1')];
-    const isMount = what.startsWith('a mount');
-    claimSlot(db, 'w1', 'exp');
-    const { made } = await withLock(layout.slotLock('w1'), { clock, what: 'w1' }, async () => {
-      renameSync(join(aside, 'a.local'), join(slot, 'a.local'));
-      const asked = Promise.withResolvers<void>();
-      const slotLock = (name: string): string => {
-        asked.resolve();
-        return layout.slotLock(name);
-      };
-      const deps = { ...project.deps, layout: { ...layout, slotLock }, projectName: 'test' };
-      const made = createBackup(deps, { into: join(base, 'backups'), withObjects: true });
-      // Who does not ask for the slot is done with a half.
-      await Promise.race([asked.promise, made]);
-      if (isMount) {
-        renameSync(join(aside, 'b.local'), join(slot, 'b.local'));
-        markMounted(db, 'w1', '2026-01-01T00:00:00.000Z');
-      } else {
-        renameSync(join(slot, 'a.local'), join(aside, 'a.local'));
-        releaseSlot(db, 'w1');
-      }
-      return { made };
-    });
-    const listed = (await made).manifest.files.map(({ path }) => path);
-    expect(listed.filter((path) => path.startsWith('aside/'))).toEqual(files);
-  });
-
-  it('made while others write, mount and hibernate holds one moment whole', { timeout: 60_000 }, async () => {
+  it('made while others write, mount and hibernate holds one moment whole', { timeout: 240_000 }, async () => {
     const { workspaces, layout } = project.deps;
     let writing = true;
     const writer = (async () => {
