@@ -236,7 +236,9 @@ describe('a backup', () => {
     await expect(restore(folder)).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 
-  it('made while others write, mount and hibernate holds one moment whole', { timeout: 240_000 }, async () => {
+  it('made while others write, mount and hibernate holds one moment whole', {
+    timeout: 300_000,
+  }, async () => {
     const { workspaces, layout } = project.deps;
     let writing = true;
     const writer = (async () => {
