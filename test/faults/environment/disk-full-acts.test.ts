@@ -92,8 +92,8 @@ describe.skipIf(!canMount)(`a disk without room under what moves or makes things
     async ({ tool, args }) => {
       const { project, slot } = world;
       if (['rollback', 'hibernate'].includes(tool)) {
-      project.write(`${slot}/modules/edit.py`, `# before ${tool}: ${'an edit '.repeat(20_000)}\n`);
-    }
+        project.write(`${slot}/modules/edit.py`, `# before ${tool}: ${'an edit '.repeat(20_000)}\n`);
+      }
       mkdirSync(join(project.root, 'data'), { recursive: true });
       writeFileSync(join(project.root, 'data/large.bin'), randomBytes(2 * MB));
       const tally = createTally();
