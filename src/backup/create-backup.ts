@@ -1,10 +1,9 @@
 import { createWriteStream } from 'node:fs';
-import { copyFile, cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { diskFull } from '../backends/disk-full.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
-import { errnoOf } from '../core/errors.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Layout } from '../core/layout.ts';
 import { hashFile } from '../data/hash-file.ts';
@@ -13,13 +12,15 @@ import { syncFolder, writeFileAtomic } from '../os/files.ts';
 import type { ObjectStorage } from '../storage/port.ts';
 import type { Db } from '../store/database.ts';
 import { withLock } from '../store/lock.ts';
-import { syncTree } from '../workspaces/moves.ts';
+import { removeTree, syncTree } from '../workspaces/moves.ts';
+import { copyAsides } from './copy-asides.ts';
+import { entriesBelow, unlessMissing } from './entries.ts';
 import {
   ASIDE_FOLDER,
-  type BackupFile,
   type BackupManifest,
   CONFIG_COPY,
   DATABASE_FILE,
+  MANIFEST_SCHEMA,
   manifestPath,
   OBJECTS_FOLDER,
   UNFINISHED,
@@ -41,9 +42,9 @@ export type Backup = { folder: string; manifest: BackupManifest };
 /**
  * A backup of a project in use, as a folder of its own below `into`. The order makes it whole: first the database as
  * of one moment, then the versions and objects, which are only ever added before the rows that name them. What is not
- * finished has no manifest and is removed by the next backup. Not in it: edits that no version has, logs and
- * checkpoints of stages.
- * Errors: STORAGE_UNAVAILABLE.
+ * finished has no manifest and is removed by the next backup. Ignored files are in it of workspaces that are hibernated
+ * all the while. Not in it: edits that no version has, logs and checkpoints of stages.
+ * Errors: STORAGE_UNAVAILABLE, CONFLICT (another backup, or one that cannot come to rest).
  */
 export async function createBackup(
   deps: BackupDeps,
@@ -80,15 +81,16 @@ async function writeBackup(deps: BackupDeps, request: Writing): Promise<Backup> 
     await deps.db.backup(join(unfinished, DATABASE_FILE));
     await copyIfThere(deps.layout.config, join(unfinished, CONFIG_COPY));
     await copyVersions(deps.layout.versionStore, join(unfinished, VERSIONS_FOLDER));
-    await copyAsides(deps.layout.asides, join(unfinished, ASIDE_FOLDER));
-    const files = await listFiles(unfinished);
+    const { signal } = request;
+    await copyAsides(deps, { to: join(unfinished, ASIDE_FOLDER), ...(signal ? { signal } : {}) });
+    const entries = await listEntries(unfinished);
     const objects = await copyObjects(deps, { ...request, folder: unfinished });
     const manifest: BackupManifest = {
-      schema: 1,
+      schema: MANIFEST_SCHEMA,
       createdAt,
       goldfishVersion: deps.goldfishVersion,
       projectName: deps.projectName,
-      files,
+      ...entries,
       objects,
       hasObjects: request.withObjects,
     };
@@ -100,39 +102,19 @@ async function writeBackup(deps: BackupDeps, request: Writing): Promise<Backup> 
   } catch (error) {
     throw diskFull(error, 'the backup does not fit on it') ?? error;
   } finally {
-    await rm(unfinished, { recursive: true, force: true });
+    await removeTree(unfinished);
   }
 }
 
 /** What a backup left that was killed. Called while no other backup is at work. */
 async function removeUnfinished(into: string): Promise<void> {
   for (const entry of await readdir(into)) {
-    if (entry.endsWith(UNFINISHED)) await rm(join(into, entry), { recursive: true, force: true });
+    if (entry.endsWith(UNFINISHED)) await removeTree(join(into, entry));
   }
 }
 
 async function copyIfThere(from: string, to: string): Promise<void> {
   await copyFile(from, to).catch(unlessMissing(undefined));
-}
-
-/**
- * Ignored files of hibernated workspaces: they are nowhere else. A mount that takes those of one workspace back
- * meanwhile must not keep the others out.
- */
-async function copyAsides(from: string, to: string): Promise<void> {
-  const workspaces = await readdir(from).catch(unlessMissing([]));
-  for (const name of workspaces) {
-    const options = { recursive: true, verbatimSymlinks: true };
-    await cp(join(from, name), join(to, name), options).catch(unlessMissing(undefined));
-  }
-}
-
-/** What is not there is no failure: this stands for it. */
-function unlessMissing<T>(instead: T): (error: unknown) => T {
-  return (error) => {
-    if (errnoOf(error) === 'ENOENT') return instead;
-    throw error;
-  };
 }
 
 /** References first: what they point to was there by then, and is copied after them. */
@@ -153,16 +135,12 @@ async function copyTree(from: string, to: string, except: readonly string[] = []
   }
 }
 
-async function listFiles(folder: string): Promise<BackupFile[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files: BackupFile[] = [];
-  for (const entry of entries) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    const { hash, size } = await hashFile(path);
-    files.push({ path: path.slice(folder.length + 1), hash, size });
-  }
-  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+async function listEntries(folder: string): Promise<Pick<BackupManifest, 'files' | 'links' | 'folders'>> {
+  const all = await entriesBelow(folder, '');
+  const files: BackupManifest['files'] = [];
+  for (const path of all.files.sort()) files.push({ path, ...(await hashFile(join(folder, path))) });
+  const { links, folders } = await entriesBelow(folder, ASIDE_FOLDER);
+  return { files, links, folders };
 }
 
 async function copyObjects(

@@ -1,5 +1,17 @@
-import { copyFile, cp, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+} from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { diskFull } from '../backends/disk-full.ts';
 import { withoutPlaces } from '../config/restored-config.ts';
 import { type Clock, isoTime } from '../core/clock.ts';
 import { errnoOf, GoldfishError } from '../core/errors.ts';
@@ -12,7 +24,8 @@ import { settleRun } from '../runs/settle.ts';
 import { checkDatabase, openDatabase } from '../store/database.ts';
 import { disownRestored, nameOfContent } from '../store/restored.ts';
 import { endRun } from '../store/run-events.ts';
-import { syncTree } from '../workspaces/moves.ts';
+import { removeTree, syncTree } from '../workspaces/moves.ts';
+import { checkEntries } from './check-entries.ts';
 import {
   ASIDE_FOLDER,
   type BackupManifest,
@@ -52,25 +65,41 @@ export async function restoreBackup(
   const backup = resolve(request.backup);
   const root = resolve(request.into);
   const manifest = await readManifest(backup);
-  await checkFiles(backup, manifest);
+  await checkEntries(backup, manifest);
   const layout = projectLayout(root);
   const config = join(backup, CONFIG_COPY);
   const interrupted = await readMarker(layout, manifest);
-  if (interrupted) return becomeProject(layout, config, interrupted);
-  await requireEmpty(root, layout.stateDir);
+  try {
+    if (interrupted) return await becomeProject(layout, config, interrupted);
+    await requireEmpty(root, layout.stateDir);
+    return await makeProject(deps, { ...request, backup, manifest, layout, config });
+  } catch (error) {
+    throw diskFull(error, 'the project does not fit on it') ?? error;
+  }
+}
+
+type Making = {
+  backup: string;
+  manifest: BackupManifest;
+  layout: Layout;
+  config: string;
+  objects?: string;
+};
+
+async function makeProject(deps: { clock: Clock }, making: Making): Promise<Restored> {
+  const { backup, manifest, layout, config } = making;
+  const { root } = layout;
   const unfinished = `${layout.stateDir}.restoring`;
-  await rm(unfinished, { recursive: true, force: true });
+  await removeTree(unfinished);
   const place = projectLayout(root, unfinished);
   try {
     await mkdir(unfinished, { recursive: true, mode: 0o700 });
     await copyFile(join(backup, DATABASE_FILE), place.database);
     await copyTree(join(backup, VERSIONS_FOLDER), place.versionStore);
-    if (manifest.files.some(({ path }) => path.startsWith(`${ASIDE_FOLDER}/`))) {
-      await cp(join(backup, ASIDE_FOLDER), place.asides, { recursive: true, verbatimSymlinks: true });
-    }
+    await restoreAsides(manifest, { from: backup, to: place.asides });
     const canceledRuns = disown(place.database, { clock: deps.clock, createdAt: manifest.createdAt });
     const found = await restoreObjects(manifest, {
-      from: request.objects ?? join(backup, OBJECTS_FOLDER),
+      from: making.objects ?? join(backup, OBJECTS_FOLDER),
       to: place.objects,
     });
     const objects = { ...found, lost: nameLost(place.database, found.lost) };
@@ -80,7 +109,7 @@ export async function restoreBackup(
     await rename(unfinished, layout.stateDir);
     return await becomeProject(layout, config, restored);
   } finally {
-    await rm(unfinished, { recursive: true, force: true });
+    await removeTree(unfinished);
   }
 }
 
@@ -102,40 +131,6 @@ async function readMarker(layout: Layout, manifest: BackupManifest): Promise<Res
   } catch {
     return undefined;
   }
-}
-
-/** What the manifest lists is there, byte by byte and not through a link, and beside it is no version store. */
-async function checkFiles(backup: string, manifest: BackupManifest): Promise<void> {
-  const base = await realpath(backup);
-  for (const file of manifest.files) {
-    const path = join(base, file.path);
-    const own = (await realpath(path).catch(() => undefined)) === `${base}/${file.path}`;
-    const found = own ? await hashFile(path).catch(() => undefined) : undefined;
-    if (found?.hash === file.hash) continue;
-    throw damaged(file.path, found ? 'not what the manifest says' : 'missing');
-  }
-  const listed = new Set(manifest.files.map(({ path }) => path));
-  for (const path of await filesBelow(base, VERSIONS_FOLDER)) {
-    if (!listed.has(path)) throw damaged(path, 'not in the manifest');
-  }
-}
-
-function damaged(path: string, how: string): GoldfishError {
-  return new GoldfishError('INVALID_ARGUMENT', {
-    message: `The backup is damaged: ${path} is ${how}.`,
-    hint: 'Restore another backup; nothing was changed.',
-    details: { field: 'backup', file: path },
-  });
-}
-
-/** Everything but folders, relative to `base`; no link is followed. */
-async function filesBelow(base: string, folder: string): Promise<string[]> {
-  const entries = await readdir(join(base, folder), { withFileTypes: true });
-  const found = entries.map(async (entry) => {
-    const path = `${folder}/${entry.name}`;
-    return entry.isDirectory() ? await filesBelow(base, path) : [path];
-  });
-  return (await Promise.all(found)).flat();
 }
 
 async function requireEmpty(root: string, stateDir: string): Promise<void> {
@@ -185,6 +180,26 @@ async function copyTree(from: string, to: string): Promise<void> {
     if (entry.isDirectory()) await copyTree(source, target);
     else await copyFile(source, target);
   }
+}
+
+/** What the manifest lists and nothing else. Folders get their permissions last: one may forbid to write in it. */
+async function restoreAsides(
+  manifest: BackupManifest,
+  { from, to }: { from: string; to: string },
+): Promise<void> {
+  const target = (path: string): string => join(to, path.slice(ASIDE_FOLDER.length + 1));
+  const makeFolder = (folder: string) => mkdir(folder, { recursive: true, mode: 0o700 });
+  for (const { path } of manifest.folders) await makeFolder(target(path));
+  for (const { path } of manifest.files) {
+    if (!path.startsWith(`${ASIDE_FOLDER}/`)) continue;
+    await makeFolder(dirname(target(path)));
+    await copyFile(join(from, path), target(path));
+  }
+  for (const { path } of manifest.links) {
+    await makeFolder(dirname(target(path)));
+    await symlink(await readlink(join(from, path), { encoding: 'buffer' }), target(path));
+  }
+  for (const { path, mode } of manifest.folders.toReversed()) await chmod(target(path), mode);
 }
 
 /** Each object is taken only where its bytes are what its name says. */

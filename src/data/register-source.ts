@@ -147,7 +147,8 @@ async function copyToStorage(deps: SourceDeps, how: CopyHow, call: RegisterCall)
     await verifyCopy({ from, into, survey, fingerprint: how.fingerprint, signal });
     return await store(deps, { into, survey, store: true }, signal);
   } catch (error) {
-    throw ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '') ? diskFull(survey.size, error) : error;
+    const errno = errnoOf(error) ?? '';
+    throw ['ENOSPC', 'EDQUOT'].includes(errno) ? diskFull(survey.size, { errno, cause: error }) : error;
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
@@ -168,16 +169,17 @@ async function store(
 /** The copy lies in the state folder, and becomes the object where the storage lies there too. */
 async function requireRoom(deps: SourceDeps, survey: Survey): Promise<void> {
   const { freeBytes } = await diskSpace(deps.layout.stateDir);
+  if (freeBytes < survey.size) throw diskFull(survey.size, { errno: 'ENOSPC' });
   if (freeBytes - survey.size < deps.config.storage.keep.minFreeBytes) throw diskFull(survey.size);
 }
 
-function diskFull(size: number, cause?: unknown): GoldfishError {
+function diskFull(size: number, met?: { errno: string; cause?: unknown }): GoldfishError {
   return new GoldfishError('STORAGE_UNAVAILABLE', {
     message: `The disk has no room for a copy of ${size} bytes beside what storage.keep.min_free_gb holds back.`,
     hint: 'Free space: `goldfish gc` shows what Goldfish can give back.',
-    details: { size },
+    details: { size, ...(met === undefined ? {} : { errno: met.errno }) },
     retryable: true,
-    ...(cause === undefined ? {} : { cause }),
+    ...(met?.cause === undefined ? {} : { cause: met.cause }),
   });
 }
 

@@ -3,7 +3,6 @@ import { GoldfishError, isGoldfishError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import { clip, isName } from '../core/names.ts';
 import { nearest } from '../core/suggest.ts';
-import { insertAudit } from '../store/audit.ts';
 import { acceptArguments } from './arguments.ts';
 import { fitResult, resultBudget } from './budget.ts';
 import type { CallContext, PreparedCall, Tool } from './define-tool.ts';
@@ -128,13 +127,13 @@ type Audited = {
   outcome: string;
 };
 
-/** After the act, with its outcome. A failure to write it is logged: the act itself has happened. */
+/** After the act, with its outcome. The act stands, whatever becomes of its row. */
 function writeAudit(session: Session, audited: Audited): void {
   const context = session.opened();
   const { audit } = audited.prepared;
   if (audit === null || context === undefined) return;
   try {
-    insertAudit(context.db, {
+    session.audit.add(context.db, {
       operation: audited.tool.name,
       workspace: audited.workspace,
       actor: audited.call.actor,

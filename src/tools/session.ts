@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { GoldfishError } from '../core/errors.ts';
 import type { Ids } from '../core/ids.ts';
 import type { Logger } from '../core/logger.ts';
+import { type AuditTrail, createAuditTrail } from './audit-trail.ts';
 
 /** One caller's view: where it started, and the project found there, opened once and on first need. */
 export type Session = {
@@ -11,6 +12,7 @@ export type Session = {
   clock: Clock;
   ids: Ids;
   log: Logger;
+  audit: AuditTrail;
   /** The project's root, or undefined while there is none. Looked for again until found. */
   findRoot(): Promise<string | undefined>;
   /** Errors: PROJECT_NOT_FOUND, INVALID_CONFIG and what opening may meet; a failure is not remembered. */
@@ -46,6 +48,7 @@ export function createSession(options: SessionOptions): Session {
   let root: string | undefined;
   let opening: Promise<ServerContext> | undefined;
   let open: ServerContext | undefined;
+  const audit = createAuditTrail(options.log);
   const underWay = new Set<Promise<unknown>>();
   /** Replaced by a newer one and perhaps still in use. */
   const replaced = new Set<ServerContext>();
@@ -68,6 +71,7 @@ export function createSession(options: SessionOptions): Session {
     clock: options.clock,
     ids: options.ids,
     log: options.log,
+    audit,
     findRoot,
     knownRoot: () => root,
     context: () => {
@@ -109,6 +113,7 @@ export function createSession(options: SessionOptions): Session {
     },
     close: async () => {
       const context = await opening?.catch(() => undefined);
+      if (context) audit.writeDue(context.db);
       await context?.close();
       await Promise.all([...replaced].map(retire));
     },

@@ -6,6 +6,7 @@ import { requireName } from '../core/names.ts';
 import type { WorkspaceVersion } from '../core/rows.ts';
 import { findKnownWorkspace, findVersion, insertWorkspace } from '../store/workspaces.ts';
 import { settleAside } from './deletion.ts';
+import { requireRoom } from './room.ts';
 import type { ActionDeps } from './slot-actions.ts';
 import { refuseSlot } from './slot-problems.ts';
 import { stageSlot } from './slot-tree.ts';
@@ -63,6 +64,8 @@ export async function createWorkspace(
     createdAt,
   };
   await settleAside(deps, name);
+  // Rows and then refs: a workspace whose creation was refused must not be there.
+  await requireRoom(deps.layout);
   db.write(() => {
     if (parent && !findVersion(db, parent.workspace, parent.version)) throw parentGone(parent.workspace);
     if (!insertWorkspace(db, workspace, version)) throw taken(findKnownWorkspace(db, name) ?? { name });
@@ -90,8 +93,7 @@ async function templateTree(deps: ActionDeps, templateDir: string): Promise<stri
   const index = join(layout.scratch, `template-${ids.reference()}`);
   await mkdir(layout.scratch, { recursive: true });
   const folder = { git, dir: templateDir, index: `${index}.none`, maxFileBytes: deps.maxFileBytes };
-  const staged = await stageSlot(folder, index);
-  await rm(index, { force: true });
+  const staged = await stageSlot(folder, index).finally(() => rm(index, { force: true }));
   if (staged.problems.length > 0) throw refuseSlot('the template', staged.problems);
   return staged.tree;
 }

@@ -1,5 +1,6 @@
 import type { SimpleGit } from 'simple-git';
 import { GoldfishError, messageOf } from '../core/errors.ts';
+import { diskSpace } from '../os/disk-space.ts';
 import { unlessBlocked } from './blocked-git.ts';
 
 /** Where one command works. Without an index and a work tree it sees the store's objects and refs only. */
@@ -78,20 +79,22 @@ export function createGit(store: string, searchPath: string): Git {
         : { input: () => (typeof input === 'string' ? input : Buffer.from(input)) }),
     }).env(env);
   };
-  const guarded = async <T>(args: readonly string[], work: () => Promise<T>): Promise<T> => {
+  const guarded = async <T>(args: readonly string[], call: GitCall, work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
     } catch (cause) {
-      throw storeFailed(args.find((arg) => !arg.startsWith('-')) ?? '', cause);
+      const operation = args.find((arg) => !arg.startsWith('-')) ?? '';
+      const places = [store, call.index, call.workTree, call.scratchObjects];
+      throw (await metFullDisk(cause, places)) ? diskFull(operation, cause) : storeFailed(operation, cause);
     }
   };
   return {
     text: (args, call = {}) =>
       unlessBlocked(call.workTree, (abort) =>
-        guarded(args, async () => (await prepared(call, abort)).raw([...args])),
+        guarded(args, call, async () => (await prepared(call, abort)).raw([...args])),
       ),
     catFile: (args, call = {}) =>
-      guarded(['cat-file'], async () => (await prepared(call)).binaryCatFile([...args])),
+      guarded(['cat-file'], call, async () => (await prepared(call)).binaryCatFile([...args])),
   };
 }
 
@@ -128,19 +131,34 @@ function environment(store: string, searchPath: string, call: GitCall): Record<s
   };
 }
 
-/** As git ends its line with the C library's words for ENOSPC and EDQUOT, in the language it is told to use. */
-const DISK_FULL = /: (No space left on device|Disk quota exceeded)$/m;
+/** As git ends its line with the C library's words for ENOSPC and EDQUOT, in the language it is told to use, or its own. */
+const DISK_FULL = /: (No space left on device|Disk quota exceeded)$|write error\. Out of diskspace$/m;
+/** Of a file of a checkout, and at times of an index, it says only that it could not be written. */
+const NOT_WRITTEN = /(unable|could not|failed) to write|write error/i;
+/** What is left of a disk when a write has just found no room: less than the smallest thing worth storing needs. */
+const FULL_BELOW_BYTES = 1 << 20;
+
+/** `places`: where the command may have written. */
+async function metFullDisk(cause: unknown, places: readonly (string | undefined)[]): Promise<boolean> {
+  const said = messageOf(cause);
+  if (DISK_FULL.test(said)) return true;
+  if (!NOT_WRITTEN.test(said)) return false;
+  const named = places.filter((place) => place !== undefined);
+  const free = await Promise.all(named.map((place) => diskSpace(place).catch(() => undefined)));
+  return free.some((space) => space !== undefined && space.freeBytes < FULL_BELOW_BYTES);
+}
+
+function diskFull(command: string, cause: unknown): GoldfishError {
+  return new GoldfishError('STORAGE_UNAVAILABLE', {
+    message: 'The disk is full: there is no room for the files of a version.',
+    hint: 'Free some space, then retry.',
+    details: { operation: command, errno: 'ENOSPC' },
+    retryable: true,
+    cause,
+  });
+}
 
 function storeFailed(command: string, cause: unknown): GoldfishError {
-  if (DISK_FULL.test(messageOf(cause))) {
-    return new GoldfishError('STORAGE_UNAVAILABLE', {
-      message: 'The disk is full: the version store has no room.',
-      hint: 'Free some space, then retry.',
-      details: { operation: command, errno: 'ENOSPC' },
-      retryable: true,
-      cause,
-    });
-  }
   const missing = /ENOENT/.test(messageOf(cause));
   return new GoldfishError('STORAGE_UNAVAILABLE', {
     message: missing
@@ -150,7 +168,7 @@ function storeFailed(command: string, cause: unknown): GoldfishError {
       ? 'Run `goldfish doctor` on this machine; it names what is missing.'
       : 'Check that the disk is not full and that .goldfish is readable and writable by this user.',
     details: { operation: command },
-    // A checkout does not say that it found no room, only which file it could not write.
+    // Among what git does not put into words is much that passes.
     retryable: !missing,
     cause,
   });

@@ -13,6 +13,7 @@ import {
   removeIfEmpty,
   removeTree,
 } from './moves.ts';
+import { requireRoom } from './room.ts';
 import { readTree, type TreeContent } from './trees.ts';
 import { type SavedVersion, saveVersion } from './versioning.ts';
 
@@ -32,6 +33,7 @@ export async function leaveSlot(deps: SlotDeps, from: Leaving): Promise<SavedVer
   const folders = slotFolders(layout, from.slot);
   const index = layout.slotIndex(from.slot);
   const saved = await saveVersion(deps, { ...from, dir: folders.dir, index, origin: 'manual' });
+  await requireRoom(layout);
   await mkdir(folders.leaving, { recursive: true });
   const finished = await emptyLeaving(deps, from);
   return { ...finished, created: saved.created || finished.created };

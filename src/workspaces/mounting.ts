@@ -6,6 +6,7 @@ import type { Layout } from '../core/layout.ts';
 import type { Slot, WorkspaceVersion } from '../core/rows.ts';
 import { findNewestVersion, markMounted } from '../store/workspaces.ts';
 import { entryExists, isEmptyOrMissing, mergeInto, removeIfEmpty, removeTree, syncTree } from './moves.ts';
+import { requireRoom } from './room.ts';
 import { clearIndexLeftovers, keepIndex } from './slot-tree.ts';
 import { readTree } from './trees.ts';
 import type { Versioning } from './versioning.ts';
@@ -57,6 +58,7 @@ export async function fillSlot(deps: SlotDeps, slot: string, workspace: string):
     await keepIndex(index, next);
     // A power cut must not turn files into empty ones that look like edits.
     await syncTree(folders.preparing);
+    await requireRoom(layout);
     await rename(folders.preparing, folders.ready);
   }
   if (await entryExists(folders.ready)) {

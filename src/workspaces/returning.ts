@@ -5,6 +5,8 @@ import { findNewestVersion, findSlot, markMounting } from '../store/workspaces.t
 import { clearSlot } from './hibernation.ts';
 import { fillSlot, type Restored, type SlotDeps, slotFolders, writeVersion } from './mounting.ts';
 import { entryExists, removeIfEmpty, removeTree, syncTree } from './moves.ts';
+import { requireRoom } from './room.ts';
+import { clearIndexLeftovers } from './slot-tree.ts';
 import type { SavedVersion } from './versioning.ts';
 
 type Returning = { slot: string; workspace: string; message: string };
@@ -22,9 +24,17 @@ export async function prepareReturn(
   const index = `${layout.slotIndex(to.slot)}.${ids.reference()}`;
   await removeTree(returning);
   await mkdir(returning, { recursive: true });
-  await writeVersion(deps, { version: to.version, dir: returning, index });
-  await rm(index, { force: true });
-  await syncTree(returning);
+  try {
+    await writeVersion(deps, { version: to.version, dir: returning, index });
+    await rm(index, { force: true });
+    await syncTree(returning);
+    await requireRoom(layout);
+  } catch (error) {
+    // They may be what has filled the disk.
+    await removeTree(returning);
+    await clearIndexLeftovers(layout.slotIndex(to.slot));
+    throw error;
+  }
   await rename(returning, returned);
   await syncFolder(layout.slots);
 }

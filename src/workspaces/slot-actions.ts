@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { isoTime } from '../core/clock.ts';
 import { GoldfishError } from '../core/errors.ts';
 import type { Slot, VersionOrigin, WorkspaceVersion } from '../core/rows.ts';
@@ -10,6 +11,7 @@ import {
   findSlotOf,
   insertCheckpointRecord,
   markMounting,
+  releaseSlot,
 } from '../store/workspaces.ts';
 import { emptyLeaving, leaveSlot } from './hibernation.ts';
 import type { Lookup } from './lookup.ts';
@@ -23,9 +25,11 @@ import {
   slotCondition,
   slotFolders,
 } from './mounting.ts';
-import { removeTree } from './moves.ts';
+import { entryExists, removeTree } from './moves.ts';
 import { finishReturn } from './returning.ts';
+import { requireRoom } from './room.ts';
 import { scanSlot } from './slot-scan.ts';
+import { clearIndexLeftovers } from './slot-tree.ts';
 import type { TreeContent } from './trees.ts';
 import { type SavedVersion, saveVersion } from './versioning.ts';
 
@@ -123,16 +127,37 @@ async function mountHere(deps: ActionDeps, request: MountRequest): Promise<Mount
   const { preparing, dir } = slotFolders(layout, slot);
   // A folder that a person has removed has nothing in it to lose: it is written anew.
   await requireFreeFolder(layout, slot);
+  await requireRoom(layout);
   await mkdir(dir, { recursive: true });
   await removeTree(preparing);
   await mkdir(preparing, { recursive: true });
-  if (row.workspace === workspace) markMounting(db, slot);
-  else if (!claimSlot(db, slot, workspace)) {
-    await removeTree(preparing);
-    return undefined;
+  try {
+    if (row.workspace === workspace) markMounting(db, slot);
+    else if (!claimSlot(db, slot, workspace)) {
+      await removeTree(preparing);
+      return undefined;
+    }
+    const filled = await fillSlot(deps, slot, workspace);
+    return mounted(deps, deps.lookup.slot(slot), filled);
+  } catch (error) {
+    // What cannot be undone now is finished by the next call on the slot.
+    if (row.workspace === null) await undoMount(deps, slot).catch(() => undefined);
+    throw error;
   }
-  const filled = await fillSlot(deps, slot, workspace);
-  return mounted(deps, deps.lookup.slot(slot), filled);
+}
+
+/**
+ * Where nothing has come into the slot yet, it is as free as it was. `preparing` goes last: with a claim and without it
+ * the files would count as being in place. What is in it goes first, for it may be what has filled the disk.
+ */
+async function undoMount(deps: ActionDeps, slot: string): Promise<void> {
+  const { layout, db } = deps;
+  const { preparing, ready, dir } = slotFolders(layout, slot);
+  if (!(await entryExists(preparing)) || (await entryExists(ready)) || !(await isFreeFolder(dir))) return;
+  for (const name of await readdir(preparing)) await removeTree(join(preparing, name));
+  await clearIndexLeftovers(layout.slotIndex(slot));
+  releaseSlot(db, slot);
+  await removeTree(preparing);
 }
 
 async function mounted(deps: ActionDeps, row: Slot, restored: Restored): Promise<Mounted> {

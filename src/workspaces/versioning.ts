@@ -46,17 +46,19 @@ export async function saveVersion(
     maxFileBytes: deps.maxFileBytes,
   };
   const nextIndex = `${from.index}.${ids.reference()}`;
-  const staged = await stageSlot(folder, nextIndex);
-  if (staged.problems.length > 0) {
+  try {
+    const staged = await stageSlot(folder, nextIndex);
+    if (staged.problems.length > 0) throw refuseSlot(from.slot, staged.problems);
+    const created = newest?.treeSha !== staged.tree;
+    const version = created ? await recordVersion(deps, { ...from, tree: staged.tree, newest }) : newest;
+    // kill point: version/tagged
+    await keepIndex(from.index, nextIndex);
+    // kill point: version/index-kept
+    return { version, created };
+  } catch (error) {
     await rm(nextIndex, { force: true });
-    throw refuseSlot(from.slot, staged.problems);
+    throw error;
   }
-  const created = newest?.treeSha !== staged.tree;
-  const version = created ? await recordVersion(deps, { ...from, tree: staged.tree, newest }) : newest;
-  // kill point: version/tagged
-  await keepIndex(from.index, nextIndex);
-  // kill point: version/index-kept
-  return { version, created };
 }
 
 /** Commits a tree as the next version of a workspace that exists. */

@@ -116,6 +116,58 @@ describe('a tool call', () => {
     expect(recentAudit(db, 10).map((row) => row.outcome)).toEqual(['WORKSPACE_NOT_FOUND']);
   });
 
+  describe('whose audit row finds no room on the disk', () => {
+    const rows = () => recentAudit(db, 10).map(({ reason, outcome }) => ({ reason, outcome }));
+    const first = { reason: 'the first of these calls', outcome: 'ok' };
+    const second = { reason: 'the second of these calls', outcome: 'ok' };
+    let isFull: boolean;
+    beforeEach(async () => {
+      isFull = true;
+      const { db: real } = await session.context();
+      const write: Db['write'] = (work) => {
+        if (!isFull) return real.write(work);
+        throw new GoldfishError('STORAGE_UNAVAILABLE', { message: 'The disk is full.', hint: 'Free some.' });
+      };
+      Object.assign(await session.context(), { db: { ...real, write } });
+    });
+
+    it('is answered, and its row is written before the next one', async () => {
+      expect((await invoke({ ...good, reason: first.reason })).isError).toBeUndefined();
+      expect(rows()).toEqual([]);
+      expect(logged).toMatchObject([{ tool: 'paint' }]);
+      isFull = false;
+      await invoke({ ...good, reason: second.reason });
+      // The newest is first; each once, as of its own time.
+      expect(rows()).toEqual([second, first]);
+      const [later, earlier] = recentAudit(db, 10);
+      expect(Date.parse(earlier?.createdAt ?? '')).toBeLessThanOrEqual(Date.parse(later?.createdAt ?? ''));
+    });
+
+    it('has its row at the latest when the session ends', async () => {
+      await invoke({ ...good, reason: first.reason });
+      isFull = false;
+      const kept = db.close;
+      Object.assign(await session.context(), { close: async () => undefined });
+      await session.close();
+      expect(rows()).toEqual([first]);
+      kept();
+    });
+  });
+
+  it('is answered though its audit row can never be written, and holds back none that come after it', async () => {
+    const { db: real } = await session.context();
+    let failing = true;
+    const write: Db['write'] = (work) => {
+      if (failing) throw new Error('a defect');
+      return real.write(work);
+    };
+    Object.assign(await session.context(), { db: { ...real, write } });
+    expect((await invoke({ ...good, reason: 'the first of these calls' })).isError).toBeUndefined();
+    failing = false;
+    await invoke({ ...good, reason: 'the second of these calls' });
+    expect(recentAudit(db, 10).map((row) => row.reason)).toEqual(['the second of these calls']);
+  });
+
   it('names the workspace in its audit row, also where the caller named its slot', async () => {
     await invoke({ ...good, workspace: 'w1' });
     expect(recentAudit(db, 1)[0]?.workspace).toBe('baseline');

@@ -232,15 +232,20 @@ function errnoOf(run: JsonObject): unknown {
   return (run['failure'] as JsonObject | null)?.['errno'];
 }
 
-/** What each program that met the full disk must have ended as. */
+/** What each program that met the full disk must have ended as, and that it says what was missing. */
 function wrongEnd(stage: string, run: JsonObject): string | undefined {
   const { cause } = run;
   const told = `${stage}: ${JSON.stringify(run)}`;
   if (stage === 'quiet') return cause === 'success' ? undefined : told;
+  const incomplete = 'The log is incomplete: No space left on device.';
   // It ended well, and its log has not all it printed: that must be said.
-  if (stage === 'logger')
-    return cause === 'success' && String(run['message']).includes('log is incomplete') ? undefined : told;
-  return cause === 'exit_nonzero' ? undefined : told;
+  if (stage === 'logger') return cause === 'success' && run['message'] === incomplete ? undefined : told;
+  const failure = (run['failure'] ?? {}) as JsonObject;
+  const isSaid =
+    failure['message'] === `The program ended with exit code 1. ${incomplete}` && errnoOf(run) === 'ENOSPC';
+  // Where another one ended just then, there was room for its own last word.
+  const saysSo = String(failure['first_error_line']).includes('No space left on device');
+  return cause === 'exit_nonzero' && (isSaid || saysSo) ? undefined : told;
 }
 
 /** What the program could write is there, each step once. */

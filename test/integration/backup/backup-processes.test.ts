@@ -1,11 +1,21 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createBackups } from '../../../src/backup/backups.ts';
 import { listBackups } from '../../../src/backup/list-backups.ts';
+import { readManifest } from '../../../src/backup/manifest.ts';
 import { assetPath } from '../../../src/core/assets.ts';
 import { systemClock } from '../../../src/core/clock.ts';
 import { checkDatabase, openDatabase } from '../../../src/store/database.ts';
@@ -28,7 +38,19 @@ async function ask(caller: Caller, tool: string, args: Row = {}): Promise<Row> {
   return structured;
 }
 
-describe('a backup made by a tool while four servers write', () => {
+/** Names of what is ignored in the slot of the workspace that comes and goes. */
+const IGNORED = Array.from({ length: 60 }, (_, n) => `${n}.local`).sort();
+
+function writeIgnored(slot: string): void {
+  writeFileSync(join(slot, '.gitignore'), '*.local\n');
+  for (const [n, name] of IGNORED.entries()) {
+    if (n % 3 === 0) writeFileSync(join(slot, name), name);
+    else if (n % 3 === 1) symlinkSync('nowhere', join(slot, name));
+    else mkdirSync(join(slot, name));
+  }
+}
+
+describe('a backup made by a tool while four servers write and a fifth mounts and hibernates', () => {
   let project: TestProject;
   let base: string;
   let copy: string;
@@ -47,9 +69,9 @@ describe('a backup made by a tool while four servers write', () => {
     const first = await client.call('run', { workspace: 'exp', reason: REASON });
     await waitOver(client, String(first['pipeline_run_id']));
     run = (first['runs'] as { run_id: string }[])[0]?.run_id ?? '';
-    for (let n = 0; n < 5; n += 1) callers.push(await serverCaller(project.root));
-    const [backer, ...writers] = callers;
-    if (!backer) throw new Error('no caller');
+    for (let n = 0; n < 6; n += 1) callers.push(await serverCaller(project.root));
+    const [backer, mover, ...writers] = callers;
+    if (!backer || !mover) throw new Error('no caller');
     let writing = true;
     const written = writers.map(() => 0);
     const writes = writers.map(async (writer, n) => {
@@ -64,16 +86,29 @@ describe('a backup made by a tool while four servers write', () => {
         written[n] = i + 1;
       }
     });
+    let moves = 0;
+    const moving = (async () => {
+      await ask(mover, 'create_workspace', { name: 'moving', goal: 'Come and go', reason: REASON });
+      const { slot } = await ask(mover, 'mount', { workspace: 'moving', reason: REASON });
+      writeIgnored(join(project.root, 'workspaces', String(slot)));
+      // Its slot is free at times: the others must have theirs by then.
+      await until(() => written.every((edits) => edits > 0), 100_000, 'the mounts of every writer');
+      for (; writing; moves += 1) {
+        await ask(mover, 'hibernate', { slot, reason: REASON });
+        await ask(mover, 'mount', { workspace: 'moving', slot, reason: REASON });
+      }
+    })();
     folders = [];
     try {
       for (let n = 0; n < 3; n += 1) {
-        await until(() => written.every((edits) => edits >= 2 * (n + 1)), 100_000, 'edits of every writer');
+        const isDue = (): boolean => [...written, moves].every((count) => count >= 2 * (n + 1));
+        await until(isDue, 100_000, 'edits of every writer');
         const { backup } = await ask(backer, 'backup');
         folders.push(String((backup as Row)['folder']));
       }
     } finally {
       writing = false;
-      await Promise.all(writes);
+      await Promise.all([...writes, moving]);
     }
     const { code, out } = await goldfish(
       ['restore', join(project.root, folders.at(-1) ?? ''), '--into', copy, '--json'],
@@ -93,6 +128,16 @@ describe('a backup made by a tool while four servers write', () => {
     const listed = await ask(backer, 'backup', { action: 'list' });
     expect(listed['total']).toBe(3);
     expect((listed['backups'] as Row[]).map((row) => row['folder'])).toEqual([...folders].reverse());
+  });
+
+  it('has of ignored files of a workspace that comes and goes all or none', async () => {
+    for (const folder of folders) {
+      const { files, links, folders } = await readManifest(join(project.root, folder));
+      const names = [...files, ...links, ...folders]
+        .filter(({ path }) => path.startsWith('aside/moving/'))
+        .map(({ path }) => basename(path));
+      if (names.length > 0) expect(names.sort()).toEqual(IGNORED);
+    }
   });
 
   it('checks clean when it was restored elsewhere: database, versions, and every object', async () => {

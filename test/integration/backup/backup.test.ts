@@ -81,18 +81,6 @@ describe('a backup restored elsewhere', () => {
     expect(await copy.storage.stat(output?.storageLocation ?? '')).toMatchObject({ size: output?.size });
   });
 
-  it('has the ignored files of hibernated workspaces, which come back at the next mount', async () => {
-    project.write('.gitignore', 'local/\n');
-    project.write('local/notes.txt', 'nowhere else');
-    await project.deps.workspaces.hibernate({ slot: 'w1', message: 'Enough for now' });
-    const { folder } = await backUp();
-    await restore(folder);
-    const copy = await openCopy();
-    const { slot } = await copy.workspaces.mount({ workspace: 'exp' });
-    const file = join(base, 'copy/workspaces', slot, 'local/notes.txt');
-    expect(readFileSync(file, 'utf8')).toBe('nowhere else');
-  });
-
   it('runs nothing again: what was open is canceled with a reason, and holds nothing of this machine', async () => {
     const { pipelineRun } = await project.submit();
     await project.tick();
@@ -185,6 +173,16 @@ describe('a backup', () => {
     expect(readdirSync(base)).toEqual(['backups']);
   });
 
+  it('of a newer program is refused with that word, and nothing is made', async () => {
+    const { folder, manifest } = await backUp();
+    writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ ...manifest, schema: 3, more: [] }));
+    await expect(restore(folder)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: 'The backup was made by a newer Goldfish (manifest 3; this program knows 2).',
+    });
+    expect(readdirSync(base)).toEqual(['backups']);
+  });
+
   it('brings nothing that its manifest does not list, and nothing from elsewhere', async () => {
     await completed();
     const { folder, manifest } = await backUp();
@@ -238,12 +236,32 @@ describe('a backup', () => {
     await expect(restore(folder)).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 
-  it('made while others write holds one moment whole', { timeout: 60_000 }, async () => {
+  it('made while others write, mount and hibernate holds one moment whole', {
+    timeout: 300_000,
+  }, async () => {
+    const { workspaces, layout } = project.deps;
     let writing = true;
     const writer = (async () => {
       for (let i = 0; writing; i += 1) {
         project.write('modules/one.py', `print(${i})\n`);
-        await project.deps.workspaces.checkpoint({ slot: 'w1', message: `Edit ${i}` });
+        await workspaces.checkpoint({ slot: 'w1', message: `Edit ${i}` });
+      }
+    })();
+    await workspaces.create({ name: 'moving', goal: 'Come and go' });
+    const { slot } = await workspaces.mount({ workspace: 'moving' });
+    const ignored = Array.from({ length: 40 }, (_, n) => `${n}.local`).sort();
+    writeFileSync(join(layout.slot(slot), '.gitignore'), '*.local\n');
+    for (const [n, name] of ignored.entries()) {
+      const path = join(layout.slot(slot), name);
+      if (n % 3 === 0) writeFileSync(path, name);
+      else if (n % 3 === 1) symlinkSync('nowhere', path);
+      else mkdirSync(path);
+    }
+    let moves = 0;
+    const mover = (async () => {
+      for (; writing; moves += 1) {
+        await workspaces.hibernate({ slot, message: 'Enough for now' });
+        await workspaces.mount({ workspace: 'moving', slot });
       }
     })();
     try {
@@ -255,13 +273,16 @@ describe('a backup', () => {
         const { versions } = copy.workspaces.versions({ workspace: 'exp', limit: 100 });
         // Every version of the database is in the version store.
         for (const version of versions) expect(await copy.workspaces.files(version).list()).not.toEqual([]);
+        const aside = copy.layout.aside('moving');
+        if (existsSync(aside)) expect(readdirSync(aside).sort()).toEqual(ignored);
         await copy.close();
         opened = undefined;
         rmSync(join(base, 'copy'), { recursive: true });
       }
     } finally {
       writing = false;
-      await writer;
+      await Promise.all([writer, mover]);
     }
+    expect(moves).toBeGreaterThan(0);
   });
 });

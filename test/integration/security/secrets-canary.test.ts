@@ -6,6 +6,7 @@ import { TEST_IMAGE } from '../../../scripts/setup/test-image.ts';
 import { containersOf, docker, hasEngine, NEEDS_ENGINE } from '../../contracts/docker-under-test.ts';
 import { until } from '../until.ts';
 import { type AttackedProject, attackedProject, filesWith, REASON } from './attacked-project.ts';
+import { wordsInImage } from './image-layers.ts';
 
 const random = (): string => randomBytes(9).toString('hex');
 
@@ -97,7 +98,13 @@ const KINDS = [
 
 type Run = { run_id: string; stage: string };
 
-async function start(project: AttackedProject): Promise<Run[]> {
+/** Keeps in its layers what a build is given: its environment, its arguments and the files of the version. */
+const DOCKERFILE = `FROM ${TEST_IMAGE}
+COPY . /version
+RUN env > /environment && cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline > /processes || true
+`;
+
+async function start(project: AttackedProject, backend: string): Promise<Run[]> {
   await project.must('create_workspace', { name: 'baseline', goal: 'Print secrets', reason: REASON });
   await project.must('mount', { workspace: 'baseline', reason: REASON });
   for (const name of ['generate', 'summarize']) rmSync(project.slot('configs', `${name}.yaml`));
@@ -108,6 +115,7 @@ async function start(project: AttackedProject): Promise<Run[]> {
   }));
   project.write('workspaces/w1/pipeline.yaml', JSON.stringify({ name: 'secrets', stages }));
   project.write('workspaces/w1/modules/tell.py', STAGE);
+  if (backend === 'docker') project.write('workspaces/w1/Dockerfile', DOCKERFILE);
   const names = ['PLAIN', 'QUOTED', 'LINES', 'OUTER'];
   const environment = Object.fromEntries(names.map((name) => [name, `\${env:${name}}`]));
   for (const { name } of stages)
@@ -207,11 +215,13 @@ for (const { name, config, skip, backend } of KINDS) {
           ([name, value]) => `${name}=${name === 'QUOTED' ? `'${value}'` : `"${value}"`}`,
         );
         project.write('.env', `${lines.join('\n')}\n`, 0o600);
-        const runs = await start(project);
+        const runs = await start(project, backend);
         const control = (run: Run): string => project.layout.attempt(run.run_id, 1).control;
         await until(() => runs.every((run) => ready(control(run))), 'the stages', 60);
         const shown = shownByProcesses(words);
         const made = (await Promise.all(runs.map((run) => inspected(backend, run.run_id)))).join('\n');
+        const images = backend === 'docker' ? await builtImages(runs) : [];
+        const inLayers = (await Promise.all(images.map((id) => wordsInImage(id, words)))).flat();
         // A key that is changed while programs hold the old one.
         project.write('.env', `PLAIN=replaced-${random()}\n`, 0o600);
         for (const run of runs) writeFileSync(join(control(run), 'go'), '');
@@ -232,6 +242,8 @@ for (const { name, config, skip, backend } of KINDS) {
           place === 'environment of stage' || /^environment of .*(goldfish|serve|supervisor)/.test(place);
         expect(shown.filter((place) => !own(place))).toEqual([]);
         expect(words.filter((word) => made.includes(word))).toEqual([]);
+        expect(images.length > 0).toBe(backend === 'docker');
+        expect(inLayers).toEqual([]);
         const said = project.said();
         expect(words.filter((word) => said.includes(word))).toEqual([]);
         // What a program writes as an output, or as a checkpoint, is the user's own; so is .env.
@@ -270,4 +282,12 @@ async function inspected(backend: string, runId: string): Promise<string> {
     ]),
   );
   return JSON.stringify(told);
+}
+
+/** Ids of the images of some runs that were built for them. */
+async function builtImages(runs: readonly Run[]): Promise<string[]> {
+  const { Id: base } = await docker.getImage(TEST_IMAGE).inspect();
+  const found = await Promise.all(runs.map(({ run_id }) => containersOf({ runId: run_id })));
+  const ids = new Set(found.flat().map(({ ImageID }) => ImageID));
+  return [...ids].filter((id) => id !== base);
 }

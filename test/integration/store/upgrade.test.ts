@@ -176,6 +176,30 @@ describe.each(EARLIER_SCHEMAS)('a project of schema %i, opened by this program,'
     });
   }
 
+  // Monitors came with the fourth.
+  if (schema > 3) {
+    it('has what monitors noticed, and goes on with what they remembered of a metric', async () => {
+      const kept = before.get('run_findings') ?? [];
+      expect(kept).toHaveLength(2);
+      expect(allRows(file).get('run_findings')).toEqual(expect.arrayContaining(kept));
+      expect(await ask('inspect_run', { run_id: runOf('lost') })).toMatchObject({
+        findings: [{ monitor: 'stall', action: 'warn', attempt: 1, at: '2026-11-26T03:00:14.980Z' }],
+      });
+      expect(await ask('inspect_run', { run_id: runOf('slow') })).toMatchObject({
+        findings: [
+          { monitor: 'non_finite', metric: 'lr', at: '2026-11-26T03:00:14.970Z' },
+          {
+            monitor: 'divergence',
+            metric: 'grad',
+            // The best value was seen before the upgrade.
+            message:
+              'The metric "grad" diverges: a point lies above 10 (best 1 at step 1, factor 10), the last is 50 at step 2.',
+          },
+        ],
+      });
+    });
+  }
+
   it('goes on: with what is in the slot, and with a retry of the version that was run', async () => {
     expect(existsSync(join(root, 'workspaces/w1/modules/slow.py'))).toBe(true);
     const reason = 'Go on where the earlier version was';
@@ -187,7 +211,11 @@ describe.each(EARLIER_SCHEMAS)('a project of schema %i, opened by this program,'
   });
 });
 
-it('rows were kept of the schemas that programs have written', () => {
-  for (const schema of [1, 2, 3])
-    expect(existsSync(assetPath(`test/fixtures/schema-${schema}.sql`))).toBe(true);
+it('rows, versions and files were kept of every schema before the newest', () => {
+  const kinds = ['sql', 'git', 'json'];
+  const files = EARLIER_SCHEMAS.flatMap((schema) =>
+    kinds.map((kind) => `test/fixtures/schema-${schema}.${kind}`),
+  );
+  expect(files).not.toEqual([]);
+  expect(files.filter((file) => !existsSync(assetPath(file)))).toEqual([]);
 });
