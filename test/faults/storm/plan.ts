@@ -25,3 +25,34 @@ export function* blows(seed: number, victims: readonly [Victim, ...Victim[]]): G
     };
   }
 }
+
+/** Blows at supervisors in a gust, and the pause after them. */
+const GUST = [3, 6] as const;
+const LULL_MS = [4_000, 8_000] as const;
+
+/**
+ * The same in gusts. A supervisor that lives for a second hardly comes to do anything: in a lull it takes over and gets
+ * work going, in the middle of which the next gust finds it.
+ */
+export function* gusts(seed: number, victims: readonly [Victim, ...Victim[]]): Generator<Blow, never> {
+  const random = createRandom(seed ^ 0x5eed);
+  const plan = blows(seed, victims);
+  for (let left = random.between(...GUST); ; ) {
+    const blow = plan.next().value;
+    const isLull = left === 0;
+    if (isLull) left = random.between(...GUST);
+    yield isLull ? { ...blow, pauseMs: random.between(...LULL_MS) } : blow;
+    if (blow.victim === 'supervisor') left -= 1;
+  }
+}
+
+/** How many blows of a plan fall due within a time. */
+export function dueWithin(plan: Iterable<Blow>, ms: number): number {
+  let [due, at] = [0, 0];
+  for (const { pauseMs } of plan) {
+    at += pauseMs;
+    if (at > ms) break;
+    due += 1;
+  }
+  return due;
+}
