@@ -26,13 +26,13 @@ const LEAST_HITS = 1 / 10;
 
 /** Counts what became of every run; the note for the report. */
 export async function judgeStorm(of: Storm, after: Aftermath, tally: Tally): Promise<string> {
-  const { project, calls, kills } = after;
+  const { project, calls, kills, started } = after;
   const told = readTold(project);
   let restarts = 0;
   let runs = 0;
   for (const [batch, id] of calls) {
     for (const run of runsOfPipelineRun(project.db, id)) {
-      const broken = judgeRun({ project, told }, run, expectationOf(run, batch, of, after));
+      const broken = judgeRun({ project, told, started }, run, expectationOf(run, batch, of, after));
       tally.count('right-end', broken['right-end'] ?? unexplained(run, after));
       tally.count('once', broken.once);
       if (run.state === 'completed') tally.count('outputs', broken.outputs);
@@ -42,8 +42,10 @@ export async function judgeStorm(of: Storm, after: Aftermath, tally: Tally): Pro
   }
   const executions = told.filter(({ word }) => word === 'begin').length;
   const stored = project.db.prepare<{ n: number }>('SELECT count(*) AS n FROM stage_runs').get()?.n ?? 0;
-  const isCounted = runs === of.runs && stored === of.runs && executions === of.runs + restarts;
-  const counted = `${stored} runs, ${executions} executions, ${restarts} restarts; ${of.runs} runs were asked for`;
+  const counts = [executions, ...(started === undefined ? [] : [started.length])];
+  const isCounted =
+    runs === of.runs && stored === of.runs && counts.every((count) => count === of.runs + restarts);
+  const counted = `${stored} runs, ${counts.join(' and ')} executions, ${restarts} restarts; ${of.runs} runs were asked for`;
   tally.count('once', isCounted ? undefined : counted);
   // A program that was killed never told that it ended.
   if (after.hit.size === 0) {
@@ -62,7 +64,8 @@ export async function judgeStorm(of: Storm, after: Aftermath, tally: Tally): Pro
   tally.count('no-leftovers', left.length === 0 ? undefined : left.join('; '));
   const killed = Object.entries(kills).filter(([, count]) => count > 0);
   const victims = killed.map(([victim, count]) => `${count} × ${victim}`).join(', ');
-  return `${victims} killed within ${Math.round(after.blew.seconds)} s; ${executions} executions, ${restarts} restarts`;
+  const byEngine = started === undefined ? '' : `, ${started.length} by the engine's own count`;
+  return `${victims} killed within ${Math.round(after.blew.seconds)} s; ${executions} executions${byEngine}, ${restarts} restarts`;
 }
 
 /** A storm in which too little gets done to be nearly over: what it left was done in the calm. */

@@ -2,6 +2,7 @@ import { systemClock } from '../../../src/core/clock.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
 import type { AttemptKey } from '../../../src/store/attempts.ts';
 import { until } from '../../integration/until.ts';
+import { type EngineStarts, hearStarts } from '../kit/engine-starts.ts';
 import { type Backend, type FaultProject, Refused, type Server } from '../kit/fault-project.ts';
 import { createTellingProject, finishAlone, ledgerOf, WORKSPACE } from '../kit/telling-project.ts';
 import { attemptsAtWork, keyOf, killPart } from './attempts-at-work.ts';
@@ -36,6 +37,8 @@ export type Aftermath = {
   /** For how long it blew, how many blows of the plan were due in that time, and how many runs had not ended then. */
   blew: { seconds: number; due: number; open: number };
   slots: number;
+  /** What the container engine started meanwhile, by its own account. */
+  started: readonly AttemptKey[] | undefined;
 };
 
 /** How many runs may be open when the blows end. */
@@ -55,12 +58,17 @@ export function longestStorm(runs: number): number {
 export async function storm(of: Storm): Promise<Aftermath> {
   const stages = Array.from({ length: Math.min(of.runs, STAGES_PER_CALL) }, (_, n) => `s${n + 1}`);
   const { project, server } = await createTellingProject({ backend: of.backend, stages, slots: SLOTS });
+  let engine: EngineStarts | undefined;
   try {
     await server.close();
-    return await stormOver(project, { ...of, stages });
+    engine = await hearStarts(project, of.backend);
+    const over = await stormOver(project, { ...of, stages });
+    return { ...over, started: engine?.heard() };
   } catch (error) {
     await project.dispose();
     throw error;
+  } finally {
+    engine?.close();
   }
 }
 
@@ -71,7 +79,7 @@ export function notHit({ victims }: Storm, kills: Aftermath['kills']): Victim[] 
 
 type Staged = Storm & { stages: string[] };
 
-async function stormOver(project: FaultProject, of: Staged): Promise<Aftermath> {
+async function stormOver(project: FaultProject, of: Staged): Promise<Omit<Aftermath, 'started'>> {
   const client = createClient(project, of);
   const kills = { server: 0, supervisor: 0, 'run wrapper': 0, stage: 0, container: 0 };
   const hit = new Map<string, Set<Victim>>();
