@@ -26,7 +26,9 @@ export function wrongProvenance(
   submitted: Submitted,
 ): string | undefined {
   return (
-    wronglyStored(project, run, submitted) ?? storedTooLate(project, run) ?? wronglyGiven(told, run, submitted)
+    wronglyStored(project, run, submitted) ??
+    storedTooLate(project, run) ??
+    wronglyGiven(told, run, submitted)
   );
 }
 
@@ -74,8 +76,11 @@ function wronglyGiven(told: readonly Told[], run: StageRun, of: Submitted): stri
   const expected = hashGiven({ ...of, code: of.slot });
   for (const { word, runId, attempt, given } of told) {
     if (word !== 'begin' || runId !== run.id) continue;
-    const others = (Object.keys(expected) as (keyof Given)[]).filter((part) => given[part] !== expected[part]);
-    if (others.length > 0) return `attempt ${attempt} of ${runId} was given another ${others.join(', another ')}`;
+    const others = (Object.keys(expected) as (keyof Given)[]).filter(
+      (part) => given[part] !== expected[part],
+    );
+    if (others.length > 0)
+      return `attempt ${attempt} of ${runId} was given another ${others.join(', another ')}`;
   }
   return undefined;
 }

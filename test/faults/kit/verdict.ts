@@ -31,11 +31,7 @@ export type Evidence = {
 };
 
 /** The whole truth about one run that is over, from its rows, its files, and what all stages and the engine told. */
-export function judgeRun(
-  { project, told, started }: Evidence,
-  run: StageRun,
-  expected: Expectation,
-): Broken {
+export function judgeRun({ project, told, started }: Evidence, run: StageRun, expected: Expectation): Broken {
   const attempts = attemptsOfRun(project.db, run.id);
   const facts = { run, attempts, events: eventsOfRun(project.db, run.id), told, started };
   const end = wrongEnd(project, facts, expected);
