@@ -26,23 +26,29 @@ export function* blows(seed: number, victims: readonly [Victim, ...Victim[]]): G
   }
 }
 
+/** `lull`: its pause is to begin when a supervisor is there. */
+export type GustBlow = Blow & { lull: boolean };
+
 /** Blows at supervisors in a gust, and the pause after them. */
 const GUST = [3, 6] as const;
 const LULL_MS = [4_000, 8_000] as const;
 
 /**
- * The same in gusts. A supervisor that lives for a second hardly comes to do anything: in a lull it takes over and gets
- * work going, in the middle of which the next gust finds it.
+ * The same in gusts. A supervisor that lives for a second hardly comes to do anything: in a lull a client is back, and a
+ * supervisor takes over and gets work going, in the middle of which the next gust finds it.
  */
-export function* gusts(seed: number, victims: readonly [Victim, ...Victim[]]): Generator<Blow, never> {
+export function* gusts(seed: number, victims: readonly [Victim, ...Victim[]]): Generator<GustBlow, never> {
   const random = createRandom(seed ^ 0x5eed);
   const plan = blows(seed, victims);
-  for (let left = random.between(...GUST); ; ) {
+  let [left, lull] = [random.between(...GUST), false];
+  for (;;) {
     const blow = plan.next().value;
-    const isLull = left === 0;
-    if (isLull) left = random.between(...GUST);
-    yield isLull ? { ...blow, pauseMs: random.between(...LULL_MS) } : blow;
+    const pauseMs = lull ? random.between(...LULL_MS) : blow.pauseMs;
     if (blow.victim === 'supervisor') left -= 1;
+    const isLast = left === 0;
+    yield { ...blow, pauseMs, lull, comesBack: blow.comesBack || isLast };
+    lull = isLast;
+    if (isLast) left = random.between(...GUST);
   }
 }
 

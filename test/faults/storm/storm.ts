@@ -13,7 +13,9 @@ const SLOTS = 4;
 /** What is left to the calm after a storm. */
 const LAST_PART = 1 / 10;
 /** More seconds than these a storm does not last: one in which nothing gets done is to end, and to say so. */
-const LONGEST = { first: 60, perRun: 6 };
+const LONGEST = { first: 120, perRun: 6 };
+/** Milliseconds that a lull waits for a supervisor on a slow machine. */
+const PATIENCE_MS = 30_000;
 
 export type Storm = {
   backend: Backend;
@@ -88,7 +90,7 @@ async function stormOver(project: FaultProject, of: Staged): Promise<Omit<Afterm
   const began = systemClock.monotonic();
   const blew = { seconds: 0, due: 0, open: of.runs };
   for (const blow of gusts(of.seed, of.victims)) {
-    await systemClock.sleep(blow.pauseMs);
+    await (blow.lull ? lull(project, { ms: blow.pauseMs, runs: of.runs }) : systemClock.sleep(blow.pauseMs));
     // Where nobody is there of whom it is for, it is for those of whom none was hit yet.
     for (const victim of [blow.victim, ...notHit(of, kills)]) {
       const key = await strike(project, { blow: { ...blow, victim }, client, hit });
@@ -116,6 +118,20 @@ async function stormOver(project: FaultProject, of: Staged): Promise<Omit<Afterm
   await project.endPrograms('SIGKILL');
   await finishAlone(project);
   return { project, calls: client.calls(), kills, hit, blew, slots: SLOTS };
+}
+
+/** Until a supervisor has been there for so long, or there is nothing left for one to do. */
+async function lull(project: FaultProject, of: { ms: number; runs: number }): Promise<void> {
+  const began = systemClock.monotonic();
+  let holder: { pid: number | undefined; since: number } = { pid: undefined, since: began };
+  for (;;) {
+    const now = systemClock.monotonic();
+    const pid = project.leaseHolder();
+    if (pid !== holder.pid) holder = { pid, since: now };
+    const limit = pid === undefined ? began + PATIENCE_MS : holder.since + of.ms;
+    if (now >= limit || endedRuns(project) === of.runs) return;
+    await systemClock.sleep(50);
+  }
 }
 
 function endedRuns({ db }: FaultProject): number {
