@@ -23,7 +23,7 @@ export type Expectation = {
   batch: number;
 };
 
-export type Evidence = {
+type Evidence = {
   project: FaultProject;
   told: readonly Told[];
   /** What the container engine has started, where one has a part. */

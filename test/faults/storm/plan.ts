@@ -27,7 +27,7 @@ export function* blows(seed: number, victims: readonly [Victim, ...Victim[]]): G
 }
 
 /** `lull`: its pause is to begin when a supervisor is there. */
-export type GustBlow = Blow & { lull: boolean };
+type GustBlow = Blow & { lull: boolean };
 
 /** Blows at supervisors in a gust, and the pause after them. */
 const GUST = [3, 6] as const;

@@ -8,7 +8,7 @@ import { longestStorm, type Storm, storm } from './storm.ts';
 
 /** Fewer, to look at one again. */
 const runsOn = (backend: Backend): number => {
-  const few = backend === 'docker' ? 20 : 30;
+  const few = backend === 'docker' ? 16 : 30;
   return Number(process.env['GOLDFISH_FAULTS_RUNS'] ?? (LONG ? 500 : few));
 };
 
