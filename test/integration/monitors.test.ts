@@ -14,6 +14,7 @@ const STALL_SECONDS = 15;
 const BEGIN = `
 import os, signal, subprocess, time
 import goldfish
+print('begun', flush=True)
 def for_ever():
     while True: time.sleep(1)
 `;
@@ -36,7 +37,6 @@ for_ever()
   stalls: `${BEGIN}
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 subprocess.Popen(['sleep', '1000'])
-print('begun', flush=True)
 for_ever()
 `,
   warns: `${BEGIN}
@@ -59,6 +59,15 @@ const SAID = {
   stalls: `It stalled: no line of log, metric, progress or checkpoint came for ${STALL_SECONDS} s.`,
 };
 const INFINITE = 'The metric "val" is Infinity at step 7.';
+/** A run that a monitor stopped, as it is told; `log_tail`: all that it printed. */
+const stoppedBy = (signal: string, message: string) => ({
+  state: 'terminated',
+  cause: 'stopped_by_monitor',
+  attempt: 1,
+  exit_code: null,
+  signal,
+  failure: { class: 'code', message, retry_safe: false, first_error_line: null, log_tail: ['begun'] },
+});
 
 type Answer = Record<string, unknown>;
 
@@ -111,11 +120,7 @@ docker: { base_image: '${TEST_IMAGE}', max_parallel: 4, cpus: 1 }
       writeFileSync(join(control, 'go'), '');
       const run = await ended('diverges');
       expect(run).toMatchObject({
-        state: 'terminated',
-        cause: 'stopped_by_monitor',
-        attempt: 1,
-        signal: 'SIGTERM',
-        failure: { message: SAID.diverges },
+        ...stoppedBy('SIGTERM', SAID.diverges),
         findings: [{ monitor: 'divergence', metric: 'loss', action: 'stop', message: SAID.diverges }],
       });
       expect(project.supervisorPid()).not.toBe(pid);
@@ -123,22 +128,14 @@ docker: { base_image: '${TEST_IMAGE}', max_parallel: 4, cpus: 1 }
 
     it('that logs NaN is stopped with metric, step and value, and not started anew', async () => {
       expect(await ended('nan')).toMatchObject({
-        state: 'terminated',
-        cause: 'stopped_by_monitor',
-        attempt: 1,
-        signal: 'SIGTERM',
-        failure: { message: SAID.nan, retry_safe: false },
+        ...stoppedBy('SIGTERM', SAID.nan),
         findings: [{ monitor: 'non_finite', metric: 'loss', action: 'stop', message: SAID.nan }],
       });
     });
 
     it('that stalls and hears no TERM is killed with everything it runs', async () => {
       expect(await ended('stalls')).toMatchObject({
-        state: 'terminated',
-        cause: 'stopped_by_monitor',
-        attempt: 1,
-        signal: 'SIGKILL',
-        failure: { message: SAID.stalls },
+        ...stoppedBy('SIGKILL', SAID.stalls),
         findings: [{ monitor: 'stall', action: 'stop', message: SAID.stalls }],
       });
       const runId = ids['stalls'] ?? '';
@@ -186,7 +183,18 @@ docker: { base_image: '${TEST_IMAGE}', max_parallel: 4, cpus: 1 }
       const stalled = attention[1]?.call ?? {};
       await client.call(String(stalled['tool']), stalled['arguments'] as Answer);
       await waitOver(client, runId);
-      expect(await inspect('warns')).toMatchObject({ state: 'canceled', cause: 'user' });
+      expect(await inspect('warns')).toMatchObject({
+        state: 'canceled',
+        cause: 'user',
+        exit_code: null,
+        signal: 'SIGTERM',
+        message: 'Canceled: It stalled: nothing comes from it any more',
+        failure: null,
+      });
+      expect(await client.call('logs', { run_id: runId })).toMatchObject({
+        lines: [{ stream: 'stdout', text: 'begun' }],
+        complete: true,
+      });
     });
   });
 }

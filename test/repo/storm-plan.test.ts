@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { createRandom } from '../faults/kit/random.ts';
-import { type Blow, blows } from '../faults/storm/plan.ts';
+import { type Blow, blows, dueWithin, gusts } from '../faults/storm/plan.ts';
 
 function first(seed: number, count: number): Blow[] {
   const storm = blows(seed, ['server', 'supervisor']);
@@ -23,6 +23,25 @@ it('lets everybody be hit, and clients come back for about half of the blows', (
   const back = many.filter(({ comesBack }) => comesBack).length;
   expect(back).toBeGreaterThan(900);
   expect(back).toBeLessThan(1_100);
+});
+
+it('lets supervisors live for seconds after each few blows at them, also where nobody else is hit', () => {
+  const plan = gusts(5, ['supervisor']);
+  const many = Array.from({ length: 500 }, () => plan.next().value);
+  const lulls = many.flatMap(({ lull }, at) => (lull ? [at] : []));
+  const between = lulls.slice(1).map((at, n) => at - (lulls[n] ?? 0));
+  expect(new Set(between)).toEqual(new Set([3, 4, 5, 6]));
+  expect(lulls.every((at) => (many[at]?.pauseMs ?? 0) >= 4_000 && many[at - 1]?.comesBack === true)).toBe(
+    true,
+  );
+  const plain = blows(5, ['supervisor']);
+  for (const { victim, which } of many) expect(plain.next().value).toMatchObject({ victim, which });
+});
+
+it('says how many blows are due within a time', () => {
+  const [one, two] = first(7, 2).map(({ pauseMs }) => pauseMs) as [number, number];
+  const due = (ms: number) => dueWithin(blows(7, ['server', 'supervisor']), ms);
+  expect([one - 1, one, one + two - 1, one + two].map(due)).toEqual([0, 1, 1, 2]);
 });
 
 it('chooses some of many, each at most once', () => {

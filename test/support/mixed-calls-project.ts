@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkDatabase, openDatabase } from '../../src/store/database.ts';
@@ -12,9 +11,11 @@ import {
   RIGHT_REFUSALS,
   serverCaller,
 } from './mixed-calls.ts';
+import { FIRST_CONFIG, lostFiles, versionProblems } from './mixed-calls-versions.ts';
 import { createTestProject, type TestProject, writeStages } from './project.ts';
 
 const REASON = 'Six callers share this project';
+const CONTESTED = ['contested-0', 'contested-1', 'contested-2'];
 const PIPELINE = 'stages:\n  - { name: note, outputs: { n: json } }\n';
 
 type MixedCalls = {
@@ -49,6 +50,7 @@ export async function mixedCalls(of: { calls: number; runs: number; seed: number
       ...auditProblems(project, made),
       ...lostUpdates(project, made),
       ...versionProblems(project, made),
+      ...(await lostFiles({ project, made, caller: callers[0], contested: CONTESTED })),
       ...executionProblems(project, { made, counted }),
       ...storeProblems(project),
     ];
@@ -85,7 +87,7 @@ with open(os.environ['GOLDFISH_OUTPUTS'] + '/n.json', 'w') as file:
     writeStages(project, path, {
       pipeline: PIPELINE,
       modules: { note: `# ${workspace}\n${note}` },
-      configs: { note: 'k: 0\n' },
+      configs: { note: FIRST_CONFIG },
     });
     const slot = String(mounted['slot']);
     // v2: what a rollback goes back to.
@@ -93,11 +95,14 @@ with open(os.environ['GOLDFISH_OUTPUTS'] + '/n.json', 'w') as file:
     return { workspace, slot };
   };
   const shared = [await place('shared-0'), await place('shared-1')];
-  const contested = ['contested-0', 'contested-1', 'contested-2'];
-  for (const name of contested) await ask('create_workspace', { name, goal: 'Come and go', reason: REASON });
+  for (const name of CONTESTED) await ask('create_workspace', { name, goal: 'Come and go', reason: REASON });
+  const sql = 'SELECT name FROM slots WHERE workspace_name = ? AND mounted_at IS NOT NULL';
+  const slotNow: Places['slotNow'] = (workspace) => project.rows<{ name: string }>(sql, workspace)[0]?.name;
   const places: Places[] = [];
   for (const number of callers.keys()) {
-    places.push({ root: project.root, own: await place(`own-${number}`), shared, contested });
+    const own = await place(`own-${number}`);
+    const { root, outside } = project;
+    places.push({ root, outside, own, shared, contested: CONTESTED, slotNow });
   }
   return places;
 }
@@ -164,35 +169,6 @@ function lostUpdates(project: TestProject, made: readonly Made[]): string[] {
       String(tag),
       String(version),
     );
-  }
-  return problems;
-}
-
-/** Numbers without a gap, and in each version that was answered with what had been written before. */
-function versionProblems(project: TestProject, made: readonly Made[]): string[] {
-  const problems: string[] = [];
-  const rows = project.rows<{ workspace: string; version: number; sha: string }>(
-    'SELECT workspace_name AS workspace, version, git_sha AS sha FROM workspace_versions ORDER BY 1, 2',
-  );
-  const files = new Map<string, string[]>();
-  let before = { workspace: '', version: 0 };
-  for (const row of rows) {
-    const expected = row.workspace === before.workspace ? before.version + 1 : 1;
-    if (row.version !== expected)
-      problems.push(`${row.workspace}: v${row.version} comes where v${expected} is due`);
-    before = row;
-    const store = `--git-dir=${join(project.root, '.goldfish', 'versions.git')}`;
-    const tree = execFileSync('git', [store, 'ls-tree', '-r', '--name-only', row.sha], { encoding: 'utf8' });
-    files.set(`${row.workspace}@v${row.version}`, tree.split('\n'));
-  }
-  for (const { tool, outcome, answer, marker, file } of made) {
-    if (outcome !== 'ok' || (tool !== 'checkpoint' && tool !== 'run')) continue;
-    const version = `${answer['workspace']}@${answer['version']}`;
-    const there = files.get(version);
-    if (!there) problems.push(`${marker}: ${tool} was answered with ${version}, which is not there`);
-    else if (file !== undefined && !there.includes(file)) {
-      problems.push(`${marker}: ${file} was saved as ${version}, and is not in it`);
-    }
   }
   return problems;
 }

@@ -1,8 +1,10 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { errnoOf } from '../../src/core/errors.ts';
 import { createRandom, type Random } from '../faults/kit/random.ts';
 import { goldfish } from '../integration/cli-program.ts';
 import { startSession } from '../integration/mcp-session.ts';
+import { until } from '../integration/until.ts';
 
 type Row = Record<string, unknown>;
 type Answer = { structured: Row; error: { code: string; message: string } | undefined };
@@ -42,11 +44,26 @@ export function commandCaller(root: string): Caller {
 /** Where a caller works: its own workspace, and those that all share. */
 export type Places = {
   root: string;
+  /** A folder beside the project, on its file system. */
+  outside: string;
   own: { workspace: string; slot: string };
   shared: readonly { workspace: string; slot: string }[];
   /** Workspaces that are mounted and put away by everybody. */
   contested: readonly string[];
+  /** Where a workspace is mounted at this moment. */
+  slotNow(workspace: string): string | undefined;
 };
+
+/** What a call had written into a slot before. Nobody else writes a file of that path, except of a shared config. */
+export type Wrote = {
+  into: 'own' | 'shared' | 'contested';
+  /** As it was mounted in the slot then. */
+  workspace: string;
+  path: string;
+  text: string;
+};
+
+export const CONFIG = 'configs/note.yaml';
 
 export type Made = {
   caller: number;
@@ -57,8 +74,7 @@ export type Made = {
   message: string;
   /** Whether an audit row is due. */
   mutating: boolean;
-  /** What it had written into its slot before; nobody else writes a file of that name. */
-  file: string | undefined;
+  wrote: Wrote | undefined;
   answer: Row;
   args: Row;
 };
@@ -71,7 +87,8 @@ export const RIGHT_REFUSALS: Readonly<Record<string, readonly string[]>> = {
   tag: ['TAG_EXISTS'],
 };
 
-type Step = (random: Random, marker: string) => { tool: string; args: Row; mutating: boolean; file?: string };
+type Asked = { tool: string; args: Row; mutating: boolean; wrote?: Wrote | undefined };
+type Step = (random: Random, marker: string) => Asked | Promise<Asked>;
 
 /** Makes calls one after the other, each of a kind and on a place that the seed decides. */
 export async function makeMixedCalls(
@@ -86,8 +103,9 @@ export async function makeMixedCalls(
   for (let n = 0; n < of.calls; n += 1) {
     const marker = `call ${of.number}-${n} of many`;
     const step = runAt.has(n) ? steps.run : random.pick(steps.others);
-    const { tool, args, mutating, file } = step(random, marker);
-    const { structured, error } = await caller.call(tool, args);
+    const { tool, args, mutating, wrote } = await step(random, marker);
+    // The others go on: what one waits for in vain, another may hold.
+    const { structured, error } = await caller.call(tool, args).catch(noAnswer);
     const outcome = error?.code ?? 'ok';
     made.push({
       caller: of.number,
@@ -96,7 +114,7 @@ export async function makeMixedCalls(
       outcome,
       message: error?.message ?? '',
       mutating,
-      file,
+      wrote,
       answer: structured,
       args,
     });
@@ -105,11 +123,13 @@ export async function makeMixedCalls(
   return made;
 }
 
+function noAnswer(error: unknown): Answer {
+  return { structured: {}, error: { code: 'NO_ANSWER', message: String(error) } };
+}
+
 function stepsOf(places: Places, pipelineRuns: readonly string[]): { run: Step; others: [Step, ...Step[]] } {
-  const { root, own, shared, contested } = places;
+  const { own, shared, contested } = places;
   const everywhere = [own, ...shared] as const;
-  const edit = (slot: string, name: string, text: string): void =>
-    writeFileSync(join(root, 'workspaces', slot, name), text);
   const reading =
     (tool: string, args: (random: Random) => Row): Step =>
     (random) => ({
@@ -125,25 +145,34 @@ function stepsOf(places: Places, pipelineRuns: readonly string[]): { run: Step; 
       mutating: true,
     });
   const any = (random: Random): { workspace: string; slot: string } => random.pick(everywhere);
+  const write = async (
+    { workspace, slot }: { workspace: string; slot: string },
+    file: { path: string; text: string },
+  ): Promise<Wrote> => {
+    await edit(places, slot, file);
+    const into = workspace === own.workspace ? 'own' : contested.includes(workspace) ? 'contested' : 'shared';
+    return { into, workspace, ...file };
+  };
   const name = (marker: string): string => marker.replaceAll(/[^0-9]+/g, '-').replaceAll(/^-|-$/g, '');
   return {
-    run: changing('run', (random, reason) => {
-      const { workspace, slot } = any(random);
+    run: async (random, reason) => {
+      const place = any(random);
       // Half of them are equal to one that was made before.
-      if (random.next() < 0.5) edit(slot, 'configs/note.yaml', `k: ${random.between(1, 1_000_000)}\n`);
-      return { workspace, reason };
-    }),
+      const isNew = random.next() < 0.5;
+      const text = `k: ${random.between(1, 1_000_000)}\n`;
+      const wrote = isNew ? await write(place, { path: CONFIG, text }) : undefined;
+      return { tool: 'run', args: { workspace: place.workspace, reason }, mutating: true, wrote };
+    },
     others: [
-      (random, message) => {
-        const { slot } = any(random);
-        const file = `notes-${name(message)}.txt`;
-        edit(slot, file, message);
-        return { tool: 'checkpoint', args: { slot, message }, mutating: true, file };
+      async (random, message) => {
+        const place = any(random);
+        const wrote = await write(place, { path: `notes-${name(message)}.txt`, text: message });
+        return { tool: 'checkpoint', args: { slot: place.slot, message }, mutating: true, wrote };
       },
-      changing('checkpoint', (_, message) => {
-        edit(own.slot, 'notes.txt', message);
-        return { slot: own.slot, message };
-      }),
+      async (_, message) => {
+        const wrote = await write(own, { path: 'notes.txt', text: message });
+        return { tool: 'checkpoint', args: { slot: own.slot, message }, mutating: true, wrote };
+      },
       changing('tag', (random, reason) => ({
         ref: any(random).workspace,
         tag: `tag-${name(reason)}`,
@@ -155,7 +184,7 @@ function stepsOf(places: Places, pipelineRuns: readonly string[]): { run: Step; 
         reason,
       })),
       changing('log_thought', (random, thought) => ({ thought, workspace: any(random).workspace })),
-      changing('rollback', (_, reason) => ({ slot: own.slot, version: 'v2', reason })),
+      changing('rollback', (random, reason) => ({ slot: any(random).slot, version: 'v2', reason })),
       changing('create_workspace', (random, reason) => ({
         name: random.next() < 0.5 ? `new-${name(reason)}` : `wanted-${random.between(0, 5)}`,
         goal: 'One of many',
@@ -165,10 +194,13 @@ function stepsOf(places: Places, pipelineRuns: readonly string[]): { run: Step; 
         workspace: random.pick(contested as [string, ...string[]]),
         reason,
       })),
-      changing('hibernate', (random, reason) => ({
-        slot: random.pick(contested as [string, ...string[]]),
-        reason,
-      })),
+      async (random, reason) => {
+        const workspace = random.pick(contested as [string, ...string[]]);
+        const slot = places.slotNow(workspace);
+        const file = { path: `kept-${name(reason)}.txt`, text: reason };
+        const wrote = slot === undefined ? undefined : await write({ workspace, slot }, file);
+        return { tool: 'hibernate', args: { slot: workspace, reason }, mutating: true, wrote };
+      },
       changing('cancel', (random, reason) => ({ target: someRun(random, pipelineRuns), reason })),
       reading('list_workspaces', () => ({})),
       reading('list_runs', () => ({})),
@@ -179,6 +211,26 @@ function stepsOf(places: Places, pipelineRuns: readonly string[]): { run: Step; 
       reading('wait', (random) => ({ targets: [someRun(random, pipelineRuns)], timeout_seconds: 1 })),
     ],
   };
+}
+
+/** At once, as good editors do; where somebody rolls the slot back, its folders are away for a moment. */
+async function edit(
+  { root, outside }: Places,
+  slot: string,
+  { path, text }: { path: string; text: string },
+): Promise<void> {
+  const aside = join(outside, `${slot}-${text.replaceAll(/\W+/g, '-')}`);
+  writeFileSync(aside, text);
+  const isThere = (): boolean => {
+    try {
+      renameSync(aside, join(root, 'workspaces', slot, path));
+      return true;
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      return false;
+    }
+  };
+  await until(isThere, `the folder of ${path} in ${slot}`);
 }
 
 type Shared = Places['shared'][number];

@@ -1,5 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -14,6 +24,7 @@ import { leftovers } from '../kit/leftovers.ts';
 import { LONG } from '../kit/outcome.ts';
 import { createTally } from '../kit/tally.ts';
 import { calm, createTellingProject, ledgerOf, WORKSPACE } from '../kit/telling-project.ts';
+import { isAliveNow, sendSignal } from './processes.ts';
 import { notAnswered, otherRefusal, refusalOf } from './refusal.ts';
 
 const REASON = 'A fault of the database';
@@ -32,6 +43,16 @@ const DAMAGED = {
   code: 'STORAGE_UNAVAILABLE',
   message: "The project's database is damaged.",
   hint: 'Stop everything that uses the project, then restore a backup beside it: goldfish restore BACKUP --into FOLDER.',
+};
+const NOT_WRITTEN = {
+  code: 'STORAGE_UNAVAILABLE',
+  message: "The project's database cannot be written.",
+  hint: 'Check that the disk is not full and that .goldfish is writable by this user.',
+};
+const READ_ONLY = {
+  code: 'STORAGE_UNAVAILABLE',
+  message: 'The disk under the project can only be read.',
+  hint: 'Mount it so that it can be written; until then goldfish serve --read-only reads what is there.',
 };
 
 let project: FaultProject;
@@ -135,13 +156,16 @@ function spoilTable(file: string): void {
   const page = Number(db.pragma('page_size', { simple: true }));
   const row = db.prepare("SELECT rootpage FROM sqlite_master WHERE name = 'stage_runs'").get();
   db.close();
-  const bytes = readFileSync(file);
-  bytes.fill(
-    0xa5,
+  // In place: others may have the file open.
+  const descriptor = openSync(file, 'r+');
+  writeSync(
+    descriptor,
+    Buffer.alloc(page, 0xa5),
+    0,
+    page,
     (Number((row as JsonObject)['rootpage']) - 1) * page,
-    Number((row as JsonObject)['rootpage']) * page,
   );
-  writeFileSync(file, bytes);
+  closeSync(descriptor);
 }
 
 const DAMAGES: [string, (file: string) => void][] = [
@@ -175,6 +199,54 @@ it.each(DAMAGES)('refuses a database %s, and says how a backup is restored', asy
   tally.state({ fault: `database ${what}` });
 });
 
+it('refuses a database that is damaged under a run at work, whose program ends by itself, and is restored beside it', async () => {
+  const tally = createTally();
+  await inCopy(async (copy) => {
+    const gate = join(copy.outside, 'gate');
+    const beside = await copy.server();
+    const answer = await beside.call('run', {
+      workspace: WORKSPACE,
+      reason: REASON,
+      config_override: { one: { ...ledgerOf(copy, 'process'), batch: 3, gate } },
+    });
+    const id = String((answer['runs'] as JsonObject[])[0]?.['run_id']);
+    await until(() => readTold(copy).some((line) => line.runId === id), 'the begin of the program', 60);
+    const supervisor = copy.leaseHolder() ?? 0;
+    await emptyLog(copy.layout.database);
+    spoilTable(copy.layout.database);
+    // They may have read the page a moment ago; somebody else's write makes them read it again.
+    let refusal: JsonObject | undefined;
+    await until(async () => {
+      refusal = await refusalOf(beside, 'inspect_run', { run_id: id });
+      return refusal !== undefined;
+    }, 'a refusal');
+    tally.count('clear-refusal', otherRefusal(refusal, DAMAGED));
+    const more = await refusalOf(beside, 'run', { workspace: WORKSPACE, reason: REASON });
+    tally.count('clear-refusal', otherRefusal(more, DAMAGED));
+    writeFileSync(gate, '');
+    const { result } = copy.layout.attempt(id, 1);
+    await until(() => existsSync(result), 'the result of the program');
+    const { exitCode } = JSON.parse(readFileSync(result, 'utf8')) as { exitCode: number };
+    tally.count('clear-refusal', exitCode === 0 ? undefined : `the program ended with ${exitCode}`);
+    await beside.close();
+    sendSignal(supervisor, 'SIGTERM');
+    await until(() => !isAliveNow(supervisor), 'the end of the supervisor', 60);
+    tally.count('clear-refusal', await restoredBeside(copy));
+  });
+  tally.state({ fault: 'database of which a page becomes others under a run at work' });
+});
+
+/** All that was written stands in the file itself then. Others may be at work: the log is empty for a moment. */
+async function emptyLog(file: string): Promise<void> {
+  const db = new Database(file);
+  const isEmpty = (): boolean => {
+    const [row] = db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+    return row?.busy === 0;
+  };
+  await until(isEmpty, 'an empty log of writes');
+  db.close();
+}
+
 /** Does what the refusal says, and reads the run and its output there. */
 async function restoredBeside(copy: FaultProject): Promise<string | undefined> {
   const into = join(copy.outside, 'restored');
@@ -200,11 +272,11 @@ async function restoredBeside(copy: FaultProject): Promise<string | undefined> {
 
 describe.skipIf(!canMount)('a project that cannot be written', () => {
   it.each([
-    ['file', (copy: FaultProject) => copy.layout.database],
-    ['file system', (copy: FaultProject) => copy.layout.stateDir],
+    ['file', NOT_WRITTEN, (copy: FaultProject) => copy.layout.database],
+    ['file system', READ_ONLY, (copy: FaultProject) => copy.layout.stateDir],
   ])(
     `says so where its database is on a read-only %s, and goes on afterwards${MOUNTS}`,
-    async (what, place) => {
+    async (what, expected, place) => {
       const tally = createTally();
       await inCopy(async (copy) => {
         const path = place(copy);
@@ -213,8 +285,7 @@ describe.skipIf(!canMount)('a project that cannot be written', () => {
           execFileSync('mount', ['-o', 'remount,bind,ro', path]);
           const beside = await copy.server();
           const refusal = await refusalOf(beside, 'run', { workspace: WORKSPACE, reason: REASON });
-          const isClear = refusal?.['code'] === 'STORAGE_UNAVAILABLE';
-          tally.count('clear-refusal', isClear ? undefined : `refused with ${JSON.stringify(refusal)}`);
+          tally.count('clear-refusal', otherRefusal(refusal, expected));
           tally.count('clear-refusal', notAnswered(await refusalOf(beside, 'list_runs', {})));
           await beside.close();
         } finally {

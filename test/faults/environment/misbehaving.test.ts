@@ -2,16 +2,19 @@ import { spawnSync } from 'node:child_process';
 import { globSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'vitest';
+import { SEGMENT_BYTES } from '../../../src/backends/log-format.ts';
 import { assetPath } from '../../../src/core/assets.ts';
-import type { JsonObject } from '../../../src/core/json.ts';
-import type { Backend } from '../kit/fault-project.ts';
+import { hashJson, type JsonObject } from '../../../src/core/json.ts';
+import type { Backend, Server } from '../kit/fault-project.ts';
 import { leftovers } from '../kit/leftovers.ts';
 import { createTally, type Tally } from '../kit/tally.ts';
 import { FLOOD_BYTES, FLOOD_LINE, MARK, METRIC_LINES, PROGRAMS } from './programs.ts';
 import { createStageProject, hasEngine, NEEDS_ENGINE, type StageProject } from './stage-project.ts';
 
-/** What is kept of a log: the first segment, and as many of the newest. */
-const MOST_LOG_BYTES = 9 * 16 * 1024 * 1024;
+/** What is kept of a log: the first segment, and seven of the newest. */
+const MOST_LOG_BYTES = 8 * SEGMENT_BYTES;
+/** A line of the flood with time and stream before it. */
+const RECORD_BYTES = FLOOD_LINE + 28;
 const SECONDS = 400;
 
 /** What the kernel lets the run wrapper limit without a container. */
@@ -66,11 +69,16 @@ type Judged = { opened: StageProject; tally: Tally; name: string; runId: string 
 async function judge({ opened, tally, name, runId }: Judged): Promise<void> {
   const run = await opened.over(runId, SECONDS);
   const program = PROGRAMS[name];
+  if (program === undefined) throw new Error(`there is no program ${name}`);
+  const signals: readonly unknown[] = program.signals ?? [null];
   const attempts = run['attempts'] as JsonObject[];
+  const failure = run['failure'] as JsonObject | null;
   const isRight =
-    run['cause'] === program?.cause &&
+    run['cause'] === program.cause &&
     attempts.length === 1 &&
-    (program?.exitCode === undefined || run['exit_code'] === program.exitCode);
+    run['exit_code'] === program.exitCode &&
+    signals.includes(run['signal']) &&
+    (failure?.['message'] ?? run['message']) === program.message;
   tally.count('right-end', isRight ? undefined : `${name}: ${JSON.stringify(run)}`);
 }
 
@@ -82,7 +90,8 @@ async function judgeFlood(
 ): Promise<string> {
   const { log } = project.layout.attempt(runId, 1);
   const bytes = readdirSync(log).reduce((sum, file) => sum + statSync(join(log, file)).size, 0);
-  tally.count('outputs', bytes <= MOST_LOG_BYTES + FLOOD_LINE * 4096 ? undefined : `${bytes} bytes of log`);
+  tally.count('outputs', bytes <= MOST_LOG_BYTES ? undefined : `${bytes} bytes of log`);
+  tally.count('outputs', await wrongGap(server, runId, log));
   const last = FLOOD_BYTES / FLOOD_LINE - 1;
   const tail = await server.call('logs', { run_id: runId, tail: 3 });
   const seen = numbers(tail);
@@ -108,21 +117,36 @@ async function judgeFlood(
   return `a flood of ${FLOOD_BYTES >> 20} MB at ${rate} MB/s left ${bytes >> 20} MB of log; ${METRIC_LINES} metric lines`;
 }
 
+/** Behind the first segment the log says how much was dropped, and goes on with the line that comes after it. */
+async function wrongGap(server: Server, runId: string, log: string): Promise<string | undefined> {
+  const [first = '', second = ''] = readdirSync(log).sort();
+  const [from, to] = [statSync(join(log, first)).size, Number(second.replace('.log', ''))];
+  if (to <= from) return `nothing was dropped: ${first} ends where ${second} begins`;
+  const page = await server.call('logs', { run_id: runId, cursor: `1.${from}` });
+  const isRight = page['dropped_bytes'] === to - from && numbers(page)[0] === to / RECORD_BYTES;
+  return isRight ? undefined : `dropped ${page['dropped_bytes']} bytes before line ${numbers(page)[0]}`;
+}
+
 function numbers(page: JsonObject): number[] {
   return (page['lines'] as { text: string }[]).map(({ text }) => Number(text));
 }
 
 async function judgeMetrics({ project, server }: StageProject, tally: Tally, runId: string): Promise<void> {
   const rows = project.db
-    .prepare<{ n: number; last: number }>(
-      'SELECT count(*) AS n, max(step) AS last FROM metrics WHERE run_id = ?',
+    .prepare<Record<string, number>>(
+      `SELECT count(*) AS points, count(DISTINCT step) AS steps, min(step) AS first, max(step) AS last,
+         sum(value <> step) AS others FROM metrics WHERE run_id = ?`,
     )
     .get(runId);
-  const isWhole = rows?.n === METRIC_LINES && rows.last === METRIC_LINES - 1;
-  tally.count('outputs', isWhole ? undefined : `${rows?.n} points of ${METRIC_LINES}`);
-  const answer = await server.call('metrics', { run_ids: [runId] });
-  const told = JSON.stringify(answer).includes(`${METRIC_LINES - 1}`);
-  tally.count('outputs', told ? undefined : `metrics say ${JSON.stringify(answer).slice(0, 300)}`);
+  const last = METRIC_LINES - 1;
+  const whole = { points: METRIC_LINES, steps: METRIC_LINES, first: 0, last, others: 0 };
+  tally.count('outputs', hashJson(rows) === hashJson(whole) ? undefined : `points: ${JSON.stringify(rows)}`);
+  const { summary } = await server.call('metrics', { run_ids: [runId] });
+  const told = { [runId]: { loss: { last, min: 0, max: last, count: METRIC_LINES } } };
+  tally.count(
+    'outputs',
+    hashJson(summary) === hashJson(told) ? undefined : `metrics say ${JSON.stringify(summary).slice(0, 300)}`,
+  );
 }
 
 /** Processes of ours by their words, whatever they did to their environment and their session. */

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { openContext } from '../../../src/context.ts';
@@ -8,9 +7,9 @@ import { processStart } from '../../../src/os/process-identity.ts';
 import { cancelRuns } from '../../../src/runs/cancel.ts';
 import { submitRun } from '../../../src/runs/submit.ts';
 import { runsOfPipelineRun } from '../../../src/store/stage-runs.ts';
-import { findVersion } from '../../../src/store/workspaces.ts';
 import { until } from '../../integration/until.ts';
-import { readTold } from '../kit/executions.ts';
+import { type EngineStarts, hearStarts } from '../kit/engine-starts.ts';
+import { outputHash, readTold } from '../kit/executions.ts';
 import {
   type Backend,
   copyFaultProject,
@@ -25,6 +24,7 @@ import { calm, finishAlone, ledgerOf, WORKSPACE } from '../kit/telling-project.t
 import { judgeRun } from '../kit/verdict.ts';
 import { type KillPoint, nameOf } from './points.ts';
 import type { Prototype } from './prototype.ts';
+import { type Submitted, wrongProvenance } from './provenance.ts';
 import { copyRuntime } from './runtime-copy.ts';
 
 const REASON = 'A kill point of the fault suite';
@@ -32,13 +32,16 @@ const REASON = 'A kill point of the fault suite';
 /** One run, or pipeline, during which processes are killed at the given points; then only a fresh program is left. */
 export async function tryKillPoint(of: Prototype, point: KillPoint, tally: Tally): Promise<void> {
   const project = copyFaultProject(of.project, of.environment);
+  let engine: EngineStarts | undefined;
   try {
+    engine = await hearStarts(project, of.backend);
     const record = join(project.outside, 'kills');
     mkdirSync(record);
-    const { backend, batch } = of;
-    const trial: Trial = { project, backend, point, record, batch, armed: arm(project, point, record) };
+    const { backend, batch, slot } = of;
+    const armed = arm(project, point, record);
+    const trial: Trial = { project, backend, point, record, batch, slot, armed, engine };
     // A change of the slot: the call makes a version, and nothing earlier can stand for its runs.
-    project.write(`${of.slot}/note.txt`, `${nameOf(point)}\n`);
+    project.write(`${slot}/note.txt`, `${nameOf(point)}\n`);
     const id = await (point.who === 'server' ? killServer(trial) : killOthers(trial));
     if (point.who === 'supervisor') {
       // With its server, where it had one.
@@ -52,6 +55,7 @@ export async function tryKillPoint(of: Prototype, point: KillPoint, tally: Tally
   } catch (error) {
     tally.count('right-end', `${nameOf(point)}: ${error instanceof Error ? error.message : error}`);
   } finally {
+    engine?.close();
     await project.dispose();
   }
 }
@@ -62,6 +66,10 @@ type Trial = {
   point: KillPoint;
   record: string;
   batch: number;
+  /** Its path from the root. */
+  slot: string;
+  /** Undefined where no container has a part. */
+  engine: EngineStarts | undefined;
   /** Environment of programs that die at the points. */
   armed: Environment;
 };
@@ -150,14 +158,14 @@ async function begun({ project }: Trial, pipelineRunId: string): Promise<void> {
 }
 
 async function judge(trial: Trial, pipelineRunId: string, tally: Tally): Promise<void> {
-  const { project, point, batch } = trial;
+  const { project, point, batch, engine } = trial;
   const runs = runsOfPipelineRun(project.db, pipelineRunId);
-  const told = readTold(project);
+  const evidence = { project, told: readTold(project), started: engine?.heard() };
   const isCanceled = point.scenario.startsWith('cancel');
   const about = (why: string | undefined): string | undefined => why && `${nameOf(point)}: ${why}`;
   for (const run of runs) {
     const isFirst = run.position === 0;
-    const broken = judgeRun({ project, told }, run, {
+    const broken = judgeRun(evidence, run, {
       cause: isCanceled ? 'user' : 'success',
       causesBefore: isFirst ? point.causesBefore : [],
       mayNotHaveBegun: isFirst ? point.mayNotHaveBegun : [],
@@ -166,26 +174,21 @@ async function judge(trial: Trial, pipelineRunId: string, tally: Tally): Promise
     tally.count('right-end', about(broken['right-end']));
     tally.count('once', about(broken.once));
     if (!isCanceled) tally.count('outputs', about(broken.outputs));
+    tally.count('provenance', about(wrongProvenance(evidence, run, submittedOf(trial, run))));
   }
   const calls = project.db.prepare<{ n: number }>('SELECT count(*) AS n FROM pipeline_runs').get()?.n;
   // One was made while the prototype was.
   tally.count('goes-on', about(calls === 2 ? undefined : `the call was stored ${(calls ?? 0) - 1} times`));
-  tally.count('provenance', about(runs.map((run) => notTagged(project, run)).find(Boolean)));
   rmSync(trial.record, { recursive: true });
   const left = [...(await leftovers(project.place())), ...(await leftoversAfterGc(project.place()))];
   tally.count('no-leftovers', about(left.length === 0 ? undefined : left.join('; ')));
 }
 
-function notTagged({ db, layout }: FaultProject, run: StageRun): string | undefined {
-  const version = findVersion(db, run.workspace, run.version);
-  const refs = execFileSync(
-    'git',
-    ['--git-dir', layout.versionStore, 'for-each-ref', '--points-at', version?.gitSha ?? '', 'refs/tags'],
-    {
-      encoding: 'utf8',
-    },
-  );
-  return refs.trim() === '' ? `v${run.version} has no tag` : undefined;
+/** The second stage reads what the first has made. */
+function submittedOf(trial: Trial, { position }: StageRun): Submitted {
+  const { project, slot, batch } = trial;
+  const inputs = position === 0 ? {} : { a: outputHash({ output: 'left', stage: 'one', batch }) };
+  return { slot: join(project.root, slot), config: configOf(trial), inputs };
 }
 
 function stagesOf({ point }: Trial): string[] {

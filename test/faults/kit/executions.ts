@@ -1,14 +1,15 @@
-import { existsSync, globSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { sha256 } from '../../../src/core/json.ts';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { hashJson, type JsonObject, sha256 } from '../../../src/core/json.ts';
 import type { Layout } from '../../../src/core/layout.ts';
 
 /**
- * A stage that tells what it does in a file Goldfish knows nothing of, and makes outputs whose content is known
- * beforehand. In a container no path outside is to be had: there the file lies among the run's checkpoints.
- * It ends badly where anything of the kill points, or of the programs that have them, reaches it.
+ * A stage that tells what it does, and what it was given to do it with, in a file Goldfish knows nothing of, and makes
+ * outputs whose content is known beforehand. In a container no path outside is to be had: there the file lies among the
+ * run's checkpoints, and engine-starts.ts counts beside it. It ends badly where anything of the kill points, or of the
+ * programs that have them, reaches it.
  */
-const TELLING_STAGE = `import json, os, sys, time
+const TELLING_STAGE = `import hashlib, json, os, sys, time
 
 with open(os.environ["GOLDFISH_CONFIG"]) as file:
     told = json.load(file)
@@ -16,14 +17,37 @@ config, run = told["config"], told["run"]
 ledger = config.get("ledger") or os.path.join(os.environ["GOLDFISH_CHECKPOINTS"], "ledger")
 
 
-def tell(word):
-    line = "%s %s %d %d\\n" % (word, run["run_id"], run["attempt"], time.monotonic_ns())
+def hash_of(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def hash_of_json(value):
+    return hash_of(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def hash_of_file(path):
+    with open(path, "rb") as file:
+        return hash_of(file.read())
+
+
+def code():
+    paths = [os.path.join(folder, name) for folder, _, names in os.walk(".") for name in names]
+    return {os.path.relpath(path): hash_of_file(path) for path in paths}
+
+
+def given():
+    inputs = {name: hash_of_file(value["path"]) for name, value in told["inputs"].items()}
+    return " ".join(map(hash_of_json, (code(), config, inputs)))
+
+
+def tell(word, more=""):
+    line = "%s %s %d %d %s\\n" % (word, run["run_id"], run["attempt"], time.monotonic_ns(), more)
     descriptor = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.write(descriptor, line.encode())
     os.close(descriptor)
 
 
-tell("begin")
+tell("begin", given())
 strange = [name for name in os.environ if name == "NODE_OPTIONS" or name.startswith("GOLDFISH_KILL")]
 if strange:
     sys.exit("these are no business of a stage: %s" % strange)
@@ -68,7 +92,35 @@ export function tellingPipeline(
   };
 }
 
-export type Told = { word: 'begin' | 'end'; runId: string; attempt: number; at: bigint };
+/** Hashes of what a program is given: its code folder, its config, its inputs. */
+export type Given = { code: string; config: string; inputs: string };
+
+/** `code`: path of the folder; `inputs`: hashes of their contents by name. */
+export function hashGiven(given: {
+  code: string;
+  config: JsonObject;
+  inputs: Readonly<Record<string, string>>;
+}): Given {
+  const { code, config, inputs } = given;
+  const files = filesBelow(code).map((path) => [path, sha256(readFileSync(join(code, path)))]);
+  return { code: hashJson(Object.fromEntries(files)), config: hashJson(config), inputs: hashJson(inputs) };
+}
+
+/** Paths of files, from the folder. */
+export function filesBelow(folder: string): string[] {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => !entry.isDirectory());
+  return files.map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+}
+
+export type Told = {
+  word: 'begin' | 'end';
+  runId: string;
+  attempt: number;
+  at: bigint;
+  /** Of a begin. */
+  given: Given;
+};
 
 /** What the stages told, in the order of the machine's own clock. */
 export function readTold({ ledger, layout }: { ledger: string; layout: Layout }): Told[] {
@@ -76,8 +128,9 @@ export function readTold({ ledger, layout }: { ledger: string; layout: Layout })
   const files = [ledger, ...inside.map((file) => join(layout.runs, file))];
   const lines = files.flatMap((file) => (existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []));
   const told = lines.filter(Boolean).map((line): Told => {
-    const [word, runId = '', attempt, at = '0'] = line.split(' ');
-    return { word: word === 'end' ? 'end' : 'begin', runId, attempt: Number(attempt), at: BigInt(at) };
+    const [word, runId = '', attempt, at = '0', code = '', config = '', inputs = ''] = line.split(' ');
+    const given = { code, config, inputs };
+    return { word: word === 'end' ? 'end' : 'begin', runId, attempt: Number(attempt), at: BigInt(at), given };
   });
   return told.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
 }

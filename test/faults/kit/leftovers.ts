@@ -11,7 +11,7 @@ import { projectLayout } from '../../../src/core/layout.ts';
 import { collectGarbage } from '../../../src/data/gc.ts';
 import { processStart } from '../../../src/os/process-identity.ts';
 
-const ENGINE_SOCKET = '/var/run/docker.sock';
+export const ENGINE_SOCKET = '/var/run/docker.sock';
 const DAY_AND_MORE_MS = 25 * 3_600_000;
 
 /** Where to look for what a project may have left. Paths are real paths. */
@@ -114,6 +114,11 @@ export function processesOf({ root, stateDir, runIds }: Place): Found[] {
   return found;
 }
 
+/** Of everything that a project has in the engine. */
+export function projectLabel({ stateDir }: { stateDir: string }): string {
+  return `${LABELS.project}=${projectOf(stateDir)}`;
+}
+
 /** As the docker adapter names it. */
 function projectOf(stateDir: string): string {
   return hashJson({ stateDir }).replace('sha256:', '').slice(0, 16);
@@ -123,7 +128,7 @@ async function containersOf(place: Pick<Place, 'stateDir' | 'engineSocket'>) {
   const socketPath = place.engineSocket ?? ENGINE_SOCKET;
   if (!existsSync(socketPath)) return [];
   const engine = new Docker({ socketPath });
-  const filters = { label: [`${LABELS.project}=${projectOf(place.stateDir)}`] };
+  const filters = { label: [projectLabel(place)] };
   return engine.listContainers({ all: true, filters }).catch((error: unknown) => {
     if (['ECONNREFUSED', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
     throw error;

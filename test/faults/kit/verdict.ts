@@ -4,7 +4,7 @@ import type { Cause } from '../../../src/core/causes.ts';
 import { sha256 } from '../../../src/core/json.ts';
 import type { RunAttempt, RunEvent, StageRun } from '../../../src/core/rows.ts';
 import { isTerminal } from '../../../src/core/run-lifecycle.ts';
-import { attemptsOfRun } from '../../../src/store/attempts.ts';
+import { type AttemptKey, attemptsOfRun } from '../../../src/store/attempts.ts';
 import { getPipelineRun } from '../../../src/store/pipeline-runs.ts';
 import { eventsOfRun } from '../../../src/store/run-events.ts';
 import { outputsOfRun } from '../../../src/store/signals.ts';
@@ -23,14 +23,17 @@ export type Expectation = {
   batch: number;
 };
 
-/** The whole truth about one run that is over, from its rows, its files, and what all stages told. */
-export function judgeRun(
-  { project, told }: { project: FaultProject; told: readonly Told[] },
-  run: StageRun,
-  expected: Expectation,
-): Broken {
+type Evidence = {
+  project: FaultProject;
+  told: readonly Told[];
+  /** What the container engine has started, where one has a part. */
+  started?: readonly AttemptKey[] | undefined;
+};
+
+/** The whole truth about one run that is over, from its rows, its files, and what all stages and the engine told. */
+export function judgeRun({ project, told, started }: Evidence, run: StageRun, expected: Expectation): Broken {
   const attempts = attemptsOfRun(project.db, run.id);
-  const facts = { run, attempts, events: eventsOfRun(project.db, run.id), told };
+  const facts = { run, attempts, events: eventsOfRun(project.db, run.id), told, started };
   const end = wrongEnd(project, facts, expected);
   const executions = wrongExecutions(facts, expected);
   const outputs = run.state === 'completed' ? incomplete(project, run, expected.batch) : undefined;
@@ -41,7 +44,7 @@ export function judgeRun(
   };
 }
 
-type Facts = { run: StageRun; attempts: RunAttempt[]; events: RunEvent[]; told: readonly Told[] };
+type Facts = Omit<Evidence, 'project'> & { run: StageRun; attempts: RunAttempt[]; events: RunEvent[] };
 
 function wrongEnd(project: FaultProject, facts: Facts, expected: Expectation): string | undefined {
   const { run, attempts, events } = facts;
@@ -63,15 +66,27 @@ function wrongEnd(project: FaultProject, facts: Facts, expected: Expectation): s
     : `${run.id} still holds attempt ${held.map(({ attempt }) => attempt).join()}`;
 }
 
-function wrongExecutions({ run, attempts, told }: Facts, expected: Expectation): string | undefined {
-  const begun = told.filter(({ word, runId }) => word === 'begin' && runId === run.id);
-  const counts = attempts.map(({ attempt }) => begun.filter((line) => line.attempt === attempt).length);
+function wrongExecutions({ told, started, run, attempts }: Facts, expected: Expectation): string | undefined {
+  const of = { run, attempts, expected };
+  const begun = told.filter(({ word }) => word === 'begin');
+  const byItself = wrongCount(begun, of);
+  if (byItself !== undefined) return `${byItself}, as the program tells`;
+  const byEngine = started && wrongCount(started, of);
+  return byEngine && `${byEngine}, as the engine tells`;
+}
+
+function wrongCount(
+  seen: readonly AttemptKey[],
+  { run, attempts, expected }: Pick<Facts, 'run' | 'attempts'> & { expected: Expectation },
+): string | undefined {
+  const ofRun = seen.filter(({ runId }) => runId === run.id);
+  const counts = attempts.map(({ attempt }) => ofRun.filter((one) => one.attempt === attempt).length);
   const isWrong = counts.some((count, at) => {
     const mayBeNone = expected.mayNotHaveBegun?.includes(at + 1) === true;
     return count !== 1 && !(mayBeNone && count === 0);
   });
-  if (begun.length !== counts.reduce((sum, count) => sum + count, 0))
-    return `${run.id}: ${begun.length} executions`;
+  if (ofRun.length !== counts.reduce((sum, count) => sum + count, 0))
+    return `${run.id}: ${ofRun.length} executions`;
   return isWrong ? `${run.id} was executed ${counts.join(' + ')} times` : undefined;
 }
 

@@ -9,7 +9,7 @@ import type { Tally } from '../kit/tally.ts';
 import { type Expectation, judgeRun } from '../kit/verdict.ts';
 import { keyOf } from './attempts-at-work.ts';
 import type { Victim } from './plan.ts';
-import { type Aftermath, notHit, type Storm } from './storm.ts';
+import { type Aftermath, lastPart, notHit, type Storm } from './storm.ts';
 
 /** What an attempt may end as of which this was killed. One that was just about to end may end well all the same. */
 const CAUSES_OF: Partial<Record<Victim, Cause>> = {
@@ -18,15 +18,21 @@ const CAUSES_OF: Partial<Record<Victim, Cause>> = {
   stage: 'exit_nonzero',
 };
 
+/**
+ * Of the blows that were due so many must have hit, however slow the machine: most of a gust find nobody there, for what
+ * was killed takes seconds to come back, but each lull is long enough for it.
+ */
+const LEAST_HITS = 1 / 10;
+
 /** Counts what became of every run; the note for the report. */
 export async function judgeStorm(of: Storm, after: Aftermath, tally: Tally): Promise<string> {
-  const { project, calls, kills } = after;
+  const { project, calls, kills, started } = after;
   const told = readTold(project);
   let restarts = 0;
   let runs = 0;
   for (const [batch, id] of calls) {
     for (const run of runsOfPipelineRun(project.db, id)) {
-      const broken = judgeRun({ project, told }, run, expectationOf(run, batch, of, after));
+      const broken = judgeRun({ project, told, started }, run, expectationOf(run, batch, of, after));
       tally.count('right-end', broken['right-end'] ?? unexplained(run, after));
       tally.count('once', broken.once);
       if (run.state === 'completed') tally.count('outputs', broken.outputs);
@@ -36,8 +42,10 @@ export async function judgeStorm(of: Storm, after: Aftermath, tally: Tally): Pro
   }
   const executions = told.filter(({ word }) => word === 'begin').length;
   const stored = project.db.prepare<{ n: number }>('SELECT count(*) AS n FROM stage_runs').get()?.n ?? 0;
-  const isCounted = runs === of.runs && stored === of.runs && executions === of.runs + restarts;
-  const counted = `${stored} runs, ${executions} executions, ${restarts} restarts; ${of.runs} runs were asked for`;
+  const counts = [executions, ...(started === undefined ? [] : [started.length])];
+  const isCounted =
+    runs === of.runs && stored === of.runs && counts.every((count) => count === of.runs + restarts);
+  const counted = `${stored} runs, ${counts.join(' and ')} executions, ${restarts} restarts; ${of.runs} runs were asked for`;
   tally.count('once', isCounted ? undefined : counted);
   // A program that was killed never told that it ended.
   if (after.hit.size === 0) {
@@ -50,10 +58,27 @@ export async function judgeStorm(of: Storm, after: Aftermath, tally: Tally): Pro
   // All were over when there was no client; a storm that hit nobody of a kind shows nothing of it.
   const spared = notHit(of, kills);
   tally.count('goes-on', spared.length === 0 ? undefined : `no ${spared.join(', no ')} was killed`);
+  tally.count('goes-on', starved(of, after));
+  tally.count('goes-on', tooMild(after));
   const left = [...(await leftovers(project.place())), ...(await leftoversAfterGc(project.place()))];
   tally.count('no-leftovers', left.length === 0 ? undefined : left.join('; '));
   const killed = Object.entries(kills).filter(([, count]) => count > 0);
-  return `${killed.map(([victim, count]) => `${count} × ${victim}`).join(', ')} killed; ${executions} executions, ${restarts} restarts`;
+  const victims = killed.map(([victim, count]) => `${count} × ${victim}`).join(', ');
+  const byEngine = started === undefined ? '' : `, ${started.length} by the engine's own count`;
+  return `${victims} killed within ${Math.round(after.blew.seconds)} s; ${executions} executions${byEngine}, ${restarts} restarts`;
+}
+
+/** A storm in which too little gets done to be nearly over: what it left was done in the calm. */
+function starved({ runs }: Storm, { blew }: Aftermath): string | undefined {
+  if (blew.open <= lastPart(runs)) return undefined;
+  const seconds = Math.round(blew.seconds);
+  return `the storm starved: after ${seconds} s of blows ${blew.open} of ${runs} runs had not ended`;
+}
+
+function tooMild({ kills, blew }: Aftermath): string | undefined {
+  const hits = Object.values(kills).reduce((sum, count) => sum + count, 0);
+  if (hits > 0 && hits >= blew.due * LEAST_HITS) return undefined;
+  return `only ${hits} of ${blew.due} blows that were due within ${Math.round(blew.seconds)} s hit anybody`;
 }
 
 /** What the kills that hit explain; which of two kills of one attempt came first decides its cause. */

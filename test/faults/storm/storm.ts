@@ -1,15 +1,21 @@
 import { systemClock } from '../../../src/core/clock.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
 import type { AttemptKey } from '../../../src/store/attempts.ts';
-import { countOpenStageRuns } from '../../../src/store/stage-runs.ts';
 import { until } from '../../integration/until.ts';
+import { type EngineStarts, hearStarts } from '../kit/engine-starts.ts';
 import { type Backend, type FaultProject, Refused, type Server } from '../kit/fault-project.ts';
 import { createTellingProject, finishAlone, ledgerOf, WORKSPACE } from '../kit/telling-project.ts';
 import { attemptsAtWork, keyOf, killPart } from './attempts-at-work.ts';
-import { type Blow, blows, type Victim } from './plan.ts';
+import { type Blow, dueWithin, gusts, type Victim } from './plan.ts';
 
 const STAGES_PER_CALL = 20;
 const SLOTS = 4;
+/** What is left to the calm after a storm. */
+const LAST_PART = 1 / 10;
+/** More seconds than these a storm does not last: one in which nothing gets done is to end, and to say so. */
+const LONGEST = { first: 120, perRun: 6 };
+/** Milliseconds that a lull waits for a supervisor on a slow machine. */
+const PATIENCE_MS = 30_000;
 
 export type Storm = {
   backend: Backend;
@@ -19,8 +25,6 @@ export type Storm = {
   maxRestarts: number;
   /** Seconds that each program takes at least: there must be somebody to hit. */
   workSeconds: number;
-  /** So long it blows, if it has hit anybody by then; what is left is done in the calm after it. */
-  seconds: number;
 };
 
 /** What a storm did, and the project it went over, in which everything has ended. */
@@ -32,22 +36,41 @@ export type Aftermath = {
   kills: Readonly<Record<Victim, number>>;
   /** Attempts (`run/attempt`) of which something was killed, with what. */
   hit: ReadonlyMap<string, ReadonlySet<Victim>>;
+  /** For how long it blew, how many blows of the plan were due in that time, and how many runs had not ended then. */
+  blew: { seconds: number; due: number; open: number };
   slots: number;
+  /** What the container engine started meanwhile, by its own account. */
+  started: readonly AttemptKey[] | undefined;
 };
 
+/** How many runs may be open when the blows end. */
+export function lastPart(runs: number): number {
+  return Math.floor(runs * LAST_PART);
+}
+
+/** Seconds that a storm blows at most. */
+export function longestStorm(runs: number): number {
+  return LONGEST.first + LONGEST.perRun * runs;
+}
+
 /**
- * Many short runs; meanwhile somebody is killed every few hundred milliseconds, and a client comes back or does not.
- * In the end there is no client, and a fresh program finishes what is left.
+ * Many short runs; until nearly all have ended somebody is killed every few hundred milliseconds, and a client comes back
+ * or does not. In the end there is no client, and a fresh program finishes what is left.
  */
 export async function storm(of: Storm): Promise<Aftermath> {
   const stages = Array.from({ length: Math.min(of.runs, STAGES_PER_CALL) }, (_, n) => `s${n + 1}`);
   const { project, server } = await createTellingProject({ backend: of.backend, stages, slots: SLOTS });
+  let engine: EngineStarts | undefined;
   try {
     await server.close();
-    return await stormOver(project, { ...of, stages });
+    engine = await hearStarts(project, of.backend);
+    const over = await stormOver(project, { ...of, stages });
+    return { ...over, started: engine?.heard() };
   } catch (error) {
     await project.dispose();
     throw error;
+  } finally {
+    engine?.close();
   }
 }
 
@@ -58,27 +81,32 @@ export function notHit({ victims }: Storm, kills: Aftermath['kills']): Victim[] 
 
 type Staged = Storm & { stages: string[] };
 
-async function stormOver(project: FaultProject, of: Staged): Promise<Aftermath> {
+async function stormOver(project: FaultProject, of: Staged): Promise<Omit<Aftermath, 'started'>> {
   const client = createClient(project, of);
   const kills = { server: 0, supervisor: 0, 'run wrapper': 0, stage: 0, container: 0 };
   const hit = new Map<string, Set<Victim>>();
   client.comeBack();
   await until(client.isThere, 'the first server', 60);
   const began = systemClock.monotonic();
-  for (const blow of blows(of.seed, of.victims)) {
-    await systemClock.sleep(blow.pauseMs);
-    const key = await strike(project, { blow, client });
-    if (key !== undefined) {
-      kills[blow.victim] += 1;
-      if (key !== 'program') hit.set(keyOf(key), (hit.get(keyOf(key)) ?? new Set()).add(blow.victim));
+  const blew = { seconds: 0, due: 0, open: of.runs };
+  for (const blow of gusts(of.seed, of.victims)) {
+    await (blow.lull ? lull(project, { ms: blow.pauseMs, runs: of.runs }) : systemClock.sleep(blow.pauseMs));
+    // Where nobody is there of whom it is for, it is for those of whom none was hit yet.
+    for (const victim of [blow.victim, ...notHit(of, kills)]) {
+      const key = await strike(project, { blow: { ...blow, victim }, client, hit });
+      if (key === undefined) continue;
+      kills[victim] += 1;
+      if (key !== 'program') hit.set(keyOf(key), (hit.get(keyOf(key)) ?? new Set()).add(victim));
+      break;
     }
     if (blow.comesBack) client.comeBack();
-    const isNearlyOver = client.isDone() && countOpenStageRuns(project.db) <= of.runs / 10;
-    const lasted = (systemClock.monotonic() - began) / 1000;
-    // On a busy machine hardly anybody is there to be hit; then it goes on a while.
-    const isStorm = notHit(of, kills).length === 0;
-    if (isNearlyOver || (lasted > of.seconds && isStorm) || lasted > 4 * of.seconds) break;
+    blew.seconds = (systemClock.monotonic() - began) / 1000;
+    blew.open = of.runs - endedRuns(project);
+    const isNearlyOver = client.isDone() && blew.open <= lastPart(of.runs);
+    // Of one in which nothing gets done; its judge says so.
+    if (isNearlyOver || blew.seconds > longestStorm(of.runs)) break;
   }
+  blew.due = dueWithin(gusts(of.seed, of.victims), blew.seconds * 1000);
   // The last words of the client, if the storm left it no time for them.
   const isDone = (): boolean => {
     // A call that may be repeated was refused: the engine is slow to answer, say.
@@ -89,13 +117,32 @@ async function stormOver(project: FaultProject, of: Staged): Promise<Aftermath> 
   await client.goForGood();
   await project.endPrograms('SIGKILL');
   await finishAlone(project);
-  return { project, calls: client.calls(), kills, hit, slots: SLOTS };
+  return { project, calls: client.calls(), kills, hit, blew, slots: SLOTS };
+}
+
+/** Until a supervisor has been there for so long, or there is nothing left for one to do. */
+async function lull(project: FaultProject, of: { ms: number; runs: number }): Promise<void> {
+  const began = systemClock.monotonic();
+  let holder: { pid: number | undefined; since: number } = { pid: undefined, since: began };
+  for (;;) {
+    const now = systemClock.monotonic();
+    const pid = project.leaseHolder();
+    if (pid !== holder.pid) holder = { pid, since: now };
+    const limit = pid === undefined ? began + PATIENCE_MS : holder.since + of.ms;
+    if (now >= limit || endedRuns(project) === of.runs) return;
+    await systemClock.sleep(50);
+  }
+}
+
+function endedRuns({ db }: FaultProject): number {
+  const sql = 'SELECT count(*) AS n FROM stage_runs WHERE ended_at IS NOT NULL';
+  return db.prepare<{ n: number }>(sql).get()?.n ?? 0;
 }
 
 /** Of a process of Goldfish, or of an attempt; undefined where nobody was there to be hit. */
 async function strike(
   project: FaultProject,
-  { blow, client }: { blow: Blow; client: StormClient },
+  { blow, client, hit }: { blow: Blow; client: StormClient; hit: Aftermath['hit'] },
 ): Promise<AttemptKey | 'program' | undefined> {
   if (blow.victim === 'server') return client.killServer() ? 'program' : undefined;
   if (blow.victim === 'supervisor') {
@@ -104,7 +151,8 @@ async function strike(
     process.kill(pid, 'SIGKILL');
     return 'program';
   }
-  const atWork = attemptsAtWork(project);
+  // What was killed has not told that it is done, and never will.
+  const atWork = attemptsAtWork(project).filter((attempt) => !hit.has(keyOf(attempt)));
   const key = atWork[Math.floor(blow.which * atWork.length)];
   return key !== undefined && (await killPart(project, key, blow.victim)) ? key : undefined;
 }
