@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import Docker from 'dockerode';
-import { LABELS } from '../../../src/backends/docker/container.ts';
+import { LABELS } from '../../../src/backends/container.ts';
 import type { AttemptKey } from '../../../src/store/attempts.ts';
 import type { Backend, FaultProject } from './fault-project.ts';
 import { ENGINE_SOCKET, projectLabel } from './leftovers.ts';

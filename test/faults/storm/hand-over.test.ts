@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { PLACES } from '../../../src/backends/docker/container.ts';
+import { PLACES } from '../../../src/backends/container.ts';
 import { isTerminal } from '../../../src/core/run-lifecycle.ts';
 import { readLease } from '../../../src/store/lease.ts';
 import { getStageRun } from '../../../src/store/stage-runs.ts';
