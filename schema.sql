@@ -332,7 +332,7 @@ CREATE TABLE workers (
   created_at       TEXT NOT NULL,
   state_at         TEXT NOT NULL,
   placed_at        TEXT,
-  -- How often a place was tried; tells requests to the provider apart.
+  -- How often a place was tried: it tells requests to the provider apart.
   place_number     INTEGER NOT NULL DEFAULT 0,
   running_at       TEXT,
   absent_since     TEXT,

@@ -200,6 +200,19 @@ describe.each(EARLIER_SCHEMAS)('a project of schema %i, opened by this program,'
     });
   }
 
+  // Keys of calls came with the fifth.
+  if (schema > 4) {
+    it('knows the keys that its calls were given', async () => {
+      const reason = 'Another call under the same key';
+      const { error } = await session.call('run', {
+        workspace: 'exp',
+        idempotency_key: 'before-the-upgrade',
+        reason,
+      });
+      expect(error).toMatchObject({ code: 'IDEMPOTENCY_CONFLICT' });
+    });
+  }
+
   it('goes on: with what is in the slot, and with a retry of the version that was run', async () => {
     expect(existsSync(join(root, 'workspaces/w1/modules/slow.py'))).toBe(true);
     const reason = 'Go on where the earlier version was';
