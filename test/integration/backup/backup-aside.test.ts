@@ -145,9 +145,9 @@ describe('ignored files of a hibernated workspace', () => {
   });
 
   it.each([
-    ['a mount takes back', []],
-    ['a hibernation puts aside', ['aside/exp/a.local', 'aside/exp/b.local']],
-  ] as const)('are all in a backup or none where %s them meanwhile', async (what, files) => {
+    ['a mount takes them back', []],
+    ['a hibernation puts them aside', ['aside/exp/a.local', 'aside/exp/b.local']],
+  ] as const)('are all in a backup or none where %s meanwhile', async (what, files) => {
     project.write('.gitignore', '*.local\n');
     project.write('a.local', 'a');
     project.write('b.local', 'b');

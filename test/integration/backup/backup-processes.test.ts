@@ -39,7 +39,7 @@ async function ask(caller: Caller, tool: string, args: Row = {}): Promise<Row> {
 }
 
 /** Names of what is ignored in the slot of the workspace that comes and goes. */
-const IGNORED = Array.from({ length: 60 }, (_, n) => `${n}.local`).sort();
+const IGNORED = Array.from({ length: 600 }, (_, n) => `${n}.local`).sort();
 
 function writeIgnored(slot: string): void {
   writeFileSync(join(slot, '.gitignore'), '*.local\n');

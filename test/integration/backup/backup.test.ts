@@ -249,7 +249,7 @@ describe('a backup', () => {
     })();
     await workspaces.create({ name: 'moving', goal: 'Come and go' });
     const { slot } = await workspaces.mount({ workspace: 'moving' });
-    const ignored = Array.from({ length: 40 }, (_, n) => `${n}.local`).sort();
+    const ignored = Array.from({ length: 600 }, (_, n) => `${n}.local`).sort();
     writeFileSync(join(layout.slot(slot), '.gitignore'), '*.local\n');
     for (const [n, name] of ignored.entries()) {
       const path = join(layout.slot(slot), name);

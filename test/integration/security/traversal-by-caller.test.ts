@@ -203,9 +203,11 @@ describe('what a caller names', () => {
     expect(stateOf(project)).toEqual(before);
   });
 
-  it('is refused as a name in every bad form', { timeout: 300_000 }, async () => {
+  it.each([
+    ...Map.groupBy(NAMES, ({ tool }) => tool),
+  ])('is refused by %s as a name in every bad form', { timeout: 300_000 }, async (_, cells) => {
     const before = stateOf(project);
-    const wrong = await refuseAll(NAMES, nameForms());
+    const wrong = await refuseAll(cells, nameForms());
     expect(wrong).toEqual([]);
     expect(await project.watch.complaints()).toEqual([]);
     expect(stateOf(project)).toEqual(before);
