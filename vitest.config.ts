@@ -14,7 +14,9 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['integration', 'e2e', 'faults', 'contracts', 'conformance'].map((name) => `test/${name}/**`),
+          exclude: ['integration', 'e2e', 'faults', 'contracts', 'conformance'].map(
+            (name) => `test/${name}/**`,
+          ),
           // Room for a machine that does other work at the same time; what has a limit of its own measures it.
           testTimeout: 30_000,
           maxWorkers: 2,
