@@ -5,7 +5,7 @@ import { GoldfishError } from '../core/errors.ts';
 import type { Layout } from '../core/layout.ts';
 import type { Slot, WorkspaceVersion } from '../core/rows.ts';
 import { findNewestVersion, markMounted } from '../store/workspaces.ts';
-import { entryExists, isEmptyOrMissing, mergeInto, removeIfEmpty, removeTree, syncTree } from './moves.ts';
+import { emptyFolder, entryExists, isEmptyOrMissing, mergeInto, removeIfEmpty, syncTree } from './moves.ts';
 import { requireRoom } from './room.ts';
 import { clearIndexLeftovers, keepIndex } from './slot-tree.ts';
 import { readTree } from './trees.ts';
@@ -51,8 +51,8 @@ export async function fillSlot(deps: SlotDeps, slot: string, workspace: string):
   if (!newest) throw new GoldfishError('VERSION_NOT_FOUND', { message: `${workspace} has no version yet.` });
   await clearIndexLeftovers(index);
   if (!(await entryExists(folders.ready)) && (await entryExists(folders.preparing))) {
-    await removeTree(folders.preparing);
-    await mkdir(folders.preparing, { recursive: true });
+    // Not removed and made again: a death in between would leave a claim with neither folder.
+    await emptyFolder(folders.preparing);
     const next = `${index}.${ids.reference()}`;
     await writeVersion(deps, { version: newest, dir: folders.preparing, index: next });
     await keepIndex(index, next);

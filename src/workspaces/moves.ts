@@ -138,6 +138,12 @@ export async function removeIfEmpty(folder: string): Promise<void> {
   }
 }
 
+/** Removes what is in a folder, which stays, and is made where it is not there. */
+export async function emptyFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const name of await readdir(folder)) await removeTree(join(folder, name));
+}
+
 /** Removes a folder that may be read only all through. */
 export async function removeTree(folder: string): Promise<void> {
   const open = async (path: string): Promise<void> => {

@@ -1,5 +1,4 @@
-import { mkdir, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
 import { isoTime } from '../core/clock.ts';
 import { GoldfishError } from '../core/errors.ts';
 import type { Slot, VersionOrigin, WorkspaceVersion } from '../core/rows.ts';
@@ -25,7 +24,7 @@ import {
   slotCondition,
   slotFolders,
 } from './mounting.ts';
-import { entryExists, removeTree } from './moves.ts';
+import { emptyFolder, entryExists, removeTree } from './moves.ts';
 import { finishReturn } from './returning.ts';
 import { requireRoom } from './room.ts';
 import { scanSlot } from './slot-scan.ts';
@@ -128,15 +127,15 @@ async function mountHere(deps: ActionDeps, request: MountRequest): Promise<Mount
   // A folder that a person has removed has nothing in it to lose: it is written anew.
   await requireFreeFolder(layout, slot);
   await requireRoom(layout);
-  await mkdir(dir, { recursive: true });
-  await removeTree(preparing);
-  await mkdir(preparing, { recursive: true });
+  await emptyFolder(preparing);
   try {
     if (row.workspace === workspace) markMounting(db, slot);
     else if (!claimSlot(db, slot, workspace)) {
       await removeTree(preparing);
       return undefined;
     }
+    // Not before: a folder that is missing, made anew, would be one whose files somebody has deleted.
+    await mkdir(dir, { recursive: true });
     const filled = await fillSlot(deps, slot, workspace);
     return mounted(deps, deps.lookup.slot(slot), filled);
   } catch (error) {
@@ -154,7 +153,7 @@ async function undoMount(deps: ActionDeps, slot: string): Promise<void> {
   const { layout, db } = deps;
   const { preparing, ready, dir } = slotFolders(layout, slot);
   if (!(await entryExists(preparing)) || (await entryExists(ready)) || !(await isFreeFolder(dir))) return;
-  for (const name of await readdir(preparing)) await removeTree(join(preparing, name));
+  await emptyFolder(preparing);
   await clearIndexLeftovers(layout.slotIndex(slot));
   releaseSlot(db, slot);
   await removeTree(preparing);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
@@ -8,6 +8,7 @@ import {
   mountedProject,
   type Project,
 } from '../../support/workspaces-project.ts';
+import { until } from '../until.ts';
 
 let project: Project;
 afterEach(() => {
@@ -30,6 +31,21 @@ describe('mounting', () => {
       ['w1', 'a'],
       ['w2', null],
     ]);
+  });
+
+  it('has what it prepares there from its claim until that is complete, so that a death leaves no empty slot', async () => {
+    project = await mountedProject();
+    await hibernate();
+    const seen: string[] = [];
+    const watcher = watch(project.layout.slots, (_, name) => seen.push(String(name)));
+    try {
+      await mount();
+      await until(() => seen.includes('.w1.mounted'), 'the events');
+    } finally {
+      watcher.close();
+    }
+    // Made once, and renamed once.
+    expect(seen.filter((name) => name === '.w1.mounting')).toHaveLength(2);
   });
 
   it('refuses a slot with another workspace, and says what to do when none is free', async () => {
