@@ -3,7 +3,13 @@ import { engineAnswers } from '../../../scripts/setup/engine.ts';
 import { TEST_IMAGE } from '../../../scripts/setup/test-image.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
 import { isTerminal, type RunState } from '../../../src/core/run-lifecycle.ts';
-import { type Backend, createFaultProject, type FaultProject, type Server } from '../kit/fault-project.ts';
+import {
+  type Backend,
+  createFaultProject,
+  type FaultProject,
+  patiently,
+  type Server,
+} from '../kit/fault-project.ts';
 
 export const WORKSPACE = 'exp';
 export const REASON = 'A test of what the world does';
@@ -93,12 +99,9 @@ function calls(project: FaultProject, server: Server) {
     inspect,
     run: async (stages?: readonly string[]) => {
       const more = stages === undefined ? {} : { stages: [...stages] };
-      const answer = await server.call('run', {
-        workspace: WORKSPACE,
-        reason: REASON,
-        use_cache: false,
-        ...more,
-      });
+      const call = { workspace: WORKSPACE, reason: REASON, use_cache: false, ...more };
+      // A busy engine may be late with its answer.
+      const answer = await patiently(() => server.call('run', call));
       const runs = answer['runs'] as { stage: string; run_id: string }[];
       return Object.fromEntries(runs.map(({ stage, run_id }) => [stage, run_id]));
     },
