@@ -203,15 +203,17 @@ describe('what a caller names', () => {
     expect(stateOf(project)).toEqual(before);
   });
 
-  it.each([
-    ...Map.groupBy(NAMES, ({ tool }) => tool),
-  ])('is refused by %s as a name in every bad form', { timeout: 300_000 }, async (_, cells) => {
-    const before = stateOf(project);
-    const wrong = await refuseAll(cells, nameForms());
-    expect(wrong).toEqual([]);
-    expect(await project.watch.complaints()).toEqual([]);
-    expect(stateOf(project)).toEqual(before);
-  });
+  it.each([...Map.groupBy(NAMES, ({ tool }) => tool)])(
+    'is refused by %s as a name in every bad form',
+    { timeout: 300_000 },
+    async (_, cells) => {
+      const before = stateOf(project);
+      const wrong = await refuseAll(cells, nameForms());
+      expect(wrong).toEqual([]);
+      expect(await project.watch.complaints()).toEqual([]);
+      expect(stateOf(project)).toEqual(before);
+    },
+  );
 
   it('says nothing of what lies outside: whether it is there makes no difference', async () => {
     const refusal = async (uri: string): Promise<string> => {
