@@ -25,7 +25,7 @@ const PACKAGE_OWNERS = {
   'simple-git': '^src/workspaces/',
   commander: '^src/cli/',
   dockerode: '^src/backends/docker/',
-  'tar-stream': '^src/backends/docker/',
+  'tar-stream': '^src/backends/(docker|gce)/',
   '@google-cloud/storage': '^src/storage/gcs/',
   'google-auth-library': '^src/storage/gcs/',
 };

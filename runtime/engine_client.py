@@ -55,7 +55,7 @@ class Engine:
             head = self._read_head(connection)
             status = int(head.split(None, 2)[1])
             if status not in (101, 200):
-                raise EngineRefused(status, _message(connection.recv(65536)))
+                raise EngineRefused(status, message_of(connection.recv(65536)))
         except (OSError, ValueError, IndexError) as error:
             connection.close()
             raise EngineGone(str(error)) from error
@@ -106,7 +106,7 @@ class Engine:
             connection.close()
         # 304: it has been started already.
         if status >= 400:
-            raise EngineRefused(status, _message(body))
+            raise EngineRefused(status, message_of(body))
         return body
 
     def _connect(self, seconds):
@@ -122,7 +122,7 @@ class Engine:
         return connection
 
 
-def _message(body):
+def message_of(body):
     try:
         text = json.loads(body.decode("utf-8", "replace"))["message"]
     except (ValueError, KeyError, TypeError):

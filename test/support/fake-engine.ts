@@ -13,7 +13,13 @@ import { systemClock } from '../../src/core/clock.ts';
  */
 export type FakeEngine = {
   address: string;
-  create(container: { argv: string[]; environment?: Record<string, string>; init: boolean }): string;
+  create(container: {
+    argv: string[];
+    environment?: Record<string, string>;
+    init: boolean;
+    /** One of its own where absent. */
+    name?: string;
+  }): string;
   state(name: string): ContainerState;
   /** The pid, on this machine, of the container's first process; undefined while it does not run. */
   firstProcess(name: string): number | undefined;
@@ -68,7 +74,13 @@ export const CONTAIN_HINT = '(needs bubblewrap: apt-get install bubblewrap)';
 /** How long after the end of the streams the state says so: an engine is not of one piece either. */
 const STATE_LAG_MS = 30;
 
-export async function startFakeEngine(listen: string | 'tcp'): Promise<FakeEngine> {
+/** What a test adds to the four calls; false passes a call on to them. */
+type OtherCalls = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+export async function startFakeEngine(
+  listen: string | 'tcp',
+  others: OtherCalls = () => false,
+): Promise<FakeEngine> {
   const containers = new Map<string, Container>();
   const sockets = new Set<Socket>();
   let server: Server | undefined;
@@ -78,6 +90,7 @@ export async function startFakeEngine(listen: string | 'tcp'): Promise<FakeEngin
     containers.get(decodeURIComponent(url.split('/')[2] ?? ''));
 
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    if (others(request, response)) return;
     const url = request.url ?? '';
     const call = url.split('/')[3]?.split('?')[0] ?? '';
     engine.calls.push(`${request.method} ${call}`);
@@ -169,8 +182,7 @@ export async function startFakeEngine(listen: string | 'tcp'): Promise<FakeEngin
 
   const engine: FakeEngine = {
     address: '',
-    create: ({ argv, environment = {}, init }) => {
-      const name = `box-${containers.size}`;
+    create: ({ argv, environment = {}, init, name = `box-${containers.size}` }) => {
       const state = { running: false, exitCode: 0, oomKilled: false, started: false };
       containers.set(name, { argv, environment, init, ...state, process: undefined, attached: new Set() });
       return name;

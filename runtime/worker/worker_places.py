@@ -1,0 +1,24 @@
+"""Where things are on a machine. The same stands in MACHINE of src/backends/gce/job-document.ts."""
+
+import os
+
+from bootstrap import MOVED, ROOT
+
+# Removed whole between two jobs.
+JOB = os.path.join(ROOT, "job")
+ATTEMPT = os.path.join(JOB, "attempt")
+CODE = os.path.join(JOB, "code")
+INPUTS = os.path.join(JOB, "inputs")
+CHECKPOINTS = os.path.join(JOB, "checkpoints")
+# What has to be on the way: archives before they are unpacked or sent.
+PASSING = os.path.join(JOB, "passing")
+
+# What the machine remembers over a reboot.
+STATE = os.path.join(ROOT, "state.json")
+LIVED = os.path.join(ROOT, "lived")
+LOCK = os.path.join(ROOT, "lock")
+KEY_FOLDER = os.path.join(ROOT, "key-folder")
+
+DEVICES = os.path.join(ROOT, "devices") if MOVED else "/dev/disk/by-id"
+ENGINE = os.environ.get("GOLDFISH_WORKER_ENGINE", "unix:///var/run/docker.sock")
+WRAPPER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "run_wrapper.py")

@@ -1,0 +1,127 @@
+"""One turn of the machine: a job from its assignment to the moment when nothing of it is left."""
+
+import json
+import time
+import traceback
+
+from bootstrap import Unusable, say
+from engine_client import EngineGone, EngineRefused
+from worker_bucket import Conflict
+from worker_clean import wipe
+from worker_control import Control
+from worker_document import Job
+from worker_http import wait
+from worker_job import NO_SECRETS, JobWork
+from worker_letters import CALLED_OFF, OURS, AssignedJob
+from worker_parts import LOOK_SECONDS, Leaving
+from worker_result import LOST_DEFECT, LOST_REBOOT, lost, result
+from worker_seal import Damaged
+from worker_wrapper import read_started_at
+
+# A job whose document, or secrets, do not come in this time is not waited for.
+PATIENCE_SECONDS = 600.0
+CLEAN_TRIES = 5
+
+
+class Turns:
+    def __init__(self, parts):
+        self._parts, self._memory, self._box, self._bucket = parts, parts.memory, parts.box, parts.bucket
+        self._waiting_since = None
+        self._broken = False
+
+    def look_at(self, assignment):
+        """Claims and executes it, if everything is there that it takes; whether it had to do with it. Raises Leaving, Away,
+        Refused: then it is looked at again.
+        """
+        job = Job(assignment.job, assignment.number)
+        self._box.tell(number=job.number, job="none")
+        found, problem, sealed = self._bucket.read(job.prefix + "job.json"), None, None
+        if found is None:
+            return self._be_patient()
+        try:
+            job.read(found.data)
+        except Unusable as error:
+            problem = "The job document cannot be used: %s." % error
+        if problem is None and job["secrets"]:
+            key = "%ssealed/%s-%d.json" % (job.prefix, self._parts.name, self._memory.boots)
+            sealed = self._bucket.read(key)
+            if sealed is None:
+                return self._be_patient()
+        self._waiting_since = None
+        # Before the claim: a boot that comes after this one must know of it.
+        self._memory.keep(number=job.number, job="claimed", runId=job.run_id, attempt=job.attempt, prefix=job.prefix)
+        claim = self._parts.surely(lambda: self._parts.mail.claim(job.number, job.prefix))
+        if claim == CALLED_OFF:
+            self._memory.keep(job="called_off")
+            self._box.tell(job="called_off")
+        else:
+            self._end(job, self._work(job, sealed, problem) if claim == OURS else lost(job, LOST_REBOOT))
+        return True
+
+    def _be_patient(self):
+        self._waiting_since = self._waiting_since or time.monotonic()
+        if time.monotonic() - self._waiting_since >= PATIENCE_SECONDS:
+            say("what belongs to its job does not come")
+            raise Leaving("failed")
+        return False
+
+    def _work(self, job, sealed, problem):
+        self._box.tell(phase="working", job="claimed")
+        if problem is not None:
+            return result(job, error=problem[:1000], failedStep="document")
+        request = NO_SECRETS
+        if sealed is not None:
+            try:
+                request = self._parts.seal.open(sealed.data)
+            except Damaged as error:
+                return result(job, error="The secrets could not be opened: %s." % error, failedStep="secrets")
+        control = Control(job["limitSeconds"])
+        self._parts.work_on(control)
+        try:
+            work = JobWork(job, self._bucket, self._parts.engine, self._parts.token.get, control)
+            document = work.run(request)
+        except Exception:  # noqa: B902 - a defect of ours must not leave the job without an end
+            say(traceback.format_exc())
+            self._broken, document = True, lost(job, LOST_DEFECT, read_started_at())
+        finally:
+            self._parts.work_on(None)
+        if document is None:
+            raise Leaving(self._parts.taken)
+        return document
+
+    def _end(self, job, document):
+        self._parts.surely(lambda: self._write_result(job.prefix, document))
+        self._memory.keep(job="ended")
+        self._box.tell(job="ended", phase="cleaning")
+        self.clean([container["name"] for container in job["containers"]] if job.document else [])
+        if self._broken:
+            raise Leaving("failed")
+
+    def give_up(self):
+        """What an earlier boot had begun, or was about to. It is never begun again."""
+        run_id, attempt, prefix = self._memory.place
+        job = Job(AssignedJob(run_id, attempt, prefix), self._memory.number)
+        if self._parts.surely(lambda: self._parts.mail.claim(job.number, prefix)) == CALLED_OFF:
+            self._memory.keep(job="called_off")
+        else:
+            document = lost(job, LOST_REBOOT, read_started_at())
+            self._parts.surely(lambda: self._write_result(prefix, document))
+            self._memory.keep(job="ended")
+        self._box.tell(phase="cleaning", job=self._memory.job)
+
+    def _write_result(self, prefix, document):
+        try:
+            self._bucket.put(prefix + "exit.json", json.dumps(document).encode(), "0")
+        except Conflict:
+            say("there is a result document already")
+
+    def clean(self, names=()):
+        """Nothing of the last job is left afterwards. Raises Leaving where that cannot be had."""
+        run_id, _attempt, _prefix = self._memory.place
+        for _ in range(CLEAN_TRIES):
+            try:
+                return wipe(run_id, self._parts.engine, names)
+            except (OSError, EngineGone, EngineRefused) as error:
+                say("not everything of the last job is gone: %s" % error)
+            wait(LOOK_SECONDS)
+        raise Leaving("failed")
