@@ -126,7 +126,8 @@ const STEPS_BY_NAME: Readonly<Record<string, Step>> = {
       const fault = FAULTS[name]?.(random);
       if (fault === undefined) return;
       rig.sim.faults.add(fault);
-      count(`fault: ${name}`);
+      // Of those that are not used up nobody tells when they strike.
+      if (STANDING.includes(name)) count(`fault: ${name}`);
     },
   ],
   'storage outage': [
