@@ -8,10 +8,11 @@ import type { RunsDeps } from './deps.ts';
 
 /**
  * Writes down when an attempt without a result ended, as far as anybody can tell: the last sign of it, or later, where it
- * was seen to run for so long (`ranMs`). Hours in which nobody looked are not its runtime.
+ * was seen to run for so long (`ranMs`). Hours in which nobody looked are not its runtime; a program may have given its files
+ * any time, so none later than now counts.
  */
 export async function noteLostEnd(
-  deps: Pick<RunsDeps, 'db' | 'layout'>,
+  deps: Pick<RunsDeps, 'db' | 'clock' | 'layout'>,
   run: StageRun,
   ranMs = 0,
 ): Promise<void> {
@@ -20,7 +21,7 @@ export async function noteLostEnd(
   if (startedAt === null) return;
   const start = Date.parse(startedAt);
   const sign = (await lastSign(deps.layout.attempt(run.id, run.attempt))) ?? start;
-  const at = isoTime(Math.max(start + ranMs, sign));
+  const at = isoTime(Math.max(start + ranMs, Math.min(sign, deps.clock.now())));
   deps.db.write(() => noteAttemptEnd(deps.db, key, at));
 }
 

@@ -164,6 +164,24 @@ describe('a run that fails and may be started anew', () => {
     });
   });
 
+  it('did not run into a time to come that a file of its program bears', async () => {
+    project.fake.set(id, 'running');
+    await project.tick();
+    const { control } = project.deps.layout.attempt(id, 1);
+    mkdirSync(control, { recursive: true });
+    writeFileSync(join(control, 'heartbeat'), '');
+    utimesSync(join(control, 'heartbeat'), new Date('2100-01-01'), new Date('2100-01-01'));
+    time.advance(10_000);
+    project.fake.set(id, 'absent');
+    for (let n = 0; n < 4; n += 1) {
+      await project.tick();
+      time.advance(1_000);
+    }
+    const [first] = attemptsOfRun(project.db, id);
+    expect(first?.cause).toBe('worker_lost');
+    expect(Date.parse(first?.endedAt ?? '')).toBeLessThanOrEqual(time.clock.now());
+  });
+
   it('is started anew after its worker was lost, once that is seen to be gone', async () => {
     project.fake.set(id, 'absent');
     for (let n = 0; n < 3; n += 1) {
