@@ -1,6 +1,7 @@
 import { buffer } from 'node:stream/consumers';
 import type { z } from 'zod';
 import { isGoldfishError } from '../core/errors.ts';
+import { isMissing } from '../storage/object-errors.ts';
 import type { ObjectStat, ObjectStorage } from '../storage/port.ts';
 import {
   type AssignedJob,
@@ -167,8 +168,4 @@ function sameJob(found: AssignedJob | null, job: AssignedJob): boolean {
 
 function isConflict(error: unknown): boolean {
   return isGoldfishError(error) && error.code === 'CONFLICT';
-}
-
-function isMissing(error: unknown): boolean {
-  return isGoldfishError(error) && error.details['missing'] === true;
 }

@@ -96,32 +96,20 @@ async function follow(placing: Placing, asked: OperationFacts): Promise<PlaceAns
   return { kind: 'failed', why: why === 'passing' ? 'no_capacity' : why, message };
 }
 
-/** Without an operation to follow: the machine is there and runs, or it is made sure that there is none. */
+/**
+ * Without an operation to follow: the machine is there and runs, or it is made sure that there is none. A request whose
+ * answer was lost may still be on its way, so a machine is looked for for a while, and waited for where one is coming.
+ */
 async function settle(placing: Placing, message: string): Promise<PlaceAnswer> {
   const { clock, signal } = placing;
   const since = clock.monotonic();
-  // A request whose answer was lost may still be on its way: a machine is looked for for a while.
-  while (!signal.aborted && clock.monotonic() - since < PATIENCE_MS) {
+  for (;;) {
     const found = await find(placing);
     if (found?.status === 'RUNNING') return { kind: 'created' };
-    await clock.sleep(FIRST_PAUSE_MS, { signal });
-    if (found !== undefined && isComing(found) && clock.monotonic() - since >= PATIENCE_MS / 2) {
-      return waitUntilItRuns(placing, message);
-    }
-  }
-  return takeBack(placing, message);
-}
-
-async function waitUntilItRuns(placing: Placing, message: string): Promise<PlaceAnswer> {
-  const { clock, signal } = placing;
-  const since = clock.monotonic();
-  while (!signal.aborted && clock.monotonic() - since < OPERATION_MS) {
-    const found = await find(placing);
-    if (found?.status === 'RUNNING') return { kind: 'created' };
-    if (found === undefined || !isComing(found)) break;
+    const limitMs = found !== undefined && isComing(found) ? OPERATION_MS : PATIENCE_MS;
+    if (signal.aborted || clock.monotonic() - since >= limitMs) return takeBack(placing, message);
     await clock.sleep(FIRST_PAUSE_MS, { signal });
   }
-  return takeBack(placing, message);
 }
 
 function isComing({ status }: InstanceFacts): boolean {
