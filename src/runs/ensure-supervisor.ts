@@ -22,6 +22,9 @@ const LONGEST_PAUSE_MS = 60_000;
 
 type EnsureDeps = { db: Db; clock: Clock; layout: Layout; log: Logger; root: string; runtimeDir: string };
 
+/** What was started; false once its process has ended. */
+export type Started = { isAlive(): boolean };
+
 type Outcome = 'idle' | 'woken' | 'started' | 'starting';
 
 /**
@@ -31,18 +34,20 @@ type Outcome = 'idle' | 'woken' | 'started' | 'starting';
  *
  * A supervisor of an older program is replaced: the one that is started takes its lease.
  *
- * Callers ask again and again while they watch. A supervisor takes a moment to start, and one that cannot start must
- * not be started every half second: the pause doubles each time until the lease is seen held, or to have been taken.
+ * Callers ask again and again while they watch. A supervisor takes a moment to start, on a busy machine many: as long as
+ * it lives none is started beside it, for at most a minute. One that cannot start must not be started every half second:
+ * the pause doubles each time until the lease is seen held, or to have been taken.
  * Errors: PROJECT_NOT_FOUND where the project's folder was removed meanwhile.
  */
 export function createEnsureSupervisor(
   context: EnsureDeps,
-  start: (context: EnsureDeps) => Promise<void> = startSupervisor,
+  start: (context: EnsureDeps) => Promise<Started> = startSupervisor,
 ): () => Promise<Outcome> {
   let pause = FIRST_PAUSE_MS;
   let lastStart = Number.NEGATIVE_INFINITY;
   /** The lease's token when we last started one: a later one was taken since, by whom may be dead by now. */
   let lastToken = 0;
+  let last: Started | undefined;
   return async () => {
     if (!existsSync(context.layout.database)) throw projectGone();
     if (!isWorkLeft(context.db, context.clock)) return 'idle';
@@ -56,11 +61,13 @@ export function createEnsureSupervisor(
     const now = context.clock.monotonic();
     const wasTaken = lease.token > lastToken;
     if (wasTaken) pause = FIRST_PAUSE_MS;
-    if (now - lastStart < pause) return 'starting';
+    const isLoading = !wasTaken && last?.isAlive() === true;
+    if (now - lastStart < (isLoading ? LONGEST_PAUSE_MS : pause)) return 'starting';
     if (!wasTaken && lastStart !== Number.NEGATIVE_INFINITY) pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
     lastStart = now;
     lastToken = lease.token;
-    await start(context);
+    last = undefined;
+    last = await start(context);
     return 'started';
   };
 }
@@ -78,7 +85,7 @@ function compiledCode(): { NODE_COMPILE_CACHE?: string } {
   return folder === undefined ? {} : { NODE_COMPILE_CACHE: dirname(folder) };
 }
 
-async function startSupervisor(context: EnsureDeps): Promise<void> {
+async function startSupervisor(context: EnsureDeps): Promise<Started> {
   const file = context.layout.supervisorLog;
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const errors = await open(file, 'a', 0o600);
@@ -93,6 +100,8 @@ async function startSupervisor(context: EnsureDeps): Promise<void> {
     child.once('error', (error) => context.log.error({ err: error }, 'the supervisor could not be started'));
     child.unref();
     // kill point: supervisor/started
+    const hasId = child.pid !== undefined;
+    return { isAlive: () => hasId && child.exitCode === null && child.signalCode === null };
   } finally {
     await errors.close();
   }

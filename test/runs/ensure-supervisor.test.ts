@@ -16,6 +16,8 @@ let prepared: PreparedProject;
 let project: RunsProject;
 let time: ReturnType<typeof createTestClock>;
 let started: number;
+/** The process that was started lives on, as one does that is still loading. */
+let isLoading: boolean;
 let failStart: Error | undefined;
 let ensure: () => Promise<string>;
 
@@ -30,10 +32,12 @@ beforeEach(async () => {
   time = createTestClock();
   project = await prepared.open({ clock: time.clock });
   started = 0;
+  isLoading = false;
   failStart = undefined;
   ensure = createEnsureSupervisor(context(), async () => {
     started += 1;
     if (failStart) throw failStart;
+    return { isAlive: () => isLoading };
   });
 });
 afterEach(() => project.dispose());
@@ -156,6 +160,24 @@ describe('a supervisor that takes no lease', () => {
     const pauses: number[] = [];
     for (let n = 0; n < 8; n += 1) pauses.push(await pauseUntilNext());
     expect(pauses).toEqual([2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+  });
+
+  it('is waited for as long as it is still loading, for at most a minute', async () => {
+    await ensure();
+    isLoading = true;
+    expect(await pauseUntilNext()).toBe(60_000);
+    time.advance(30_000);
+    expect(await ensure()).toBe('starting');
+    isLoading = false;
+    expect(await ensure()).toBe('started');
+  });
+
+  it('is started again where it took the lease and does no longer renew it, though it lives', async () => {
+    await ensure();
+    isLoading = true;
+    takeIt();
+    time.advance(15_000);
+    expect(await ensure()).toBe('started');
   });
 
   it('is started at once, and with the first pause, after the lease was seen held', async () => {

@@ -44,8 +44,8 @@ export async function judgeStorm(of: Storm, after: Aftermath, tally: Tally): Pro
   const stored = project.db.prepare<{ n: number }>('SELECT count(*) AS n FROM stage_runs').get()?.n ?? 0;
   const counts = [executions, ...(started === undefined ? [] : [started.length])];
   const isCounted =
-    runs === of.runs && stored === of.runs && counts.every((count) => count === of.runs + restarts);
-  const counted = `${stored} runs, ${counts.join(' and ')} executions, ${restarts} restarts; ${of.runs} runs were asked for`;
+    runs === after.runs && stored === after.runs && counts.every((count) => count === runs + restarts);
+  const counted = `${stored} runs, ${counts.join(' and ')} executions, ${restarts} restarts; ${after.runs} runs were asked for`;
   tally.count('once', isCounted ? undefined : counted);
   // A program that was killed never told that it ended.
   if (after.hit.size === 0) {
@@ -58,7 +58,7 @@ export async function judgeStorm(of: Storm, after: Aftermath, tally: Tally): Pro
   // All were over when there was no client; a storm that hit nobody of a kind shows nothing of it.
   const spared = notHit(of, kills);
   tally.count('goes-on', spared.length === 0 ? undefined : `no ${spared.join(', no ')} was killed`);
-  tally.count('goes-on', starved(of, after));
+  tally.count('goes-on', starved(after));
   tally.count('goes-on', tooMild(after));
   const left = [...(await leftovers(project.place())), ...(await leftoversAfterGc(project.place()))];
   tally.count('no-leftovers', left.length === 0 ? undefined : left.join('; '));
@@ -69,7 +69,7 @@ export async function judgeStorm(of: Storm, after: Aftermath, tally: Tally): Pro
 }
 
 /** A storm in which too little gets done to be nearly over: what it left was done in the calm. */
-function starved({ runs }: Storm, { blew }: Aftermath): string | undefined {
+function starved({ runs, blew }: Aftermath): string | undefined {
   if (blew.open <= lastPart(runs)) return undefined;
   const seconds = Math.round(blew.seconds);
   return `the storm starved: after ${seconds} s of blows ${blew.open} of ${runs} runs had not ended`;

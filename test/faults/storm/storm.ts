@@ -20,6 +20,7 @@ const PATIENCE_MS = 30_000;
 export type Storm = {
   backend: Backend;
   seed: number;
+  /** How many there are to be at least: as long as nobody of a kind was hit, more are asked for. */
   runs: number;
   victims: readonly [Victim, ...Victim[]];
   maxRestarts: number;
@@ -30,6 +31,8 @@ export type Storm = {
 /** What a storm did, and the project it went over, in which everything has ended. */
 export type Aftermath = {
   project: FaultProject;
+  /** How many runs were asked for. */
+  runs: number;
   /** Ids of the pipeline runs by batch. */
   calls: ReadonlyMap<number, string>;
   /** Kills that hit somebody. */
@@ -43,7 +46,7 @@ export type Aftermath = {
   started: readonly AttemptKey[] | undefined;
 };
 
-/** How many runs may be open when the blows end. */
+/** How many of so many runs may be open when the blows end. */
 export function lastPart(runs: number): number {
   return Math.floor(runs * LAST_PART);
 }
@@ -89,8 +92,11 @@ async function stormOver(project: FaultProject, of: Staged): Promise<Omit<Afterm
   await until(client.isThere, 'the first server', 60);
   const began = systemClock.monotonic();
   const blew = { seconds: 0, due: 0, open: of.runs };
+  const isLong = (): boolean => blew.seconds > longestStorm(of.runs);
   for (const blow of gusts(of.seed, of.victims)) {
-    await (blow.lull ? lull(project, { ms: blow.pauseMs, runs: of.runs }) : systemClock.sleep(blow.pauseMs));
+    await (blow.lull
+      ? lull(project, { ms: blow.pauseMs, runs: client.runs() })
+      : systemClock.sleep(blow.pauseMs));
     // Where nobody is there of whom it is for, it is for those of whom none was hit yet.
     for (const victim of [blow.victim, ...notHit(of, kills)]) {
       const key = await strike(project, { blow: { ...blow, victim }, client, hit });
@@ -101,10 +107,11 @@ async function stormOver(project: FaultProject, of: Staged): Promise<Omit<Afterm
     }
     if (blow.comesBack) client.comeBack();
     blew.seconds = (systemClock.monotonic() - began) / 1000;
-    blew.open = of.runs - endedRuns(project);
-    const isNearlyOver = client.isDone() && blew.open <= lastPart(of.runs);
-    // Of one in which nothing gets done; its judge says so.
-    if (isNearlyOver || blew.seconds > longestStorm(of.runs)) break;
+    blew.open = client.runs() - endedRuns(project);
+    const isNearlyOver = client.isDone() && blew.open <= lastPart(client.runs());
+    if (isNearlyOver && notHit(of, kills).length > 0 && !isLong()) client.askForMore();
+    // The latter of one in which nothing gets done; its judge says so.
+    else if (isNearlyOver || isLong()) break;
   }
   blew.due = dueWithin(gusts(of.seed, of.victims), blew.seconds * 1000);
   // The last words of the client, if the storm left it no time for them.
@@ -117,7 +124,7 @@ async function stormOver(project: FaultProject, of: Staged): Promise<Omit<Afterm
   await client.goForGood();
   await project.endPrograms('SIGKILL');
   await finishAlone(project);
-  return { project, calls: client.calls(), kills, hit, blew, slots: SLOTS };
+  return { project, runs: client.runs(), calls: client.calls(), kills, hit, blew, slots: SLOTS };
 }
 
 /** Until a supervisor has been there for so long, or there is nothing left for one to do. */
@@ -164,13 +171,21 @@ type StormClient = {
   killServer(): boolean;
   /** Every call was answered. */
   isDone(): boolean;
+  /** Another batch, as large as the first. */
+  askForMore(): void;
+  /** How many it asks for. */
+  runs(): number;
   calls(): ReadonlyMap<number, string>;
   goForGood(): Promise<void>;
 };
 
 /** An agent: sends its calls, again where the answer was lost, and then waits, again and again. */
 function createClient(project: FaultProject, of: Staged): StormClient {
-  const batches = Math.ceil(of.runs / of.stages.length);
+  const perBatch = of.stages.length;
+  /** How many runs each of its calls asks for. */
+  const batches = Array.from({ length: Math.ceil(of.runs / perBatch) }, (_, n) =>
+    Math.min(perBatch, of.runs - n * perBatch),
+  );
   const answered = new Map<number, string>();
   let server: Server | undefined;
   let life: Promise<void> | undefined;
@@ -179,13 +194,15 @@ function createClient(project: FaultProject, of: Staged): StormClient {
 
   const live = async (): Promise<void> => {
     server = await project.server();
-    for (let batch = 1; batch <= batches && !gone; batch += 1) {
-      if (answered.has(batch)) continue;
-      const answer = await server.call('run', callOf(batch, of, ledgerOf(project, of.backend)));
-      answered.set(batch, String(answer['pipeline_run_id']));
-    }
     while (!gone) {
-      await server.call('wait', { targets: [...answered.values()], timeout_seconds: 1 });
+      const size = batches[answered.size];
+      if (size === undefined) {
+        await server.call('wait', { targets: [...answered.values()], timeout_seconds: 1 });
+        continue;
+      }
+      const batch = answered.size + 1;
+      const answer = await server.call('run', callOf(batch, size, of, ledgerOf(project, of.backend)));
+      answered.set(batch, String(answer['pipeline_run_id']));
     }
   };
   return {
@@ -211,8 +228,12 @@ function createClient(project: FaultProject, of: Staged): StormClient {
     },
     isDone: () => {
       if (refusals.length > 0) throw refusals[0];
-      return answered.size === batches;
+      return answered.size === batches.length;
     },
+    askForMore: () => {
+      batches.push(perBatch);
+    },
+    runs: () => batches.reduce((sum, size) => sum + size, 0),
     calls: () => answered,
     goForGood: async () => {
       gone = true;
@@ -227,11 +248,11 @@ function createClient(project: FaultProject, of: Staged): StormClient {
 /** The programs of a call differ in how long they take, by up to a second. */
 function callOf(
   batch: number,
-  { stages, runs, maxRestarts, workSeconds }: Staged,
+  size: number,
+  { stages, maxRestarts, workSeconds }: Staged,
   ledger: JsonObject,
 ): JsonObject {
-  const left = runs - (batch - 1) * stages.length;
-  const wanted = stages.slice(0, Math.max(0, left));
+  const wanted = stages.slice(0, size);
   const config = (n: number): JsonObject => ({
     ...ledger,
     batch,

@@ -86,7 +86,7 @@ it('grows old over its boots, by no clock that can be set, and ends what it does
   const age = Number(await readFile(lived, 'utf8'));
   expect(age).toBeGreaterThan(4);
   expect(age).toBeLessThan(600);
-  await writeFile(lived, '965');
+  await writeFile(lived, '982');
   const job = await rig.assign(await processJob(rig, 'while :; do sleep 0.1; done', { stopGraceSeconds: 1 }));
   rig.boot();
   expect(await rig.result(job)).toMatchObject({
@@ -98,8 +98,12 @@ it('grows old over its boots, by no clock that can be set, and ends what it does
 });
 
 it('claims nothing any more when its life is over', async () => {
-  rig.boot({ lifeSeconds: 1 });
+  rig.boot({ lifeSeconds: 1_000 });
+  await rig.told({ phase: 'idle' });
+  await rig.cutPower();
+  await writeFile(join(rig.root, 'lived'), '1001');
   const job = await rig.assign(await processJob(rig, 'true'));
+  rig.boot();
   await rig.told({ phase: 'leaving', leaves: 'deadline' });
   expect(await rig.read(rig.claim(job))).toBeUndefined();
 });
