@@ -107,7 +107,10 @@ export const COMPUTE_EFFECTS: Effects = {
     const [run] = admitRuns(ctx.runsDeps);
     // Building is never done; each look takes a second.
     const build: RunBackend['build'] = (_, { signal }) =>
-      new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+      new Promise((_resolve, reject) => {
+        if (signal?.aborted) reject(signal.reason);
+        else signal?.addEventListener('abort', () => reject(signal.reason));
+      });
     const get = async (name: string) => ({ ...(await ctx.runsDeps.backends.get(name)), build });
     const deps = { ...ctx.runsDeps, clock, backends: { ...ctx.runsDeps.backends, get } };
     const options = { wakeSocket: null, signal: AbortSignal.timeout(30_000), wake: () => undefined };
