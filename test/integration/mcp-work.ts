@@ -18,7 +18,8 @@ export async function endWork(session: McpSession): Promise<void> {
   await endSupervisor(session.folder);
 }
 
-async function endSupervisor(root: string): Promise<void> {
+/** Harmless where there is none. */
+export async function endSupervisor(root: string): Promise<void> {
   const db = openDatabase(join(root, '.goldfish/goldfish.db'), { create: true });
   try {
     const { pid, pidStart, bootId } = readLease(db);
