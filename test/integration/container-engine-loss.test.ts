@@ -140,7 +140,7 @@ print('last'); sys.exit(6)
     });
 
     it('is lost when somebody else ends the container', async () => {
-      const long = sh('echo > "$GOLDFISH_CONTROL/go"; exec sleep 300');
+      const long = sh('echo there; echo > "$GOLDFISH_CONTROL/go"; exec sleep 300');
       for (const [deed, expected] of [
         ['SIGKILL', { lost: true, exitCode: null, signal: null }],
         ['SIGTERM', { lost: true, exitCode: null, signal: 'SIGTERM' }],
@@ -149,6 +149,8 @@ print('last'); sys.exit(6)
         const made = await box.create([{ argv: long }]);
         const wrapper = startWrapper(made.dir);
         await until(() => readIfThere(join(made.control, 'go')), 'the program ran');
+        // Before that nobody here knows that it began.
+        await until(async () => (await wrapperLog(made.dir)).length > 0, 'its first line is in the log');
         const name = made.names[0]!;
         if (deed === 'remove') box.engine.remove(name);
         else box.engine.signal(name, deed);
