@@ -4,7 +4,8 @@ import { decideCache } from './cache.ts';
 import { type InputIdentities, inputIdentity } from './cache-key.ts';
 import type { RunsDeps } from './deps.ts';
 import { findEqualCall } from './equal-call.ts';
-import { type CallPlan, planCall, type RunRequest } from './plan-call.ts';
+import type { CallPlan, RunRequest } from './plan-call.ts';
+import { planLive } from './plan-live.ts';
 import { planOfReplicate, replicatesOf } from './replicates.ts';
 import { findSimilar, type SimilarRun } from './similar.ts';
 
@@ -42,8 +43,7 @@ export type Preview = {
 
 /** What a call of `run` would do, without doing it: no version, no rows. Errors: as `submitRun`. */
 export async function previewRun(deps: RunsDeps, request: RunRequest): Promise<Preview> {
-  const source = await deps.workspaces.preview(request.workspace);
-  const call = await planCall(deps, source, request);
+  const { source, call } = await planLive(deps, request);
   const { workspace, version, wouldCreate } = source;
   const replicates = replicatesOf(request).map((replicate): PlannedReplicate => {
     const plan = planOfReplicate(call, replicate);

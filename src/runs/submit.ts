@@ -12,6 +12,7 @@ import { reuseIfPossible } from './cache.ts';
 import type { RunsDeps } from './deps.ts';
 import { findEqualCall } from './equal-call.ts';
 import { type CallPlan, planCall, type RunRequest } from './plan-call.ts';
+import { planLive } from './plan-live.ts';
 import { planOfReplicate, replicatesOf } from './replicates.ts';
 import { findResent, noteKey } from './resent-call.ts';
 import { findSimilar } from './similar.ts';
@@ -26,11 +27,10 @@ import type { Submission, SubmittedCall } from './submission.ts';
 export async function submitRun(deps: RunsDeps, request: RunRequest): Promise<SubmittedCall> {
   const resent = findResent(deps, request);
   if (resent) return resent;
-  const preview = await deps.workspaces.preview(request.workspace);
-  await planCall(deps, preview, request);
+  const { source } = await planLive(deps, request);
   // kill point: submit/planned-from-slot
   const { version, created } = await deps.workspaces.snapshot({
-    workspace: preview.workspace,
+    workspace: source.workspace,
     message: request.reason,
   });
   // kill point: submit/version-made

@@ -12,6 +12,7 @@ import { createWorkspace, type NewWorkspace } from './creation.ts';
 import { type Deleted, deleteWorkspace, recoverWorkspaces } from './deletion.ts';
 import { codeHashOf, type FileTree, liveFiles, type VersionFiles, versionFiles } from './file-tree.ts';
 import { createGit } from './git.ts';
+import { lookAtSlot } from './looking.ts';
 import { createLookup } from './lookup.ts';
 import { slotFolders } from './mounting.ts';
 import { type Pruned, type PruneRequest, pruneVersions } from './pruning.ts';
@@ -88,6 +89,11 @@ export type Workspaces = {
   snapshot(request: { workspace: string; message: string }): Promise<SavedVersion>;
   /** What `snapshot` would give, without making a version. Errors: as `snapshot`. */
   preview(nameOrSlot: string): Promise<SlotPreview>;
+  /**
+   * The same, for what the caller makes of the files: `look` is called anew where it failed while another call was
+   * moving them. Errors: those of `look`; CONFLICT, where the other takes two minutes.
+   */
+  lookAt<T>(nameOrSlot: string, look: () => Promise<T>): Promise<T>;
   /** Newest first. */
   versions(query: VersionQuery): { versions: WorkspaceVersion[]; nextCursor: string | null };
   /**
@@ -170,6 +176,10 @@ export function createWorkspaces(options: WorkspacesDeps): Workspaces {
         files: files(version),
         codeHash,
       };
+    },
+    lookAt: async (nameOrSlot, look) => {
+      const slot = findSlotOf(db, lookup.workspace(nameOrSlot).name)?.name;
+      return slot === undefined ? look() : lookAtSlot(deps, slot, look);
     },
     versions: (query) => pageOfVersions(db, lookup.known(query.workspace).name, query),
     version: lookup.version,
