@@ -1,0 +1,70 @@
+import type { GceProfile } from '../../config/gce-profiles.ts';
+import { GoldfishError } from '../../core/errors.ts';
+import { hashJson } from '../../core/json.ts';
+import { nearest } from '../../core/suggest.ts';
+import type { JobRequest } from '../../pool/take-worker.ts';
+import type { RunSpec } from '../port.ts';
+import type { GceBackendOptions } from './options.ts';
+
+/** What a stage gets that names a profile of local machines only. */
+const USUAL_PROFILE = 'cpu-small';
+/** Beside the program's own time: fetching of image and inputs, sending of outputs. */
+const AROUND_SECONDS = 3_600;
+/** Beside the job: the machine's boot, and an engine and a driver that take their time. */
+const MACHINE_SECONDS = 900;
+
+export type NamedGceProfile = { name: string; profile: GceProfile };
+
+/** Errors: PROFILE_UNKNOWN. */
+export function profileOf({ gce }: Pick<GceBackendOptions, 'gce'>, name: string): NamedGceProfile {
+  for (const candidate of [name, USUAL_PROFILE]) {
+    const profile = Object.hasOwn(gce.profiles, candidate) ? gce.profiles[candidate] : undefined;
+    if (profile !== undefined) return { name: candidate, profile };
+  }
+  const near = nearest(name, Object.keys(gce.profiles));
+  throw new GoldfishError('PROFILE_UNKNOWN', {
+    message: `There is no kind of rented machine "${name}".`,
+    hint: near ? `Did you mean "${near}"?` : `There are ${Object.keys(gce.profiles).join(', ')}.`,
+  });
+}
+
+/** Seconds from the claim of a job until its machine gives it up. */
+export function limitOf(spec: Pick<RunSpec, 'timeoutSeconds' | 'stopGraceSeconds'>): number {
+  return Math.ceil(spec.timeoutSeconds + spec.stopGraceSeconds + AROUND_SECONDS);
+}
+
+export function jobRequest(
+  { gce, defaults }: Pick<GceBackendOptions, 'gce' | 'defaults'>,
+  spec: RunSpec,
+  { name, profile, digest }: NamedGceProfile & { digest: string },
+): JobRequest {
+  const { runId, attempt } = spec;
+  return {
+    runId,
+    attempt,
+    profile: name,
+    shape: shapeOf(profile),
+    zones: gce.zones,
+    models: profile.models,
+    images: [digest],
+    capacityWaitSeconds: spec.capacityWaitSeconds ?? defaults.capacityWaitSeconds,
+    maxSeconds: limitOf(spec) + MACHINE_SECONDS,
+  };
+}
+
+/** All that makes one machine another than the next, and nothing of what it is called or costs. */
+function shapeOf({ machineType, accelerators, gpus, bootDisk, dataDisks }: GceProfile): string {
+  return hashJson({
+    machineType,
+    accelerators: accelerators === null ? null : { ...accelerators },
+    gpus,
+    bootDisk: { ...bootDisk },
+    dataDisks: dataDisks.map((disk) => ({ ...disk })),
+  });
+}
+
+/** By the names of the service: `n2-standard-4` has four. A type that does not say so has no limit here. */
+export function processorsOf({ machineType }: GceProfile): number {
+  const count = /-(\d+)$/.exec(machineType)?.[1];
+  return count === undefined ? Number.MAX_SAFE_INTEGER : Number(count);
+}

@@ -1,0 +1,73 @@
+import { createWriteStream } from 'node:fs';
+import { mkdir, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { hashFile } from '../../data/hash-file.ts';
+import { syncFolder } from '../../os/files.ts';
+import type { CallOptions, ObjectStorage } from '../../storage/port.ts';
+import { syncTree } from '../../workspaces/moves.ts';
+import { pathExists } from '../attempt-files.ts';
+import { removeTree } from '../materialise-inputs.ts';
+import { readObject } from './pull-document.ts';
+import { listAll } from './pull-tail.ts';
+
+const CHECKPOINT = /^(\d{8,}-[a-zA-Z0-9][a-zA-Z0-9._-]{0,63})\/manifest\.json$/;
+const filesSchema = z.looseObject({
+  files: z.array(z.looseObject({ path: z.string().min(1), sha256: z.string() })),
+});
+
+/**
+ * Brings the stage checkpoints that a machine has sent whole into the run's own folder, where its next attempt, `retry` and
+ * backups look for them. A folder gets its name when all of it is there and is what its manifest says.
+ */
+export async function pullCheckpoints(
+  bucket: ObjectStorage,
+  { prefix, folder }: { prefix: string; folder: string },
+  call: CallOptions,
+): Promise<void> {
+  const under = `${prefix}checkpoints/`;
+  for (const { key } of await listAll(bucket, { prefix: under }, call)) {
+    const id = CHECKPOINT.exec(key.slice(under.length))?.[1];
+    if (id === undefined || (await pathExists(join(folder, id)))) continue;
+    await pullOne(bucket, { from: `${under}${id}/`, to: join(folder, id) }, call);
+  }
+}
+
+async function pullOne(
+  bucket: ObjectStorage,
+  { from, to }: { from: string; to: string },
+  call: CallOptions,
+): Promise<void> {
+  const manifest = await readObject(bucket, `${from}manifest.json`, call);
+  const files = manifest && filesSchema.safeParse(parseJson(manifest)).data?.files;
+  if (manifest === undefined || files === undefined || !files.every(({ path }) => isInside(path))) return;
+  const temporary = join(dirname(to), `.pulling-${to.slice(dirname(to).length + 1)}`);
+  await removeTree(temporary);
+  await mkdir(temporary, { recursive: true, mode: 0o700 });
+  for (const { path, sha256 } of files) {
+    const file = join(temporary, path);
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    await pipeline(await bucket.get(from + path, call), createWriteStream(file, { flags: 'wx', mode: 0o600 }));
+    // Damaged there: the machine checked it before it sent it. The one before it counts.
+    if ((await hashFile(file, call.signal)).hash !== `sha256:${sha256}`) return removeTree(temporary);
+  }
+  const whole = createWriteStream(join(temporary, 'manifest.json'), { flags: 'wx', mode: 0o600 });
+  await pipeline([manifest], whole);
+  await syncTree(temporary);
+  await rename(temporary, to);
+  await syncFolder(dirname(to));
+}
+
+function isInside(path: string): boolean {
+  const parts = path.split('/');
+  return parts.every((part) => part !== '' && part !== '.' && part !== '..') && path !== 'manifest.json';
+}
+
+function parseJson(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,89 @@
+import { messageOf } from '../../core/errors.ts';
+import { WORKER_ENDS } from '../../core/worker-lifecycle.ts';
+import { isoTime } from '../../core/clock.ts';
+import type { WorkerJob } from '../../core/rows.ts';
+import { readResult } from '../attempt-files.ts';
+import type { BackendStatus, ResultReading, RunHandle, RunResult } from '../port.ts';
+import { readStopNote } from '../stop-request.ts';
+import { type MachineSign, machineSign } from './machine-sign.ts';
+import type { GceDeps } from './options.ts';
+import type { Puller } from './puller.ts';
+
+/** What is known here of an attempt on a rented machine. Waits for nothing that is far away. */
+export async function rentedStatus(
+  deps: GceDeps & { puller: Puller },
+  handle: RunHandle,
+): Promise<BackendStatus> {
+  try {
+    return await look(deps, handle);
+  } catch (error) {
+    return unknown(messageOf(error));
+  }
+}
+
+async function look(deps: GceDeps & { puller: Puller }, handle: RunHandle): Promise<BackendStatus> {
+  const folders = deps.layout.attempt(handle.runId, handle.attempt);
+  const result = await readResult(folders, handle);
+  if (result !== undefined) return exited(result);
+  const { pool } = await deps.rented();
+  const found = pool.find(handle);
+  if (found === undefined || found.job.outcome === 'called_off') return absent('not started');
+  const { job, worker } = found;
+  // Whether a machine begins it is the launch's own business.
+  if (job.outcome === null && job.claimedAt === null) return absent('waits for a machine');
+  const { error, isEmpty } = deps.puller.poke(handle, { isOver: job.outcome !== null });
+  if (error !== undefined) return unknown(error);
+  const sign = await machineSign(folders);
+  if (job.outcome === null) return going(sign, worker.state);
+  if (isEmpty) return exited({ kind: 'read', result: await lostResult(deps, { handle, job, sign }) });
+  // Its program does not run any more, and what it made is on the way.
+  return { phase: 'starting', raw: 'ended', startedAt: sign.startedAt, result: null, error: null };
+}
+
+function going({ startedAt, endedRanks }: MachineSign, raw: string): BackendStatus {
+  const phase = startedAt === null ? 'starting' : 'running';
+  return { phase, raw, startedAt, result: null, error: null, endedRanks };
+}
+
+function exited(result: ResultReading): BackendStatus {
+  const startedAt = result.kind === 'read' ? result.result.startedAt : null;
+  return { phase: 'exited', raw: `exited (${result.kind})`, startedAt, result, error: null };
+}
+
+function absent(raw: string): BackendStatus {
+  return { phase: 'absent', raw, startedAt: null, result: null, error: null };
+}
+
+function unknown(error: string): BackendStatus {
+  return { phase: 'unknown', raw: 'unreadable', startedAt: null, result: null, error };
+}
+
+/** Of an attempt whose machine is gone and left no result: why that is, and whether it was asked to end. */
+async function lostResult(
+  { layout, clock }: GceDeps,
+  { handle, job, sign }: { handle: RunHandle; job: WorkerJob; sign: MachineSign },
+): Promise<RunResult> {
+  const note = await readStopNote(layout.attempt(handle.runId, handle.attempt));
+  const why = job.reason === null ? undefined : WORKER_ENDS[job.reason];
+  const isPreempted = job.reason === 'preempted';
+  return {
+    schema: 1,
+    runId: handle.runId,
+    attempt: handle.attempt,
+    started: sign.startedAt !== null,
+    exitCode: null,
+    signal: note === undefined || sign.startedAt === null ? null : 'SIGKILL',
+    stoppedBy: note?.reason ?? null,
+    oom: false,
+    rank: note?.because?.rank ?? 0,
+    lost: note === undefined,
+    error: note?.because?.message ?? `Its machine is gone. ${why ?? 'Nobody knows why.'}`,
+    startedAt: sign.startedAt,
+    endedAt: job.endedAt ?? isoTime(clock.now()),
+    ranSeconds: null,
+    maxRssBytes: null,
+    cpuSeconds: null,
+    logBytes: 0,
+    failedStep: isPreempted && note === undefined ? 'preempted' : null,
+  };
+}
