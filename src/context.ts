@@ -1,6 +1,4 @@
 import { mkdir } from 'node:fs/promises';
-import { countGpus } from './backends/docker/gpus.ts';
-import type { RunBackend } from './backends/port.ts';
 import type { Backups } from './backup/backups.ts';
 import type { BackupDeps } from './backup/create-backup.ts';
 import type { Config } from './config/config.ts';
@@ -11,17 +9,16 @@ import { createSecrets } from './config/secrets.ts';
 import type { Setting } from './config/settings.ts';
 import { assetPath } from './core/assets.ts';
 import { type Clock, systemClock } from './core/clock.ts';
-import { GoldfishError } from './core/errors.ts';
 import { type Ids, systemIds } from './core/ids.ts';
 import { type Layout, projectLayout } from './core/layout.ts';
 import type { Logger } from './core/logger.ts';
 import { redact } from './core/redact.ts';
-import { nearest } from './core/suggest.ts';
 import { GOLDFISH_VERSION } from './core/version.ts';
 import { createSources, type Sources } from './data/sources.ts';
 import { createLogger } from './os/file-logger.ts';
 import { stderrLogger } from './os/stderr-logger.ts';
-import type { BackendLimits, Backends, RunsDeps } from './runs/deps.ts';
+import { createBackends } from './context-backends.ts';
+import type { Backends, RunsDeps } from './runs/deps.ts';
 import type { createEnsureSupervisor } from './runs/ensure-supervisor.ts';
 import { createRuns, type Runs } from './runs/runs.ts';
 import { secretsOfSupervisor } from './runs/supervisor-secrets.ts';
@@ -99,7 +96,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
   if (!readOnly) ensureProject(db, { name: config.projectName, now: clock.now() });
 
   const storage = createLocalStorage({ dir: config.storage.local.path });
-  const backends = createBackends({ config, layout, clock, log });
+  const backends = createBackends({ config, layout, clock, ids, log, db });
   const workspaces = createWorkspaces({
     db,
     clock,
@@ -136,7 +133,8 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
       .run(workspaces.recover())
       .catch((error: unknown) => log.error({ err: error }, 'recovery of the slots failed'));
   }
-  const base = { root, db, clock, layout, log, hide, runtimeDir: runtimeDir() };
+  const { hasWards } = backends;
+  const base = { root, db, clock, layout, log, hide, runtimeDir: runtimeDir(), hasWards };
   const ensureSupervisor = role === 'supervisor' || readOnly ? async () => undefined : lazyEnsure(base);
   return {
     ...base,
@@ -212,139 +210,4 @@ function backgroundWork() {
 function searchPath(): { searchPath?: string } {
   const path = hostEnvironment()['PATH'];
   return path ? { searchPath: path } : {};
-}
-
-/** An adapter with what the port has not: its plan-time key. */
-type Adapter = {
-  backend: RunBackend;
-  environmentKey: Backends['environmentKey'];
-};
-
-type BackendParts = { config: Config; layout: Layout; clock: Clock; log: Logger };
-
-/** Adapters are imported when first asked for, so that a start pays only for what it uses. */
-function createBackends(parts: BackendParts): Backends {
-  const { config } = parts;
-  const adapters = makersOf(parts);
-  const names = Object.keys(adapters);
-  const made = new Map<string, Promise<Adapter>>();
-  const adapter = (name: string): Promise<Adapter> => {
-    const make = Object.hasOwn(adapters, name) ? adapters[name] : undefined;
-    if (make === undefined) throw unknownBackend(name, names);
-    const known = made.get(name) ?? make();
-    made.set(name, known);
-    // One that could not be made (files that are just being replaced) is made anew the next time.
-    known.catch(() => made.delete(name));
-    return known;
-  };
-  const get = async (name: string): Promise<RunBackend> => (await adapter(name)).backend;
-  return {
-    names,
-    get,
-    choose: async (requested) => {
-      if (requested === 'auto') return chooseBest(get);
-      const probe = await (await get(requested)).probe();
-      if (!probe.available) throw unavailable(requested, probe);
-      return { name: requested, why: probe.why };
-    },
-    capacity: (name) => (name === 'docker' ? config.docker.maxParallel : config.process.maxParallel),
-    limits: (name, profile) => (name === 'docker' ? dockerLimits(config.docker, profile) : NO_LIMITS),
-    environmentKey: async (name, request) => (await adapter(name)).environmentKey(name, request),
-  };
-}
-
-function makersOf(parts: BackendParts): Record<string, () => Promise<Adapter>> {
-  const { config, layout, clock, log } = parts;
-  const environment = hostEnvironment();
-  const host = {
-    layout,
-    clock,
-    python: config.process.python,
-    sdkDir: assetPath('sdk/python'),
-    hostEnvironment: environment,
-  };
-  return {
-    docker: async () => {
-      const { createDockerAdapter } = await import('./backends/docker/docker-backend.ts');
-      const { hostProblem, baseImage, user } = config.docker;
-      const address = config.docker.host ?? environment['DOCKER_HOST'] ?? null;
-      const nodeLibraryDir = assetPath('sdk/node');
-      const options = { ...host, host: address, hostProblem, baseImage, user, nodeLibraryDir, log };
-      const { backend, environmentKey } = createDockerAdapter(options);
-      return { backend, environmentKey: (_name, request) => environmentKey(request) };
-    },
-    process: async () => {
-      const adapter = await import('./backends/process/process-backend.ts');
-      const options = {
-        ...host,
-        sandbox: config.process.sandbox,
-        hiddenFolders: [config.storage.local.path],
-      };
-      return {
-        backend: adapter.createProcessBackend(options),
-        environmentKey: (_name, { files }) => adapter.environmentKey(options, files),
-      };
-    },
-  };
-}
-
-/** Containers where they can be had at once, else processes; and why. */
-async function chooseBest(
-  get: (name: string) => Promise<RunBackend>,
-): Promise<{ name: string; why: string }> {
-  const docker = await (await get('docker')).probe();
-  if (docker.available && docker.ready !== false) return { name: 'docker', why: `auto: ${docker.why}` };
-  const process = await (await get('process')).probe();
-  if (!process.available) throw unavailable('process', process);
-  return { name: 'process', why: `auto: ${process.why}; not docker: ${docker.why}` };
-}
-
-function unknownBackend(name: string, names: readonly string[]): GoldfishError {
-  const near = nearest(name, names);
-  return new GoldfishError('BACKEND_UNAVAILABLE', {
-    message: `There is no backend "${name}" here.`,
-    hint: near ? `Did you mean "${near}"?` : `Configured are: ${names.join(', ')}.`,
-    details: { allowed: [...names] },
-  });
-}
-
-/** A stage on `process` is limited by what it asks for, and by the machine. */
-const NO_LIMITS: BackendLimits = {
-  memoryBytes: null,
-  cpus: null,
-  pidsLimit: null,
-  network: true,
-  gpus: 0,
-  images: false,
-  image: null,
-  keys: {},
-};
-
-function dockerLimits(docker: Config['docker'], profile: string): BackendLimits {
-  const image = Object.hasOwn(docker.images, profile) ? (docker.images[profile] ?? null) : null;
-  return {
-    memoryBytes: docker.memoryBytes,
-    cpus: docker.cpus,
-    pidsLimit: docker.pidsLimit,
-    network: docker.network !== 'none',
-    gpus: docker.gpus === 'auto' ? countGpus() : docker.gpus,
-    images: true,
-    image,
-    keys: {
-      memory: 'docker.memory',
-      cpus: 'docker.cpus',
-      pids_limit: 'docker.pids_limit',
-      network: 'docker.network',
-      image: image === null ? 'docker.base_image' : `docker.images.${profile}`,
-    },
-  };
-}
-
-function unavailable(name: string, probe: { why: string; hint?: string; passing?: boolean }): GoldfishError {
-  return new GoldfishError('BACKEND_UNAVAILABLE', {
-    message: `The backend "${name}" cannot run work: ${probe.why}`,
-    ...(probe.hint === undefined ? {} : { hint: probe.hint }),
-    details: { backend: name },
-    retryable: probe.passing === true,
-  });
 }

@@ -3,7 +3,7 @@ import type { JsonObject } from '../core/json.ts';
 import type { SignalType } from '../core/signals.ts';
 
 /**
- * What executes runs. Adapters: process (here), docker, gce (later issues). Behaviour is asked of `capabilities`;
+ * What executes runs. Adapters: process, docker (here), gce (rented). Behaviour is asked of `capabilities`;
  * no code outside an adapter names a backend. Every method may be repeated: the caller's key is run id and attempt.
  */
 export type RunBackend = {
@@ -106,6 +106,8 @@ export type RunSpec = {
   /** `v3`. */
   version: string;
   stage: string;
+  /** The amount of compute by its name; what it means there is the backend's affair. */
+  profile: string;
   /** First word `python` means the runtime's interpreter. An argument array, never a shell string. */
   command: string[];
   codeDir: string;
@@ -124,6 +126,8 @@ export type RunSpec = {
   /** What is left of the run's maximum runtime; enforced beside the program, so also while no supervisor lives. */
   timeoutSeconds: number;
   stopGraceSeconds: number;
+  /** How long a machine is looked for, where one has to be rented; absent: the backend's own. */
+  capacityWaitSeconds?: number;
   /** Connected to once when the attempt starts and once when it ends; best effort. */
   wakeSocket: string | null;
 };
@@ -147,7 +151,8 @@ export type StopRequest = {
 export type { StopReason };
 
 /**
- * Raw beside normalised. `starting`: asked for, not seen running. `exited`: the result document is there.
+ * Raw beside normalised. `starting`: asked for, not seen running; also where the program has ended and its results are on
+ * their way here. `exited`: the result document is there.
  * `absent`: nothing and no result; only repeated absence is death. `unknown`: could not look.
  */
 export type BackendStatus = {
@@ -199,4 +204,6 @@ export type RunResult = {
   cpuSeconds: number | null;
   /** Bytes written to the log. */
   logBytes: number;
+  /** Where something of ours kept the program from starting, or its outputs from being kept: which step. */
+  failedStep?: string | null | undefined;
 };

@@ -110,7 +110,7 @@ async function askForMachine(
   };
   try {
     return await provider.create(
-      { id, profile, zones, models, last, capacityWaitSeconds, maxSeconds },
+      { id, profile, zones, models, last, capacityWaitSeconds, maxSeconds, singleUse: !worker.pooled },
       { signal, onPlace },
     );
   } catch (error) {

@@ -43,6 +43,8 @@ export type MachineRequest = {
   capacityWaitSeconds: number;
   /** The machine is ended by its provider after so many seconds, whatever happens here. */
   maxSeconds: number;
+  /** For one job only: it ends itself afterwards. */
+  singleUse: boolean;
 };
 
 export type CreateAnswer =

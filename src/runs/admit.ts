@@ -136,7 +136,8 @@ function pauseOf({ clock }: WaitDeps, { attempt, notBefore }: Waiting): string |
 function gpusWanted({ db, backends }: Pick<RunsDeps, 'db' | 'backends'>, run: Waiting): string | null {
   const { gpus, nodes } = run.plan.compute;
   if (gpus === 0) return null;
-  const all = backends.limits(run.backend, run.profile).gpus;
+  const { gpus: all, ownGpus } = backends.limits(run.backend, run.profile);
+  if (ownGpus === true) return null;
   const taken = gpusInUse(db, run.backend);
   return taken + gpus * nodes <= all ? null : `backend ${run.backend}: ${taken} of ${all} GPUs busy`;
 }

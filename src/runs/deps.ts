@@ -20,6 +20,8 @@ export type BackendLimits = {
   network: boolean;
   /** How many GPUs its runs may use at once. */
   gpus: number;
+  /** Each run has that many of its own, on a machine of its own. */
+  ownGpus?: true;
   /** Whether a stage may name the image it runs in. */
   images: boolean;
   /** The image of stages of the asked profile that name none; null: the backend's own. */
@@ -44,6 +46,12 @@ export type Backends = {
     name: string,
     request: { files: FileReader; codeHash: string; image: string | null },
   ): Promise<string>;
+  /** Looks after what backends hold between runs (rented machines); to be called about once a second. */
+  tend(options: { signal: AbortSignal }): Promise<void>;
+  /** Whether something of that kind is there to be looked after. */
+  hasWards(): boolean;
+  /** The same over another store: the supervisor's, which ends with its lease. */
+  over(db: Db): Backends;
 };
 
 /** What the services of this room are made of. */

@@ -20,7 +20,16 @@ import { isWorkLeft } from './work-left.ts';
 const FIRST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 60_000;
 
-type EnsureDeps = { db: Db; clock: Clock; layout: Layout; log: Logger; root: string; runtimeDir: string };
+type EnsureDeps = {
+  db: Db;
+  clock: Clock;
+  layout: Layout;
+  log: Logger;
+  root: string;
+  runtimeDir: string;
+  /** Whether a backend holds something between runs that is to be looked after. */
+  hasWards?: () => boolean;
+};
 
 /** What was started; false once its process has ended. */
 export type Started = { isAlive(): boolean };
@@ -50,7 +59,7 @@ export function createEnsureSupervisor(
   let last: Started | undefined;
   return async () => {
     if (!existsSync(context.layout.database)) throw projectGone();
-    if (!isWorkLeft(context.db, context.clock)) return 'idle';
+    if (!isWorkLeft(context.db, context.clock, context.hasWards)) return 'idle';
     const lease = readLease(context.db);
     if (isLeaseHeld(lease, context.clock) && !isOlder(lease, GOLDFISH_VERSION)) {
       pause = FIRST_PAUSE_MS;

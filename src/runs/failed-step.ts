@@ -18,7 +18,8 @@ const OF_THE_USER: readonly ErrorCode[] = ['INVALID_CONFIG', 'NOT_SUPPORTED'];
 /** How a run ends whose step failed. Only what cannot be had is an unavailable input; the rest kept it from starting. */
 export function endOfStep(step: Cause, error: unknown): Omit<RunEnd, 'source'> {
   const known = isGoldfishError(error) && error.code !== 'INTERNAL' ? error : undefined;
-  const cause = step === 'input_unavailable' && known?.code !== 'INPUT_UNAVAILABLE' ? 'launch_failed' : step;
+  const isOther = step === 'input_unavailable' && known?.code !== 'INPUT_UNAVAILABLE';
+  const cause = known?.details['no_capacity'] === true ? 'no_capacity' : isOther ? 'launch_failed' : step;
   return {
     cause,
     message: known?.message ?? `The run could not be started: ${messageOf(error)}`,

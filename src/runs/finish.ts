@@ -114,6 +114,8 @@ function badEnd(result: RunResult, nodes: number): BadEnd | undefined {
   if (result.stoppedBy === 'cancel' && result.error !== null) {
     return { cause: 'launch_failed', failureClass: 'infra', message: result.error };
   }
+  const step = result.stoppedBy === null ? failedStepOf(result) : undefined;
+  if (step !== undefined) return { ...step, message: result.error ?? 'Something of the machine failed.' };
   if (!result.started && !result.lost) {
     return {
       cause: 'launch_failed',
@@ -148,6 +150,20 @@ function badEnd(result: RunResult, nodes: number): BadEnd | undefined {
   };
 }
 
+/** Steps of ours on a rented machine. Those before the program are no fault of it. */
+const FAILED_STEPS: Readonly<Record<string, Pick<RunEnd, 'cause' | 'failureClass'>>> = {
+  preempted: { cause: 'preempted' },
+  preflight: { cause: 'preflight_failed', failureClass: 'infra' },
+  input: { cause: 'input_unavailable', failureClass: 'infra' },
+  upload: { cause: 'upload_failed', failureClass: 'infra' },
+};
+
+function failedStepOf({ failedStep }: RunResult): Pick<RunEnd, 'cause' | 'failureClass'> | undefined {
+  if (failedStep === undefined || failedStep === null) return undefined;
+  const known = Object.hasOwn(FAILED_STEPS, failedStep) ? FAILED_STEPS[failedStep] : undefined;
+  return known ?? { cause: 'launch_failed', failureClass: 'infra' };
+}
+
 /** Where we ended it. What a monitor found stands in the result's `error`. */
 const STOPPED: Record<StopReason, (error: string | null) => string> = {
   timeout: () => 'The run reached its time limit and was stopped.',
@@ -158,7 +174,7 @@ const STOPPED: Record<StopReason, (error: string | null) => string> = {
 
 async function judgeOutputs(
   deps: RunsDeps,
-  { run, signal }: Judged,
+  { run, result, signal }: Judged,
 ): Promise<Pick<RunEnd, 'cause' | 'message' | 'outputs' | 'errno'>> {
   const { outputs: outputsDir } = deps.layout.attempt(run.id, run.attempt);
   for (let tries = 1; ; tries += 1) {
@@ -172,7 +188,9 @@ async function judgeOutputs(
       });
       if (collected.problems.length > 0) {
         const message = collected.problems.map((problem) => problem.message).join('; ');
-        return { cause: 'output_missing', message: `The program ended with 0, but ${message}.` };
+        // A machine may have said why it did not send it.
+        const why = result.error === null ? '' : ` ${result.error}`;
+        return { cause: 'output_missing', message: `The program ended with 0, but ${message}.${why}` };
       }
       const createdAt = isoTime(deps.clock.now());
       const outputs = collected.stored.map((output) => ({ ...output, runId: run.id, createdAt }));

@@ -236,6 +236,7 @@ function toSpec(
 ): RunSpec {
   const { run, prepared, runtime, secrets, wakeSocket } = parts;
   const { plan } = run;
+  const { capacityWaitSeconds } = plan.compute;
   const folders = deps.layout.attempt(run.id, run.attempt);
   return {
     runId: run.id,
@@ -243,6 +244,7 @@ function toSpec(
     workspace: run.workspace,
     version: formatVersion(run.version),
     stage: run.stage,
+    profile: plan.compute.profile,
     command: plan.command,
     codeDir: prepared.codeDir,
     attemptDir: folders.dir,
@@ -259,6 +261,7 @@ function toSpec(
     runtime,
     timeoutSeconds: parts.timeoutSeconds,
     stopGraceSeconds: plan.compute.stopGraceSeconds,
+    ...(capacityWaitSeconds === undefined ? {} : { capacityWaitSeconds }),
     wakeSocket,
   };
 }

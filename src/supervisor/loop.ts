@@ -18,6 +18,9 @@ const LONGEST_PAUSE_MS = 8_000;
 /** How long a launch is tried again that something passing keeps from starting: an engine that starts anew, say. */
 const LAUNCH_PATIENCE_MS = 60_000;
 
+/** After a look at what backends hold that failed. */
+const TEND_PAUSE_MS = 5_000;
+
 /** Of work on one run: since when it fails, and how often it did. Milliseconds of the monotonic clock. */
 type Trouble = { since: number; tries: number };
 
@@ -68,7 +71,23 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
     start(run, () => launchRun(deps, run.id, { wakeSocket: options.wakeSocket, signal, isPatient }), signal);
   };
 
+  let tending: Promise<void> | undefined;
+  /** Beside the runs, which must not wait for a service that does not answer. */
+  const tend = (): void => {
+    tending ??= deps.backends
+      .tend({ signal: options.signal })
+      .catch((error: unknown) => {
+        if (options.signal.aborted || isLeaseLost(error)) return undefined;
+        deps.log.error({ err: error }, 'what backends hold could not be looked after');
+        return deps.clock.sleep(TEND_PAUSE_MS, { signal: options.signal });
+      })
+      .finally(() => {
+        tending = undefined;
+      });
+  };
+
   const tick = async (): Promise<void> => {
+    tend();
     admitRuns(deps);
     const open = openStageRuns(deps.db);
     const late = launchWatch.look(open);
@@ -97,7 +116,7 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
     /** Runs that something is being done for right now. */
     busy: (): number => work.size,
     settled: async (): Promise<void> => {
-      await Promise.allSettled(work.values());
+      await Promise.allSettled([...work.values(), tending]);
     },
   };
 }

@@ -43,7 +43,7 @@ export async function supervise(
   const bell = createBell();
   let wakes = await listen(context, socket, bell.ring);
   // kill point: takeover/listening
-  const deps = { ...context.runsDeps, db };
+  const deps = { ...context.runsDeps, db, backends: context.runsDeps.backends.over(db) };
   const loop = createLoop(deps, { wakeSocket: socket, signal, wake: bell.ring });
   let end: SuperviseEnd = 'stopped';
   const lose = (): void => {
@@ -58,7 +58,7 @@ export async function supervise(
   options.signal.addEventListener('abort', bell.ring, { once: true });
   log.info({ token, pid: process.pid }, 'supervisor started');
 
-  const work = { isLeft: () => isWorkLeft(db, clock) };
+  const work = { isLeft: () => isWorkLeft(db, clock, deps.backends.hasWards) };
   const configChanged = configWatch(context.runsDeps);
   let changedSince: number | undefined;
   let idleSince: number | undefined;

@@ -30,12 +30,12 @@ export function createGceProvider(options: GceProviderOptions): WorkerProvider {
       translated('ask for a machine', () => {
         const profile = profiles[request.profile];
         if (profile === undefined) throw new Error(`there is no profile ${request.profile}`);
-        const { id, profile: profileName, maxSeconds } = request;
+        const { id, profile: profileName, maxSeconds, singleUse } = request;
         const deps = {
           calls,
           clock,
           body: (place: { zone: string; model: 'standard' | 'spot' }) =>
-            instanceBody(settings, { id, profileName, profile, maxSeconds, ...place }),
+            instanceBody(settings, { id, profileName, profile, maxSeconds, singleUse, ...place }),
           pricePerHour: (place: { zone: string; model: 'standard' | 'spot' }) =>
             options.pricePerHour({ profile, ...place }),
         };

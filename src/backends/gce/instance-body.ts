@@ -30,6 +30,7 @@ export type BodyRequest = {
   zone: string;
   model: ProvisioningModel;
   maxSeconds: number;
+  singleUse: boolean;
 };
 
 /** A machine as it is asked for. The rules of the service for spot machines and accelerators are kept here. */
@@ -47,7 +48,7 @@ export function instanceBody(settings: MachineSettings, request: BodyRequest): I
         { key: 'startup-script', value: settings.startupScript },
         {
           key: 'goldfish-worker',
-          value: JSON.stringify({ ...settings.settings, worker: id, profile: profileName }),
+          value: JSON.stringify({ ...settings.settings, ...ownSettings(request) }),
         },
       ],
     },
@@ -84,6 +85,18 @@ export function instanceBody(settings: MachineSettings, request: BodyRequest): I
         }),
     // A reservation is paid for at the full price whoever uses it.
     ...(spot ? { reservationAffinity: { consumeReservationType: 'NO_RESERVATION' } } : {}),
+  };
+}
+
+/** What the worker program of this machine is told beside what all are told. */
+function ownSettings({ id, profileName, profile, maxSeconds, singleUse }: BodyRequest) {
+  return {
+    worker: id,
+    profile: profileName,
+    singleUse,
+    lifeSeconds: maxSeconds,
+    accelerators: profile.gpus > 0,
+    dataDisks: profile.dataDisks.map(({ name, mount }) => ({ name, mount })),
   };
 }
 

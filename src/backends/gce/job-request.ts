@@ -1,3 +1,4 @@
+import { machineProfileOf } from '../../config/gce.ts';
 import type { GceProfile } from '../../config/gce-profiles.ts';
 import { GoldfishError } from '../../core/errors.ts';
 import { hashJson } from '../../core/json.ts';
@@ -6,8 +7,6 @@ import type { JobRequest } from '../../pool/take-worker.ts';
 import type { RunSpec } from '../port.ts';
 import type { GceBackendOptions } from './options.ts';
 
-/** What a stage gets that names a profile of local machines only. */
-const USUAL_PROFILE = 'cpu-small';
 /** Beside the program's own time: fetching of image and inputs, sending of outputs. */
 const AROUND_SECONDS = 3_600;
 /** Beside the job: the machine's boot, and an engine and a driver that take their time. */
@@ -17,10 +16,9 @@ export type NamedGceProfile = { name: string; profile: GceProfile };
 
 /** Errors: PROFILE_UNKNOWN. */
 export function profileOf({ gce }: Pick<GceBackendOptions, 'gce'>, name: string): NamedGceProfile {
-  for (const candidate of [name, USUAL_PROFILE]) {
-    const profile = Object.hasOwn(gce.profiles, candidate) ? gce.profiles[candidate] : undefined;
-    if (profile !== undefined) return { name: candidate, profile };
-  }
+  const machine = machineProfileOf(gce, name);
+  const profile = gce.profiles[machine];
+  if (profile !== undefined) return { name: machine, profile };
   const near = nearest(name, Object.keys(gce.profiles));
   throw new GoldfishError('PROFILE_UNKNOWN', {
     message: `There is no kind of rented machine "${name}".`,
