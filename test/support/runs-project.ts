@@ -11,7 +11,7 @@ import type { StageRun, WorkspaceVersion } from '../../src/core/rows.ts';
 import { signalFileName } from '../../src/core/signals.ts';
 import { createSources } from '../../src/data/sources.ts';
 import type { FileReader } from '../../src/pipeline/file-reader.ts';
-import type { RunsDeps } from '../../src/runs/deps.ts';
+import type { Backends, RunsDeps } from '../../src/runs/deps.ts';
 import type { RunRequest } from '../../src/runs/plan-call.ts';
 import type { SubmittedCall } from '../../src/runs/submission.ts';
 import { submitRun } from '../../src/runs/submit.ts';
@@ -209,6 +209,26 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
   const fake = createFakeBackend();
   const logged: string[] = [];
   const storage = createLocalStorage({ dir: layout.objects });
+  const backends: Backends = {
+    names: ['process'],
+    get: async () => fake.backend,
+    choose: async () => ({ name: 'process', why: 'a fake of the tests' }),
+    capacity: () => config.process.maxParallel,
+    environmentKey: async () => 'sha256:environment',
+    limits: () => ({
+      memoryBytes: null,
+      cpus: null,
+      pidsLimit: null,
+      network: true,
+      gpus: 0,
+      images: false,
+      image: null,
+      keys: {},
+    }),
+    tend: async () => undefined,
+    hasWards: () => false,
+    over: () => backends,
+  };
   const deps: RunsDeps = {
     db,
     clock,
@@ -219,23 +239,7 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
     settings,
     secrets: createSecrets({ root, environment }),
     storage,
-    backends: {
-      names: ['process'],
-      get: async () => fake.backend,
-      choose: async () => ({ name: 'process', why: 'a fake of the tests' }),
-      capacity: () => config.process.maxParallel,
-      environmentKey: async () => 'sha256:environment',
-      limits: () => ({
-        memoryBytes: null,
-        cpus: null,
-        pidsLimit: null,
-        network: true,
-        gpus: 0,
-        images: false,
-        image: null,
-        keys: {},
-      }),
-    },
+    backends,
     workspaces,
     sources: createSources({ db, clock, ids: systemIds, layout, config, storage, workspaces }),
     goldfishVersion: '0.0.0',

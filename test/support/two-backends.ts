@@ -28,7 +28,7 @@ export function twoBackends(own: Backends, fake: FakeBackend): Backends {
     name: 'boxes',
     capabilities: { ...fake.backend.capabilities, gpu: true, maxNodes: 4, isolation: 'container' } as const,
   };
-  return {
+  const two: Backends = {
     ...own,
     names: ['process', 'boxes'],
     get: async (name) => (name === 'boxes' ? boxes : own.get(name)),
@@ -43,5 +43,7 @@ export function twoBackends(own: Backends, fake: FakeBackend): Backends {
     },
     environmentKey: async (name, request) =>
       name === 'boxes' ? `sha256:boxes:${request.image ?? 'base'}` : own.environmentKey(name, request),
+    over: () => two,
   };
+  return two;
 }
