@@ -4,6 +4,7 @@ import { dirname, join, posix } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar-stream';
+import { errnoOf, messageOf } from '../../core/errors.ts';
 import { pathExists } from '../attempt-files.ts';
 import { removeTree } from '../materialise-inputs.ts';
 
@@ -20,25 +21,40 @@ export async function unpackFolder(archive: string, folder: string): Promise<voi
   const temporary = `${folder}.unfinished`;
   await removeTree(temporary);
   await mkdir(temporary, { recursive: true, mode: 0o700 });
+  try {
+    await fill(archive, temporary);
+    await rename(temporary, folder);
+  } catch (error) {
+    await removeTree(temporary);
+    throw archiveError(error);
+  }
+}
+
+async function fill(archive: string, folder: string): Promise<void> {
   const links: { path: string; target: string }[] = [];
   const tar = extract();
-  const read = pipeline(createReadStream(archive), tar).catch((error: unknown) => {
-    throw new BadArchive(`the archive is damaged: ${error instanceof Error ? error.message : 'unknown'}`);
-  });
-  // The reader ends with the error of the pipeline where there is one.
+  const read = pipeline(createReadStream(archive), tar);
+  // Whoever reads the entries meets its error too.
   read.catch(() => undefined);
   for await (const entry of tar) {
     const { name, type, linkname, mode } = entry.header;
     const path = insidePath(name);
-    if (type === 'directory') await mkdir(join(temporary, path), { recursive: true, mode: 0o700 });
+    if (type === 'directory') await mkdir(join(folder, path), { recursive: true, mode: 0o700 });
     else if (type === 'symlink') links.push({ path, target: insideLink(path, linkname ?? '') });
-    else if (type === 'file') await writeFile(join(temporary, path), { entry, mode: mode ?? 0o644 });
+    else if (type === 'file') await writeFile(join(folder, path), { entry, mode: mode ?? 0o644 });
     else throw new BadArchive(`${JSON.stringify(path)} is neither a file nor a folder`);
     entry.resume();
   }
   await read;
-  for (const { path, target } of links) await makeLink(temporary, { path, target, links });
-  await rename(temporary, folder);
+  for (const { path, target } of links) await makeLink(folder, { path, target, links });
+}
+
+/** What only the archive can be blamed for. A disk that is full is not among it. */
+const OF_THE_ARCHIVE = ['EEXIST', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', undefined];
+
+function archiveError(error: unknown): unknown {
+  if (error instanceof BadArchive || !OF_THE_ARCHIVE.includes(errnoOf(error))) return error;
+  return new BadArchive(`the archive of a folder is damaged: ${messageOf(error)}`);
 }
 
 async function writeFile(file: string, { entry, mode }: { entry: Readable; mode: number }): Promise<void> {
