@@ -96,7 +96,7 @@ function giveUp({ db, clock }: PoolDeps, worker: Worker, reason: WorkerEnd): voi
 class NotWanted extends Error {}
 
 async function askForMachine(
-  { db, provider, clock }: PoolDeps,
+  { db, provider, clock, policy }: PoolDeps,
   { worker, request, signal }: Bringing,
 ): Promise<CreateAnswer | { kind: 'again' }> {
   const { id } = worker;
@@ -110,7 +110,16 @@ async function askForMachine(
   };
   try {
     return await provider.create(
-      { id, profile, zones, models, last, capacityWaitSeconds, maxSeconds, singleUse: !worker.pooled },
+      {
+        id,
+        profile,
+        zones,
+        models,
+        last,
+        capacityWaitSeconds,
+        maxSeconds: worker.pooled ? maxSeconds + policy.keptSeconds : maxSeconds,
+        singleUse: !worker.pooled,
+      },
       { signal, onPlace },
     );
   } catch (error) {

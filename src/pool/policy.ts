@@ -21,6 +21,8 @@ export type PoolPolicy = {
   /** What lists do not show is gone when they have not shown it so often, over so many seconds. */
   absences: number;
   absentSeconds: number;
+  /** A kept machine is ended so long after its first run could have been, however busy it is. */
+  keptSeconds: number;
 };
 
 export const USUAL_POLICY = {
@@ -30,6 +32,7 @@ export const USUAL_POLICY = {
   visibilitySeconds: 120,
   absences: 3,
   absentSeconds: 15,
+  keptSeconds: 24 * 60 * 60,
 } as const satisfies Partial<PoolPolicy>;
 
 /** Whether machines of a profile are kept. */

@@ -48,7 +48,7 @@ export function takeWorker(deps: PoolDeps, request: JobRequest): Taken {
     if (last !== undefined && last.outcome !== 'called_off')
       return { kind: 'begun', workerId: last.workerId };
     const isKept = keeps(policy, request.profile);
-    const fitting = isKept ? livingWorkers(db).filter((worker) => fits(worker, request)) : [];
+    const fitting = isKept ? livingWorkers(db).filter((worker) => fits(deps, worker, request)) : [];
     const idle = fitting.filter(({ state }) => state === 'idle_ready').sort(byWorth(request.images))[0];
     if (idle) return { kind: 'worker', worker: assign(deps, idle, request) };
     if (fitting.some(isSoonFree)) return { kind: 'wait' };
@@ -76,9 +76,13 @@ function mustGet({ db }: PoolDeps, id: string): Worker {
   return worker;
 }
 
-function fits(worker: Worker, { shape, zones, models }: JobRequest): boolean {
-  const { zone, model } = worker;
+function fits({ clock, policy }: PoolDeps, worker: Worker, request: JobRequest): boolean {
+  const { shape, zones, models, maxSeconds } = request;
+  const { zone, model, placedAt } = worker;
   if (!worker.pooled || worker.shape !== shape) return false;
+  // It must live as long as the job may take.
+  const age = placedAt === null ? 0 : (clock.now() - Date.parse(placedAt)) / 1000;
+  if (age + maxSeconds > policy.keptSeconds) return false;
   return zone !== null && model !== null && zones.includes(zone) && models.includes(model);
 }
 
