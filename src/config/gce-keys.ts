@@ -3,6 +3,9 @@ import { GoldfishError } from '../core/errors.ts';
 /** The word for rented machines where a backend is named. */
 export const GCE = 'gce';
 
+/** What a rented machine is given to boot, once there is a place for it. */
+export const BOOT_SECONDS = 300;
+
 /** What rented machines need at least. */
 const NEEDED =
   'gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket';
