@@ -24,7 +24,7 @@ export function checkEnvironmentReferences(
     if (!check.allowed(at)) {
       problems.add(locate(at), {
         message: `A value from the environment ("${BEGINNING}…}") is not possible here.`,
-        hint: 'It may stand under "environment" of a stage config, and in docker.host.',
+        hint: 'It may stand under "environment" of a stage config, and in settings of a connection such as docker.host.',
       });
     } else if (referencedName(value) === undefined) {
       problems.add(locate(at), {

@@ -72,9 +72,14 @@ export function modernise(root: YamlNode, file: { locate: Locate; problems: Prob
     if (has(['storage']))
       note(['gcs'], '"gcs" is not read: "storage" says where outputs are kept.', 'Remove it.');
     else {
-      value = place(value, ['storage', 'backend'], 'gcs');
-      moved.set('storage.backend', ['gcs']);
-      note(['gcs'], '"gcs" is "storage.gcs" now, with storage.backend: gcs.', 'Move it to "storage.gcs".');
+      const bucket = withoutPrefixes(at(value, ['gcs']) ?? null, note);
+      value = place(value, ['storage', 'gcs'], bucket);
+      moved.set('storage.gcs', ['gcs']);
+      note(
+        ['gcs'],
+        '"gcs" is "storage.gcs" now, the bucket of rented machines. Outputs are kept on this machine.',
+        'Move it to "storage.gcs".',
+      );
     }
   }
   value = dropGone(value, note);
@@ -86,6 +91,18 @@ export function modernise(root: YamlNode, file: { locate: Locate; problems: Prob
     written: (path) => has(origin(moved, path)),
     notes,
   };
+}
+
+/** Where things lie in the bucket is not to be chosen any more. */
+function withoutPrefixes(gcs: Json, note: (path: Path, message: string, hint: string) => void): Json {
+  if (!isJsonObject(gcs)) return gcs;
+  const rest = { ...gcs };
+  for (const key of ['sources_prefix', 'artifacts_prefix']) {
+    if (!Object.hasOwn(gcs, key)) continue;
+    note(['gcs', key], `"gcs.${key}" is not read: sources and outputs are kept on this machine.`, 'Remove it.');
+    delete rest[key];
+  }
+  return rest;
 }
 
 /** Where a path of today stands in the file. */

@@ -2,10 +2,13 @@ import { readFile, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join, relative, resolve, sep } from 'node:path';
 import { errnoOf, GoldfishError } from '../core/errors.ts';
+import { checkBucket, checkGce } from './check-gce.ts';
 import { checkShape } from './check-shape.ts';
 import { type Config, toConfig, toProfiles } from './config.ts';
 import { checkEnvironmentReferences } from './environment-reference.ts';
 import { CONFIG_FILE } from './find-project.ts';
+import { mergeOverrides } from './gce-overrides.ts';
+import { CONNECTION_FORMS } from './gce-schema.ts';
 import { type Environment, hostEnvironment } from './host.ts';
 import { type Modern, modernise } from './legacy.ts';
 import {
@@ -115,8 +118,9 @@ function checkFile(modern: Modern, root: string, problems: ProblemList): ConfigF
   checkEnvironmentReferences(value, [], {
     locate,
     problems,
-    allowed: (path) => path.join('.') === 'docker.host',
+    allowed: (path) => isConnection(path.join('.')),
   });
+  checkBucket(value, { locate, problems });
   if (file === undefined) return undefined;
   const stateDir = resolve(root, file.state_dir);
   const why = refusedStateDir(root, stateDir);
@@ -130,7 +134,13 @@ function checkFile(modern: Modern, root: string, problems: ProblemList): ConfigF
     problems.add(locate(['data_roots', index]), { message, hint: 'Name the folder where the data is.' });
   }
   checkProfileNames(file, { locate, problems });
+  checkGce(file, { locate, written: modern.written, problems });
   return file;
+}
+
+/** Settings of connections may come from the environment; no others. */
+function isConnection(key: string): boolean {
+  return key === 'docker.host' || Object.hasOwn(CONNECTION_FORMS, key);
 }
 
 /** A profile that is named and not defined would only be noticed by the stages that use it. */
@@ -138,7 +148,8 @@ function checkProfileNames(
   file: ConfigFile,
   { locate, problems }: { locate: Locate; problems: ProblemList },
 ) {
-  const book = profileBook({ profiles: toProfiles(file.profiles) });
+  const gce = file.gce && { profiles: mergeOverrides(file.gce.profile_overrides) };
+  const book = profileBook({ profiles: toProfiles(file.profiles), gce });
   const check = (name: string, path: Path, part: 'key' | 'value'): void => {
     const refusal = book.refuse(name);
     if (refusal === undefined) return;

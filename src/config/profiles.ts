@@ -2,6 +2,9 @@ import type { ErrorCode } from '../core/errors.ts';
 import { clip } from '../core/names.ts';
 import { nearest } from '../core/suggest.ts';
 import type { Profile } from './config.ts';
+import { type GceConfig, machineProfileOf } from './gce.ts';
+import { GCE, GCE_HINT } from './gce-keys.ts';
+import { GCE_PROFILES, type GceProfile } from './gce-profiles.ts';
 
 /** A profile by name, with where it is defined. */
 export type NamedProfile = Profile & { name: string; origin: 'built-in' | 'goldfish.yaml' };
@@ -29,29 +32,54 @@ const LOCAL: Readonly<Record<string, string>> = {
   'cpu-large': 'The limits of this machine, until rented ones are configured',
 };
 
-/** Profiles of rented machines, and what each is, for the refusal and the list. */
-export const CLOUD_PROFILES: Readonly<Record<string, string>> = {
-  'h100-spot': 'A rented machine with one H100, at the spot price',
-  'h100-on-demand': 'A rented machine with eight H100',
-  'a100-spot': 'A rented machine with one A100, at the spot price',
-  'a100-on-demand': 'A rented machine with one A100',
-};
+/** Profiles that only rented machines have, for the refusal and the list where there are none. */
+export const CLOUD_PROFILES: Readonly<Record<string, GceProfile>> = Object.fromEntries(
+  Object.entries(GCE_PROFILES).filter(([name]) => !Object.hasOwn(LOCAL, name)),
+);
 export const CLOUD_REFUSAL = {
-  why: 'needs a rented machine, and the backend "gce" is not built yet',
-  hint: 'It will want gce.project_id, gce.zones and storage.gcs.bucket in goldfish.yaml. Until then take a local profile, or define this one under "profiles".',
+  why: 'needs a rented machine, and the backend "gce" is not configured',
+  hint: `${GCE_HINT} Or take a local profile, or define this one under "profiles".`,
 };
 
-export function profileBook(config: { profiles: Readonly<Record<string, Profile>> }): ProfileBook {
+type Source = {
+  profiles: Readonly<Record<string, Profile>>;
+  /** Null: there are no rented machines. */
+  gce: Pick<GceConfig, 'profiles'> | null;
+};
+
+export function profileBook({ profiles, gce }: Source): ProfileBook {
   const known = new Map<string, NamedProfile>();
   for (const [name, description] of Object.entries(LOCAL)) {
     known.set(name, { ...NOTHING, name, description, origin: 'built-in' });
   }
+  for (const [name, machine] of Object.entries(gce?.profiles ?? {})) known.set(name, rented(name, machine));
   // A profile of the user's own may take a built-in name, and is then what it says.
-  for (const [name, profile] of Object.entries(config.profiles)) {
-    known.set(name, { ...profile, name, origin: 'goldfish.yaml' });
+  for (const [name, profile] of Object.entries(profiles)) {
+    known.set(name, { ...withMachine(name, profile, gce), name, origin: 'goldfish.yaml' });
   }
   const names = [...known.keys()];
   return { names, get: (name) => known.get(name), refuse: (name) => refuse(names, name) };
+}
+
+/** Selects rented machines; a backend that is named beats it, and then the profile says nothing but its GPUs. */
+function rented(name: string, machine: GceProfile): NamedProfile {
+  const elsewhere = Object.hasOwn(LOCAL, name) ? '; on a backend that is named, what that gives' : '';
+  return {
+    ...NOTHING,
+    name,
+    description: `${machine.description}${elsewhere}`,
+    backend: GCE,
+    gpus: machine.gpus === 0 ? null : machine.gpus,
+    // Where the file says nothing of it, it is the very same.
+    origin: machine === GCE_PROFILES[name] ? 'built-in' : 'goldfish.yaml',
+  };
+}
+
+/** Of a machine that the user's own profile selects it has the GPUs, unless it says how many of them. */
+function withMachine(name: string, profile: Profile, gce: Source['gce']): Profile {
+  if (gce === null || profile.backend !== GCE || profile.gpus !== null) return profile;
+  const machine = gce.profiles[machineProfileOf(gce, name)];
+  return { ...profile, gpus: machine === undefined || machine.gpus === 0 ? null : machine.gpus };
 }
 
 const NOTHING: Profile = {

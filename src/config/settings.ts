@@ -44,9 +44,16 @@ export function changesBetween(before: readonly Setting[], after: readonly Setti
   });
 }
 
+/** Where a supervisor leaves things that it must find again: its own, and machines that run and are paid for. */
+const PLACES: readonly string[] = ['state_dir', 'storage.local.path'];
+const RENTED_PLACES: readonly string[] = ['gce.project_id', 'storage.gcs.bucket', 'storage.gcs.prefix'];
+
 /** Changes that say where things are kept: who reads them anew would look in an empty place. */
 export function movesState(changes: readonly SettingChange[]): SettingChange[] {
-  return changes.filter(({ key }) => key === 'state_dir' || key === 'storage.local.path');
+  return changes.filter(
+    // Where nothing was named before, nothing is left behind.
+    ({ key, from }) => PLACES.includes(key) || (RENTED_PLACES.includes(key) && from !== null),
+  );
 }
 
 /** The paths a key stands for: itself, or one for each name in place of its `*`. */

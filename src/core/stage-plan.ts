@@ -36,6 +36,8 @@ export type ComputeSettings = {
   network: boolean;
   /** A run that gives no sign of life for so long is stopped; null: none is expected. */
   heartbeatTimeoutSeconds: number | null;
+  /** How long a place for its machine is looked for. Absent where the backend has none to look for. */
+  capacityWaitSeconds?: number;
   /** What watches it. Absent where it is what is built in, so that a call that says nothing keeps its identity. */
   monitors?: MonitorSettings;
 };

@@ -19,7 +19,7 @@ export type PipelineRequest = {
 /** What is known without a project: for readers that only look at the files. */
 const NO_LOOKUPS: PipelineLookups = {
   backends: BACKENDS,
-  profiles: profileBook({ profiles: {} }),
+  profiles: profileBook({ profiles: {}, gce: null }),
   datasets: { has: () => false, names: () => [] },
   monitors: null,
 };

@@ -20,6 +20,10 @@ export type AskedCompute = {
   timeoutSeconds: Decided<number>;
   heartbeatTimeoutSeconds: Decided<number | null>;
   stopGraceSeconds: Decided<number>;
+  /** How long a place for a rented machine is looked for; for backends that have such a wait. */
+  capacityWaitSeconds: Decided<number>;
+  /** How long it may take from its claim to its program, that wait included. */
+  launchTimeoutSeconds: Decided<number>;
   gpus: Decided<number>;
   memoryBytes: Decided<number> | undefined;
   cpus: Decided<number> | undefined;
@@ -68,6 +72,9 @@ export function resolveCompute(request: ComputeRequest): AskedCompute {
       own('heartbeat_timeout_seconds') ??
       fallback('heartbeat_timeout_seconds', defaults.heartbeatTimeoutSeconds),
     stopGraceSeconds: fallback('stop_grace_seconds', defaults.stopGraceSeconds),
+    capacityWaitSeconds:
+      own('capacity_wait_seconds') ?? fallback('capacity_wait_seconds', defaults.capacityWaitSeconds),
+    launchTimeoutSeconds: fallback('launch_timeout_seconds', defaults.launchTimeoutSeconds),
     gpus: own('gpus') ?? given('gpus') ?? { value: 0, origin: 'built-in' },
     memoryBytes: own('memory') ?? given('memoryBytes'),
     cpus: own('cpus') ?? given('cpus'),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { checkShape, describe } from '../config/check-shape.ts';
 import { checkEnvironmentReferences, referencedName } from '../config/environment-reference.ts';
 import {
+  capacityWaitSchema,
   cpusSchema,
   gpusSchema,
   heartbeatSchema,
@@ -31,7 +32,6 @@ export type StageSettings = {
 const MAX_VALUE_BYTES = 64 * 1024;
 const MAX_NAMES = 256;
 
-const LATER_COMPUTE_KEYS: ReadonlySet<string> = new Set(['capacity_wait_seconds']);
 /** Reserved by the contract: as free parameters they would change their meaning one day. */
 const LATER_KEYS = ['metrics'];
 const NODES = numberOf('a whole number of ranks from 1 to 1024', { min: 1, max: 1024, whole: true });
@@ -53,6 +53,7 @@ function computeSchema(backends: readonly string[]) {
         nodes: NODES.optional(),
         timeout_seconds: secondsSchema.optional(),
         heartbeat_timeout_seconds: heartbeatSchema.optional(),
+        capacity_wait_seconds: capacityWaitSchema.optional(),
         memory: memorySchema.optional(),
         cpus: cpusSchema.optional(),
         gpus: gpusSchema.optional(),
@@ -92,7 +93,6 @@ export function readStageConfig(check: StageConfigCheck): StageSettings {
           locate,
           problems,
           hint: 'Change the value, or remove the key for its default.',
-          later: LATER_COMPUTE_KEYS,
         });
   const named = isJsonObject(merged['compute']) ? merged['compute']['profile'] : undefined;
   if (typeof named === 'string') checkProfile(check, named);

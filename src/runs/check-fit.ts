@@ -1,3 +1,4 @@
+import { BOOT_SECONDS } from '../config/gce-keys.ts';
 import type { Path } from '../config/problem.ts';
 import { GoldfishError } from '../core/errors.ts';
 import type { AskedCompute } from '../pipeline/resolve-compute.ts';
@@ -7,7 +8,7 @@ import type { GivenCompute } from './settle-compute.ts';
 export type Misfit = {
   /** The key that asks for it, as the stage's config or the pipeline has it. */
   at: { file: 'config' | 'pipeline'; path: Path };
-  key: 'nodes' | 'gpus' | 'image';
+  key: 'nodes' | 'gpus' | 'image' | 'capacity_wait_seconds';
   message: string;
   hint: string;
 };
@@ -34,6 +35,16 @@ export function misfitsOf(stage: string, asked: AskedCompute, settled: GivenComp
       key: 'gpus',
       message: `${stage} asks for ${gpus} GPU${gpus === 1 ? '' : 's'}; ${backend} has ${most === 0 ? 'none' : most} here.`,
       hint: `Set compute.gpus to ${most === 0 ? '0' : `${Math.floor(most / compute.nodes)} or less`}, or compute.profile or compute.backend to one with more.`,
+    });
+  }
+  const wait = compute.capacityWaitSeconds;
+  const longest = asked.launchTimeoutSeconds.value - BOOT_SECONDS;
+  if (wait !== undefined && wait > longest) {
+    found.push({
+      at: { file: 'config', path: ['compute', 'capacity_wait_seconds'] },
+      key: 'capacity_wait_seconds',
+      message: `${stage} may wait ${wait} s for a machine; with ${BOOT_SECONDS} s for its boot that is more than defaults.launch_timeout_seconds (${asked.launchTimeoutSeconds.value}).`,
+      hint: `Set compute.capacity_wait_seconds to ${Math.max(0, longest)} or less, or raise defaults.launch_timeout_seconds.`,
     });
   }
   if (asked.image !== undefined && !limits.images) {

@@ -1,8 +1,12 @@
+import { type GceConfig, machineProfileOf } from '../config/gce.ts';
+import { GCE, gceNotConfigured } from '../config/gce-keys.ts';
+import type { GceProfile } from '../config/gce-profiles.ts';
 import { CLOUD_PROFILES, CLOUD_REFUSAL, type NamedProfile, profileBook } from '../config/profiles.ts';
-import { isGoldfishError } from '../core/errors.ts';
+import { GoldfishError, isGoldfishError } from '../core/errors.ts';
+import type { ProvisioningModel } from '../core/rows.ts';
 import { resolveCompute } from '../pipeline/resolve-compute.ts';
 import { misfitsOf } from './check-fit.ts';
-import type { RunsDeps } from './deps.ts';
+import type { Backends, RunsDeps } from './deps.ts';
 import { type GivenCompute, giver } from './settle-compute.ts';
 
 /** A profile as a stage that says nothing else would get it. `given` is null where it cannot run now. */
@@ -10,23 +14,36 @@ export type ListedProfile = {
   name: string;
   description: string | null;
   origin: NamedProfile['origin'];
+  /** Of the profile itself, else of the machine that is rented for it. */
   pricePerHour: number | null;
   available: boolean;
   /** Why it is, or is not. */
   why: string;
   given: GivenCompute | null;
+  /** What is rented for it; null: nothing. */
+  machine: ListedMachine | null;
 };
+
+export type ListedMachine = {
+  machineType: string;
+  /** Where it is looked for, and how it is paid for, in the order to try. */
+  zones: readonly string[];
+  models: readonly ProvisioningModel[];
+};
+
+type Deps = Pick<RunsDeps, 'backends' | 'config' | 'settings'>;
 
 /**
  * Every profile there is, with what it means here and now, by the resolver that plans use too. With `backend`, as if
- * every stage named that one. Changes nothing, starts nothing.
+ * every stage named that one. Changes nothing, starts nothing, asks nobody for machines.
  */
 export async function listProfiles(
-  deps: Pick<RunsDeps, 'backends' | 'config' | 'settings'>,
+  deps: Deps,
   request: { backend?: string | undefined },
 ): Promise<ListedProfile[]> {
+  const { gce } = deps.config;
   const profiles = profileBook(deps.config);
-  const give = giver(deps);
+  const give = giver({ backends: withoutAsking(deps.backends, gce), settings: deps.settings });
   const listed: ListedProfile[] = [];
   for (const name of profiles.names) {
     const profile = profiles.get(name);
@@ -39,8 +56,11 @@ export async function listProfiles(
       defaults: deps.config.defaults,
       settings: deps.settings,
     });
-    const { description, origin, pricePerHour } = profile;
-    const row = { name, description, origin, pricePerHour };
+    const { description, origin } = profile;
+    const rented = asked.backend.value === GCE ? gce?.profiles[machineProfileOf(gce, name)] : undefined;
+    const pricePerHour = profile.pricePerHour ?? rented?.pricePerHour ?? null;
+    const machine = rented === undefined ? null : toMachine(rented, gce?.zones ?? []);
+    const row = { name, description, origin, pricePerHour, machine };
     try {
       const given = await give(asked);
       const [misfit] = misfitsOf('A stage of this profile', asked, given);
@@ -51,15 +71,36 @@ export async function listProfiles(
       listed.push({ ...row, available: false, why: error.message, given: null });
     }
   }
-  return [...listed, ...cloudProfiles(profiles.names)];
+  return gce === null ? [...listed, ...cloudProfiles(profiles.names)] : listed;
 }
 
-/** Those that the contract names and nobody can use yet; a profile of the user's own may have taken the name. */
+/** Whether there is a machine shows when one is asked for, which costs money; a list goes by what is configured. */
+function withoutAsking(backends: Backends, gce: GceConfig | null): Backends {
+  return {
+    ...backends,
+    choose: async (requested) => {
+      if (requested !== GCE) return backends.choose(requested);
+      if (gce === null) throw gceNotConfigured();
+      if (gce.problem !== undefined) {
+        const message = `The backend "${GCE}" cannot run work: ${gce.problem}.`;
+        throw new GoldfishError('BACKEND_UNAVAILABLE', { message, details: { backend: GCE } });
+      }
+      return { name: GCE, why: 'it is configured; whether there is a machine shows when one is asked for' };
+    },
+  };
+}
+
+function toMachine({ machineType, models }: GceProfile, zones: readonly string[]): ListedMachine {
+  return { machineType, zones, models };
+}
+
+/** Those that only rented machines have, where there are none; a profile of the user's own may have taken the name. */
 function cloudProfiles(taken: readonly string[]): ListedProfile[] {
-  return Object.entries(CLOUD_PROFILES).flatMap(([name, description]) => {
+  return Object.entries(CLOUD_PROFILES).flatMap(([name, profile]) => {
     if (taken.includes(name)) return [];
     const why = `It ${CLOUD_REFUSAL.why}. ${CLOUD_REFUSAL.hint}`;
+    const { description } = profile;
     const none = { pricePerHour: null, available: false, given: null };
-    return [{ name, description, origin: 'built-in', why, ...none } as const];
+    return [{ name, description, origin: 'built-in', why, ...none, machine: toMachine(profile, []) } as const];
   });
 }

@@ -6,7 +6,7 @@ import type { RunsDeps } from './deps.ts';
 /** What a project has that its pipelines may name. */
 export function pipelineLookups(deps: {
   backends: Pick<RunsDeps['backends'], 'names'>;
-  config: Pick<RunsDeps['config'], 'profiles' | 'defaults'>;
+  config: Pick<RunsDeps['config'], 'profiles' | 'gce' | 'defaults'>;
   db: RunsDeps['db'];
 }): PipelineLookups {
   const { db } = deps;

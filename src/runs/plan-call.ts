@@ -1,3 +1,4 @@
+import { GCE, gceNotConfigured } from '../config/gce-keys.ts';
 import { type Problem, problemsError } from '../config/problem.ts';
 import type { ProfileBook } from '../config/profiles.ts';
 import { GoldfishError } from '../core/errors.ts';
@@ -64,6 +65,7 @@ export async function planCall(
 ): Promise<CallPlan> {
   const lookups = pipelineLookups(deps);
   if (request.profile !== undefined) requireProfile(lookups.profiles, request.profile);
+  if (request.backend === GCE && deps.config.gce === null) throw gceNotConfigured();
   const { pipeline, problems } = await loadPipeline({
     files: source.files,
     lookups,

@@ -37,7 +37,8 @@ export function giver(deps: Deps): (asked: AskedCompute) => Promise<GivenCompute
     const limits = backends.limits(choice.name, asked.profile.value);
     const { capabilities } = await backends.get(choice.name);
     const image = asked.image?.value ?? limits.image;
-    return { ...withLimits(asked, { choice, limits, settings }), image, choice, capabilities, limits };
+    const given = withLimits(asked, { choice, limits, settings, waits: capabilities.hasLaunchDelay });
+    return { ...given, image, choice, capabilities, limits };
   };
 }
 
@@ -65,9 +66,9 @@ function once<T>(known: Map<string, Promise<T>>, key: string, ask: () => Promise
 
 function withLimits(
   asked: AskedCompute,
-  given: { choice: Choice; limits: BackendLimits; settings: readonly Setting[] },
+  given: { choice: Choice; limits: BackendLimits; settings: readonly Setting[]; waits: boolean },
 ): Pick<GivenCompute, 'compute' | 'origins'> {
-  const { choice, limits, settings } = given;
+  const { choice, limits, settings, waits } = given;
   const limit = <T>(key: keyof BackendLimits['keys'], value: T): Decided<T> => {
     const from = settings.find((setting) => setting.key === limits.keys[key]);
     return { value, origin: from?.origin ?? 'built-in' };
@@ -98,6 +99,8 @@ function withLimits(
       gpus: all.gpus.value,
       pidsLimit: all.pidsLimit.value,
       network: all.network.value,
+      // Elsewhere it has no meaning, and must not make two equal calls differ.
+      ...(waits ? { capacityWaitSeconds: asked.capacityWaitSeconds.value } : {}),
       ...monitorsPart(asked.monitors.settings),
     },
     origins: {
@@ -112,6 +115,7 @@ function withLimits(
       gpus: all.gpus.origin,
       pids_limit: all.pidsLimit.origin,
       network: all.network.origin,
+      ...(waits ? { capacity_wait_seconds: asked.capacityWaitSeconds.origin } : {}),
       image: (asked.image ?? limit('image', limits.image)).origin,
       ...asked.monitors.origins,
     },

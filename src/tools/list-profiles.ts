@@ -18,6 +18,14 @@ const profileRow = z.object({
   gpus: z.int(),
   pids_limit: z.int().nullable(),
   network: z.boolean(),
+  machine: z
+    .object({
+      type: z.string(),
+      zones: z.array(z.string()).describe('Where it is looked for, in this order'),
+      provisioning: z.array(z.string()).describe('How it is paid for, in the order to try'),
+    })
+    .nullable()
+    .describe('What is rented; null: nothing'),
 });
 
 export const listProfiles = defineTool({
@@ -56,7 +64,7 @@ export const listProfiles = defineTool({
 });
 
 function toRow(profile: ListedProfile): z.infer<typeof profileRow> {
-  const { name, description, origin, available, why, pricePerHour, given } = profile;
+  const { name, description, origin, available, why, pricePerHour, given, machine } = profile;
   const compute = given?.compute;
   return {
     name,
@@ -72,16 +80,22 @@ function toRow(profile: ListedProfile): z.infer<typeof profileRow> {
     gpus: compute?.gpus ?? 0,
     pids_limit: compute?.pidsLimit ?? null,
     network: compute?.network ?? false,
+    machine: machine && {
+      type: machine.machineType,
+      zones: [...machine.zones],
+      provisioning: [...machine.models],
+    },
   };
 }
 
 function amounts(row: z.infer<typeof profileRow>): string {
   if (row.backend === null) return '';
   const found = [
+    row.machine?.type,
     row.memory !== null && `${+(row.memory / 1024 ** 3).toFixed(2)} GiB`,
     row.cpus !== null && `${row.cpus} processors`,
     row.gpus > 0 && `${row.gpus} GPUs`,
     row.network ? 'network' : 'no network',
   ];
-  return found.filter((text) => text !== false).join(', ');
+  return found.filter((text) => typeof text === 'string').join(', ');
 }

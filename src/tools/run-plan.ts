@@ -28,6 +28,7 @@ export const planRow = z.object({
     network: z.boolean(),
     heartbeat_timeout_seconds: z.number().nullable(),
     stop_grace_seconds: z.number(),
+    capacity_wait_seconds: z.number().optional().describe('For a place of a rented machine'),
   }),
   monitors: z
     .record(z.string(), z.record(z.string(), z.unknown()))
@@ -61,6 +62,9 @@ export function toPlanRow({ plan, action, reason: why, reusedFrom }: PlannedStag
       network: compute.network,
       heartbeat_timeout_seconds: compute.heartbeatTimeoutSeconds,
       stop_grace_seconds: compute.stopGraceSeconds,
+      ...(compute.capacityWaitSeconds === undefined
+        ? {}
+        : { capacity_wait_seconds: compute.capacityWaitSeconds }),
     },
     ...(compute.monitors === undefined ? {} : { monitors: monitorsPart(compute.monitors) }),
     origins: notBuiltIn(plan),
