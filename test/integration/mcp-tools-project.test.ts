@@ -273,4 +273,55 @@ describe('the whole answer of', () => {
       }
     `);
   });
+
+  it('warm_pool_status where no machines are rented', async () => {
+    expect(await answer('warm_pool_status')).toMatchInlineSnapshot(`
+      {
+        "structured": {
+          "cost": 0,
+          "counts": {
+            "busy": 0,
+            "deleting": 0,
+            "draining": 0,
+            "idle_ready": 0,
+            "launching": 0,
+          },
+          "enabled": false,
+          "errors": [],
+          "hit_rate": null,
+          "limits": null,
+          "machines": 0,
+          "money_saved": null,
+          "schema_version": 1,
+          "seconds_saved": null,
+          "starts": 0,
+          "warm_starts": 0,
+          "why": "goldfish.yaml has no section "gce": no machine is rented. To rent machines set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket; gce.warm_pool says how many are kept.",
+          "workers": [],
+        },
+        "text": "goldfish.yaml has no section "gce": no machine is rented. To rent machines set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket; gce.warm_pool says how many are kept.
+      There is no machine now.",
+      }
+    `);
+  });
+
+  it('warm_pool_cleanup where no machines are rented', async () => {
+    expect(
+      await answer('warm_pool_cleanup', { reason: 'Nobody needs them until Monday' }),
+    ).toMatchInlineSnapshot(`
+      {
+        "structured": {
+          "error": {
+            "code": "BACKEND_UNAVAILABLE",
+            "details": {
+              "backend": "gce",
+            },
+            "hint": "To rent machines set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket; gce.warm_pool says how many are kept.",
+            "message": "goldfish.yaml has no section "gce": no machine is rented.",
+          },
+        },
+        "text": "{"error":{"code":"BACKEND_UNAVAILABLE","message":"goldfish.yaml has no section \\"gce\\": no machine is rented.","details":{"backend":"gce"},"hint":"To rent machines set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket; gce.warm_pool says how many are kept."}}",
+      }
+    `);
+  });
 });
