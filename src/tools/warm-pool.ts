@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { GCE_HINT, gceNotConfigured } from '../config/gce-keys.ts';
 import type { ServerContext } from '../context.ts';
 import { isoTime } from '../core/clock.ts';
-import { GoldfishError } from '../core/errors.ts';
 import { cleanUpPool } from '../pool/cleanup.ts';
 import { poolReport } from '../pool/pool-report.ts';
 import { fittingCount } from './budget.ts';
@@ -25,8 +25,6 @@ import { callText, lines } from './text.ts';
 const WORKERS_TOKENS = 1_300;
 
 const NO_SECTION = 'goldfish.yaml has no section "gce"';
-const KEYS =
-  'To rent machines set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket; gce.warm_pool says how many are kept.';
 const NO_POOL = { enabled: false, maxInstances: 0, idleTimeoutSeconds: 0, profiles: null };
 
 export const warmPoolStatus = defineTool({
@@ -91,7 +89,7 @@ export const warmPoolStatus = defineTool({
 /** Whoever takes the section away while there are machines leaves them to their own deadlines. */
 function whyNothing(left: number): string {
   return left === 0
-    ? `${NO_SECTION}: no machine is rented. ${KEYS}`
+    ? `${NO_SECTION}: no machine is rented. ${GCE_HINT}`
     : `${NO_SECTION} any more: nobody here gives these machines back. Put it back, or delete them where they are rented.`;
 }
 
@@ -114,7 +112,7 @@ export const warmPoolCleanup = defineTool({
   }),
   audit: (input) => ({ workspace: null, reason: input.reason, reasonField: 'reason' }),
   handler: async (ctx, { worker }) => {
-    if (ctx.config.gce === null) throw noMachines();
+    if (ctx.config.gce === null) throw gceNotConfigured();
     const { deleted, pending, remaining } = cleanUpPool(ctx.db, { worker, at: isoTime(ctx.clock.now()) });
     await wake(ctx);
     return {
@@ -142,13 +140,5 @@ export const warmPoolCleanup = defineTool({
 async function wake(ctx: ServerContext): Promise<void> {
   await ctx.ensureSupervisor().catch((error: unknown) => {
     ctx.log.error({ err: error }, 'the supervisor could not be woken or started');
-  });
-}
-
-function noMachines(): GoldfishError {
-  return new GoldfishError('BACKEND_UNAVAILABLE', {
-    message: `${NO_SECTION}: no machine is rented.`,
-    hint: KEYS,
-    details: { backend: 'gce' },
   });
 }

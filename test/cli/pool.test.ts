@@ -26,7 +26,7 @@ async function goldfish(...argv: string[]) {
 }
 
 const KEYS =
-  'To rent machines set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket; gce.warm_pool says how many are kept.';
+  'Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml.';
 const NONE = 'goldfish.yaml has no section "gce": no machine is rented.';
 const REASON = ['--reason', 'Nobody needs them until Monday'];
 
@@ -49,7 +49,7 @@ describe('goldfish pool', () => {
     expect(await goldfish('pool', 'cleanup', ...REASON)).toEqual({
       code: 5,
       out: '',
-      err: `goldfish: ${NONE} [BACKEND_UNAVAILABLE]\n  hint: ${KEYS}\n`,
+      err: `goldfish: The backend "gce" is not configured. [BACKEND_UNAVAILABLE]\n  hint: ${KEYS}\n`,
     });
     expect((await goldfish('pool', 'cleanup', 'goldfish-aaaaaa', ...REASON)).code).toBe(5);
   });

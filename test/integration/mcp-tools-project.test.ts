@@ -296,10 +296,10 @@ describe('the whole answer of', () => {
           "seconds_saved": null,
           "starts": 0,
           "warm_starts": 0,
-          "why": "goldfish.yaml has no section "gce": no machine is rented. To rent machines set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket; gce.warm_pool says how many are kept.",
+          "why": "goldfish.yaml has no section "gce": no machine is rented. Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml.",
           "workers": [],
         },
-        "text": "goldfish.yaml has no section "gce": no machine is rented. To rent machines set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket; gce.warm_pool says how many are kept.
+        "text": "goldfish.yaml has no section "gce": no machine is rented. Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml.
       There is no machine now.",
       }
     `);
@@ -316,11 +316,11 @@ describe('the whole answer of', () => {
             "details": {
               "backend": "gce",
             },
-            "hint": "To rent machines set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket; gce.warm_pool says how many are kept.",
-            "message": "goldfish.yaml has no section "gce": no machine is rented.",
+            "hint": "Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml.",
+            "message": "The backend "gce" is not configured.",
           },
         },
-        "text": "{"error":{"code":"BACKEND_UNAVAILABLE","message":"goldfish.yaml has no section \\"gce\\": no machine is rented.","details":{"backend":"gce"},"hint":"To rent machines set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket; gce.warm_pool says how many are kept."}}",
+        "text": "{"error":{"code":"BACKEND_UNAVAILABLE","message":"The backend \\"gce\\" is not configured.","details":{"backend":"gce"},"hint":"Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml."}}",
       }
     `);
   });

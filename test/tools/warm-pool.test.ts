@@ -19,7 +19,7 @@ const ONE = 'stage-000000000001';
 const TWO = 'stage-000000000002';
 const REASON = 'Nobody needs machines until Monday';
 const KEYS =
-  'To rent machines set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket; gce.warm_pool says how many are kept.';
+  'Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml.';
 const NONE = { launching: 0, busy: 0, draining: 0, idle_ready: 0, deleting: 0 };
 
 const GCE: GceConfig = {
@@ -259,7 +259,7 @@ describe('warm_pool_cleanup', () => {
     expect(structured).toEqual({
       error: {
         code: 'BACKEND_UNAVAILABLE',
-        message: 'goldfish.yaml has no section "gce": no machine is rented.',
+        message: 'The backend "gce" is not configured.',
         details: { backend: 'gce' },
         hint: KEYS,
       },
