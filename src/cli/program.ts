@@ -14,6 +14,7 @@ import { addGet } from './commands/get.ts';
 import { addInit } from './commands/init.ts';
 import { addLogs } from './commands/logs.ts';
 import { addMount } from './commands/mount.ts';
+import { addPool } from './commands/pool.ts';
 import { addRestore } from './commands/restore.ts';
 import { addRun } from './commands/run.ts';
 import { addRuns } from './commands/runs.ts';
@@ -60,6 +61,7 @@ const COMMANDS: readonly AddCommand[] = [
   addHistory,
   addSources,
   addGet,
+  addPool,
   addGc,
   addBackup,
   addRestore,

@@ -5,11 +5,13 @@ import type { ServerContext } from '../context.ts';
 import { CAUSES } from '../core/causes.ts';
 import type { RunEvent, StoredOutput } from '../core/rows.ts';
 import { isTerminal, type RunState } from '../core/run-lifecycle.ts';
+import { machinesOfRuns, type RunMachine } from '../pool/run-machines.ts';
 import type { RunDetails } from '../runs/runs.ts';
 import { ranMs } from '../runs/runtime-so-far.ts';
 import { defineTool } from './define-tool.ts';
 import { answer, nextCall, runId } from './fields.ts';
 import { findingShape, toFinding } from './finding-rows.ts';
+import { machineShape, toMachine, warmPart } from './run-machine.ts';
 import {
   failureShape,
   metricShape,
@@ -49,6 +51,8 @@ const output = answer({
   blocked_by: z.string().nullable().describe('Why a waiting run waits'),
   backend: z.string(),
   profile: z.string(),
+  warm: z.boolean().describe('Of a rented machine: whether it was there already'),
+  saved_seconds: z.number().describe('By that: an estimate'),
   cached_from: z.string().nullable(),
   cache_reason: z.string().nullable(),
   outputs: z.array(
@@ -99,6 +103,7 @@ const output = answer({
       launched_at: z.string().nullable(),
       started_at: z.string().nullable(),
       ended_at: z.string().nullable(),
+      machine: machineShape.optional().describe('Where it was rented'),
     }),
   ),
   debug: z.record(z.string(), z.unknown()),
@@ -129,6 +134,7 @@ function describe(ctx: ServerContext, details: RunDetails, include: ReadonlySet<
   const { run, pipelineRun, metrics } = details;
   const { metric: _, ...row } = toRunRow(run, null);
   const shown = include.has('metrics') ? metrics : metrics.slice(0, DEFAULT_METRICS);
+  const machines = machinesOfRuns(ctx.db, [run.id]);
   return {
     ...row,
     sentence: run.cause === null ? null : CAUSES[run.cause].sentence,
@@ -145,6 +151,7 @@ function describe(ctx: ServerContext, details: RunDetails, include: ReadonlySet<
     blocked_by: details.blockedBy,
     backend: run.backend,
     profile: run.profile,
+    ...warmPart(machines.at(-1)),
     cached_from: run.cause === 'cached' ? run.cachedFrom : null,
     cache_reason: run.cacheReason,
     outputs: details.outputs.map((output) => {
@@ -156,7 +163,7 @@ function describe(ctx: ServerContext, details: RunDetails, include: ReadonlySet<
     ...(include.has('config') ? configPart(details) : {}),
     ...(include.has('inputs') ? { inputs: details.inputs.map(toInput) } : {}),
     ...(include.has('events') ? { events: eventsPart(details) } : {}),
-    ...(include.has('attempts') ? { attempts: attemptsPart(details) } : {}),
+    ...(include.has('attempts') ? { attempts: attemptsPart(details, machines) } : {}),
     ...(include.has('debug') ? { debug: debugPart(details) } : {}),
     next: nextOf(details),
   };
@@ -217,7 +224,7 @@ function restartsPart({ run, attempts }: RunDetails) {
   return { restarts: run.attempt - 1, runtime_seconds: ran / 1000 };
 }
 
-function attemptsPart({ attempts }: RunDetails) {
+function attemptsPart({ attempts }: RunDetails, machines: readonly RunMachine[]) {
   return attempts.map((attempt) => ({
     attempt: attempt.attempt,
     cause: attempt.cause,
@@ -226,7 +233,12 @@ function attemptsPart({ attempts }: RunDetails) {
     launched_at: attempt.launchedAt,
     started_at: attempt.startedAt,
     ended_at: attempt.endedAt,
+    ...machinePart(machines.find((machine) => machine.attempt === attempt.attempt)),
   }));
+}
+
+function machinePart(machine: RunMachine | undefined) {
+  return machine === undefined ? {} : { machine: toMachine(machine) };
 }
 
 /** What only people who debug Goldfish itself need: raw states and keys. */
@@ -267,6 +279,8 @@ function render(run: z.output<typeof output>, kit: TextKit): string {
     run.cached && `Reused from ${run.cached_from}: ${run.cache_reason}.`,
     run.restarts !== undefined &&
       `Attempt ${run.attempt}: started anew ${run.restarts === 1 ? 'once' : `${run.restarts} times`}; the attempts ran ${run.runtime_seconds} s together.`,
+    run.warm === true &&
+      `Its rented machine was there already${run.saved_seconds === undefined ? '' : `, which saved about ${run.saved_seconds} s`}.`,
     run.blocked_by && `It waits for ${run.blocked_by}.`,
     typeof run.progress === 'number' && `progress: ${Math.round(run.progress * 100)} %`,
     run.failure && renderFailure(run.failure, kit),

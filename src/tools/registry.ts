@@ -27,6 +27,7 @@ import { logThought } from './thoughts.ts';
 import { validate } from './validate.ts';
 import { diff, listVersions } from './versions.ts';
 import { wait } from './wait.ts';
+import { warmPoolCleanup, warmPoolStatus } from './warm-pool.ts';
 import { createWorkspace, listWorkspaces } from './workspaces.ts';
 
 /** Every tool there is, in the order clients show them. */
@@ -65,6 +66,8 @@ export const ALL_TOOLS: readonly Tool[] = [
   deleteSource,
   promoteArtifact,
   listProfiles,
+  warmPoolStatus,
+  warmPoolCleanup,
   backup,
   reloadConfig,
 ];

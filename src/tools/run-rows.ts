@@ -35,6 +35,8 @@ export const memberRow = z.object({
   cause: z.string().nullable(),
   replicate: z.int().optional().describe('Left out: 0'),
   cached: z.boolean(),
+  warm: z.boolean().optional().describe('Of a rented machine: whether it was there already'),
+  saved_seconds: z.number().optional().describe('By that: an estimate'),
   why: z.string().nullable().describe('Why it is reused, or why not'),
 });
 

@@ -3,11 +3,13 @@ import type { ServerContext } from '../context.ts';
 import { formatVersion } from '../core/names.ts';
 import type { StageRun } from '../core/rows.ts';
 import { isTerminal, pipelineState } from '../core/run-lifecycle.ts';
+import { machinesOfRuns, type RunMachine } from '../pool/run-machines.ts';
 import type { PlannedStage } from '../runs/plan-preview.ts';
 import type { SubmittedCall } from '../runs/submission.ts';
 import { fittingCount } from './budget.ts';
 import { type CallContext, defineTool } from './define-tool.ts';
 import { answer, nextCall } from './fields.ts';
+import { warmPart } from './run-machine.ts';
 import { computeText, planRow, toPlanRow } from './run-plan.ts';
 import { type RunInput, runInput, toRequest } from './run-request.ts';
 import { memberRow, stateText, toMemberRow } from './run-rows.ts';
@@ -114,8 +116,13 @@ async function submit(ctx: ServerContext, args: RunInput, call: CallContext): Pr
   const seconds = Math.min(wanted, ctx.config.mcp.maxWaitSeconds);
   const ids = submitted.pipelineRuns.map(({ id }) => id);
   const waited = await waitBriefly(ctx, { ids, seconds }, call);
+  const runs = ids.flatMap((id) => ctx.runs.members(id));
+  const machines = machinesOfRuns(
+    ctx.db,
+    runs.map(({ id }) => id),
+  );
   return {
-    ...describe(args, { ...submitted, runs: ids.flatMap((id) => ctx.runs.members(id)) }),
+    ...describe(args, { ...submitted, runs, machines }),
     timed_out: waited.timedOut,
     ...(seconds < wanted ? { waited_at_most: seconds } : {}),
   };
@@ -128,10 +135,19 @@ function waitBriefly(ctx: ServerContext, wanted: { ids: string[]; seconds: numbe
   );
 }
 
-function describe(args: RunInput, submitted: SubmittedCall): RunOutput {
-  const { pipelineRun, pipelineRuns, version, runs: members, similar } = submitted;
+/** `machines`: those that are rented for its runs, as far as that was waited for. */
+function describe(
+  args: RunInput,
+  submitted: SubmittedCall & { machines?: readonly RunMachine[] },
+): RunOutput {
+  const { pipelineRun, pipelineRuns, version, runs: members, similar, machines = [] } = submitted;
   const ids = pipelineRuns.map(({ id }) => id);
-  const rows = members.map(toMemberRow);
+  // The one of the newest attempt stands last.
+  const machineOf = new Map(machines.map((machine) => [machine.runId, machine]));
+  const rows = members.map((member) => ({
+    ...toMemberRow(member),
+    ...warmPart(machineOf.get(member.id)),
+  }));
   const shown = rows.slice(0, ids.length === 1 ? rows.length : fittingCount(rows, MEMBERS_TOKENS));
   // Every replicate reads the same from outside of the call.
   const ofFirst = members.filter((member) => member.pipelineRunId === pipelineRun.id);
@@ -181,9 +197,10 @@ function renderRuns(result: z.output<typeof output>, kit: TextKit): string {
           row.stage,
           several ? (row.replicate ?? 0) : null,
           stateText(row),
+          row.warm === undefined ? null : row.warm ? 'was there' : 'new',
           row.why,
         ]),
-        ['run', 'stage', 'replicate', 'state', 'reused, or why not'],
+        ['run', 'stage', 'replicate', 'state', 'machine', 'reused, or why not'],
       ),
     omitted !== undefined && `${omitted} more runs are not shown.`,
     ...staleLines(result),

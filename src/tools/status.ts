@@ -10,6 +10,7 @@ import { defineOpenTool } from './define-tool.ts';
 import { answer, FIRST_WORKSPACE, nextCall, SCHEMA_VERSION } from './fields.ts';
 import { findingCall } from './finding-rows.ts';
 import { partReader } from './parts.ts';
+import { poolAttention } from './pool-attention.ts';
 import { projectNotFound } from './session.ts';
 import { callText, count, lines, type TextKit } from './text.ts';
 
@@ -190,7 +191,7 @@ function attentionRows(ctx: ServerContext): z.input<typeof attentionRow>[] {
     message: clip(`${run.workspace}: ${run.stage} ${run.state}, warning: ${run.message}`, WARNING),
     call: findingCall(run, run.state),
   }));
-  return [...bad, ...warned].slice(0, SHOWN.attention);
+  return [...poolAttention(ctx), ...bad, ...warned].slice(0, SHOWN.attention);
 }
 
 type Situation = {

@@ -75,8 +75,8 @@ afterAll(async () => {
   await project.dispose();
 });
 
-/** Arguments for every tool, in an order in which each finds what it needs. */
-const CALLS: [string, () => Record<string, unknown>][] = [
+/** Arguments for every tool, in an order in which each finds what it needs; and the refusal of one that has nothing to work on here. */
+const CALLS: [name: string, args: () => Record<string, unknown>, refusal?: string][] = [
   ['status', () => ({})],
   ['create_workspace', () => ({ name: 'second', goal: 'Be deleted', reason: REASON })],
   ['list_workspaces', () => ({})],
@@ -121,6 +121,8 @@ const CALLS: [string, () => Record<string, unknown>][] = [
   ],
   ['delete_source', () => ({ name: 'numbers', reason: REASON })],
   ['list_profiles', () => ({})],
+  ['warm_pool_status', () => ({})],
+  ['warm_pool_cleanup', () => ({ reason: REASON }), 'BACKEND_UNAVAILABLE'],
   ['backup', () => ({})],
   ['audit_log', () => ({ limit: 3 })],
   ['reload_config', () => ({})],
@@ -134,9 +136,14 @@ describe('the Inspector', () => {
 
   it('gets from every tool an answer that fits its output schema', { timeout: 600_000 }, async () => {
     const validator = new AjvJsonSchemaValidator();
-    for (const [name, args] of CALLS) {
+    for (const [name, args, refusal] of CALLS) {
       const answer = await callTool(name, args());
-      expect({ name, error: answer.structuredContent?.['error'] }).toEqual({ name, error: undefined });
+      const error = answer.structuredContent?.['error'] as { code: string } | undefined;
+      expect({ name, refusal: error?.code, error: refusal ? undefined : error }).toEqual({
+        name,
+        refusal,
+        error: undefined,
+      });
       const schema = listed.find((tool) => tool.name === name)?.outputSchema;
       if (schema === undefined) throw new Error(`${name} has no output schema`);
       const result = validator.getValidator(schema as never)(answer.structuredContent);

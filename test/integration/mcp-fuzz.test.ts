@@ -86,6 +86,7 @@ describe('calls that are wrong', () => {
     // Not all of them fail at the door: services refuse too.
     expect([...codes].sort()).toMatchInlineSnapshot(`
       [
+        "BACKEND_UNAVAILABLE",
         "CONFLICT",
         "INVALID_ARGUMENT",
         "NOT_SUPPORTED",

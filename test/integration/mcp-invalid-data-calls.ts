@@ -2,7 +2,7 @@ import type { Known, Subject } from './mcp-invalid-calls.ts';
 
 const reason = 'A reason that is long enough';
 
-/** Tools of sources and lineage; a source `numbers` is there. */
+/** Tools of sources, lineage and rented machines; a source `numbers` is there, and no machine. */
 export const dataSubjects = ({ run }: Known): readonly Subject[] => [
   {
     tool: 'register_source',
@@ -47,5 +47,12 @@ export const dataSubjects = ({ run }: Known): readonly Subject[] => [
     good: { ref: run },
     fields: { ref: 'reference', direction: 'enum', depth: 'number' },
     required: ['ref'],
+  },
+  { tool: 'warm_pool_status', good: {}, fields: {}, required: [] },
+  {
+    tool: 'warm_pool_cleanup',
+    good: { reason },
+    fields: { reason: 'reason', worker: 'reference' },
+    required: ['reason'],
   },
 ];

@@ -273,4 +273,55 @@ describe('the whole answer of', () => {
       }
     `);
   });
+
+  it('warm_pool_status where no machines are rented', async () => {
+    expect(await answer('warm_pool_status')).toMatchInlineSnapshot(`
+      {
+        "structured": {
+          "cost": 0,
+          "counts": {
+            "busy": 0,
+            "deleting": 0,
+            "draining": 0,
+            "idle_ready": 0,
+            "launching": 0,
+          },
+          "enabled": false,
+          "errors": [],
+          "hit_rate": null,
+          "limits": null,
+          "machines": 0,
+          "money_saved": null,
+          "schema_version": 1,
+          "seconds_saved": null,
+          "starts": 0,
+          "warm_starts": 0,
+          "why": "goldfish.yaml has no section "gce": no machine is rented. Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml.",
+          "workers": [],
+        },
+        "text": "goldfish.yaml has no section "gce": no machine is rented. Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml.
+      There is no machine now.",
+      }
+    `);
+  });
+
+  it('warm_pool_cleanup where no machines are rented', async () => {
+    expect(
+      await answer('warm_pool_cleanup', { reason: 'Nobody needs them until Monday' }),
+    ).toMatchInlineSnapshot(`
+      {
+        "structured": {
+          "error": {
+            "code": "BACKEND_UNAVAILABLE",
+            "details": {
+              "backend": "gce",
+            },
+            "hint": "Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml.",
+            "message": "The backend "gce" is not configured.",
+          },
+        },
+        "text": "{"error":{"code":"BACKEND_UNAVAILABLE","message":"The backend \\"gce\\" is not configured.","details":{"backend":"gce"},"hint":"Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml."}}",
+      }
+    `);
+  });
 });

@@ -98,6 +98,7 @@ const CALLS: Record<string, () => object> = {
     description: 'A source',
     reason,
   }),
+  warm_pool_cleanup: () => ({ reason }),
 };
 
 async function tryAll(session: McpSession): Promise<void> {

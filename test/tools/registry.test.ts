@@ -85,6 +85,8 @@ describe('the list of tools', () => {
         'register_source',
         'list_sources',
         'promote_artifact',
+        'warm_pool_status',
+        'warm_pool_cleanup',
       ],
       all: [
         'delete_workspace',

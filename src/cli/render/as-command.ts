@@ -114,6 +114,12 @@ const COMMANDS: Record<string, Mapping> = {
     positional: 'name',
     flags: {},
   },
+  warm_pool_status: { command: 'pool', flags: {} },
+  warm_pool_cleanup: {
+    command: 'pool cleanup',
+    positional: 'worker',
+    flags: { reason: value('--reason') },
+  },
   mount: {
     command: 'mount',
     positional: 'workspace',

@@ -18,6 +18,11 @@ describe('a tool call as a command line', () => {
       'goldfish run w --no-cache --dry-run',
     ],
     [{ tool: 'run', arguments: { workspace: 'w', use_cache: true, dry_run: false } }, 'goldfish run w'],
+    [{ tool: 'warm_pool_status', arguments: {} }, 'goldfish pool'],
+    [
+      { tool: 'warm_pool_cleanup', arguments: { reason: 'not needed', worker: 'goldfish-a1' } },
+      "goldfish pool cleanup goldfish-a1 --reason 'not needed'",
+    ],
   ])('uses the command of its own: %j', (call, expected) => {
     expect(asCommand(call)).toBe(expected);
   });
