@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { clip } from '../core/names.ts';
 import { nearest } from '../core/suggest.ts';
+import { GCE, GCE_HINT } from './gce-keys.ts';
 import type { Locate, Path, ProblemList } from './problem.ts';
 
 export type ShapeCheck = {
@@ -92,7 +93,7 @@ function contrast(value: unknown, issue: z.core.$ZodIssue): string {
 }
 
 /** Words the contract allows, or the earlier system did, and this version does not know yet. */
-const LATER_WORDS: ReadonlySet<unknown> = new Set(['gce', 'gcs', 'kubernetes', 's3', 'azure']);
+const LATER_WORDS: ReadonlySet<unknown> = new Set(['gcs', 'kubernetes', 's3', 'azure']);
 /** Words of the earlier system that have another name now. */
 const RENAMED_WORDS: Readonly<Record<string, string>> = { local: 'docker' };
 
@@ -110,6 +111,8 @@ function hintFor(
     return 'Write the number alone, without a unit and without quotes.';
   }
   if (allowed === undefined) return undefined;
+  // Known, and not there without its section.
+  if (value === GCE && allowed.includes('process')) return GCE_HINT;
   if (LATER_WORDS.has(value)) return `"${value}" is not built yet; use ${allowed.join(' or ')}.`;
   const renamed = Object.hasOwn(RENAMED_WORDS, value) ? RENAMED_WORDS[value] : undefined;
   if (renamed !== undefined && allowed.includes(renamed)) return `"${value}" is called "${renamed}" now.`;

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { referencedName } from './environment-reference.ts';
+import { toGce } from './gce.ts';
 import { toMonitors } from './monitors.ts';
 import { ADDRESS_PATTERN, type ConfigFile } from './schema.ts';
 import type { Secrets } from './secrets.ts';
@@ -47,6 +48,7 @@ export function toConfig(
 ) {
   const stateDir = resolve(root, file.state_dir);
   const parallel = Math.max(2, machine.cpus);
+  const { gce, gcs } = toGce(file, machine.secrets);
   return {
     projectName: file.project_name,
     /** Names of the slots, `w1` and so on. */
@@ -62,22 +64,7 @@ export function toConfig(
       readOnly: file.mcp.read_only,
       maxWaitSeconds: file.mcp.max_wait_seconds,
     },
-    defaults: {
-      backend: file.defaults.backend,
-      profile: file.defaults.profile,
-      timeoutSeconds: file.defaults.timeout_seconds,
-      /** How long a run may take from its claim to its program. */
-      launchTimeoutSeconds: file.defaults.launch_timeout_seconds,
-      /** Null: no sign of life is expected. */
-      heartbeatTimeoutSeconds: file.defaults.heartbeat_timeout_seconds,
-      stopGraceSeconds: file.defaults.stop_grace_seconds,
-      /** Runs of one pipeline run at once; null: as many as there is capacity for. */
-      maxParallel: file.defaults.max_parallel,
-      /** How often a run may be started anew by itself. */
-      maxRestarts: file.defaults.max_restarts,
-      /** What watches a run while it goes on, and what is done then. */
-      monitors: toMonitors(file.defaults.monitors),
-    },
+    defaults: toDefaults(file.defaults),
     storage: {
       backend: file.storage.backend,
       /** Absolute path of the stored objects. */
@@ -87,6 +74,8 @@ export function toConfig(
             ? join(stateDir, 'objects')
             : resolve(root, file.storage.local.path),
       },
+      /** The bucket of rented machines; null: none. */
+      gcs,
       keep: toKeep(file.storage.keep),
     },
     process: {
@@ -112,8 +101,33 @@ export function toConfig(
       /** How many runs may use at once. */
       gpus: file.docker.gpus,
     },
+    /** Rented machines; null: none. */
+    gce,
     profiles: toProfiles(file.profiles),
     audit: { minReasonLength: file.audit.min_reason_length },
+  };
+}
+
+function toDefaults(defaults: ConfigFile['defaults']) {
+  return {
+    backend: defaults.backend,
+    profile: defaults.profile,
+    timeoutSeconds: defaults.timeout_seconds,
+    /** How long a run may take from its claim to its program. */
+    launchTimeoutSeconds: defaults.launch_timeout_seconds,
+    /** How long a place for a rented machine is looked for; 0: each is tried once. */
+    capacityWaitSeconds: defaults.capacity_wait_seconds,
+    /** Null: no sign of life is expected. */
+    heartbeatTimeoutSeconds: defaults.heartbeat_timeout_seconds,
+    /** How often a rented machine sends logs, metrics and checkpoints while it runs something. */
+    logSyncSeconds: defaults.log_sync_interval,
+    stopGraceSeconds: defaults.stop_grace_seconds,
+    /** Runs of one pipeline run at once; null: as many as there is capacity for. */
+    maxParallel: defaults.max_parallel,
+    /** How often a run may be started anew by itself. */
+    maxRestarts: defaults.max_restarts,
+    /** What watches a run while it goes on, and what is done then. */
+    monitors: toMonitors(defaults.monitors),
   };
 }
 

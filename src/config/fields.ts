@@ -37,6 +37,12 @@ export const secondsSchema = numberOf('a number of seconds above 0 and at most a
   max: MAX_SECONDS,
 });
 
+/** 0: every place is tried once. */
+export const capacityWaitSchema = numberOf('a number of seconds from 0 to a year', {
+  min: 0,
+  max: MAX_SECONDS,
+});
+
 /** Shorter than the library's own beat would end healthy stages. */
 export const heartbeatSchema = numberOf('a number of seconds from 1 to a year', { min: 1, max: MAX_SECONDS });
 
@@ -76,4 +82,6 @@ const TAG = '[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}';
 const DIGEST = '[a-z][a-z0-9]*:[0-9a-f]{32,128}';
 /** An image reference as the OCI distribution has them: `[registry/]path[:tag][@digest]`. */
 const REFERENCE = new RegExp(`^(?:${DOMAIN}/)?${PART}(?:/${PART})*(?::${TAG})?(?:@${DIGEST})?$`);
+/** A repository of a registry that is named, without tag: a first part without dot or port would be a user of Docker's. */
+export const REPOSITORY_PATTERN = new RegExp(`^(?=[^/]*[.:]|localhost/)${DOMAIN}(?:/${PART})+$`);
 export const imageSchema = z.string(IMAGE).max(255, IMAGE).regex(REFERENCE, IMAGE);

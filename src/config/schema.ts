@@ -3,6 +3,7 @@ import { isName } from '../core/names.ts';
 import { unwrap } from './check-shape.ts';
 import { referencedName } from './environment-reference.ts';
 import {
+  capacityWaitSchema,
   cpusSchema,
   gpusSchema,
   heartbeatSchema,
@@ -18,10 +19,11 @@ import {
   secondsSchema,
   section,
 } from './fields.ts';
+import { gceSchema, gcsSchema } from './gce-schema.ts';
 import { monitorsSchema } from './monitors.ts';
 
 /** Backends a project can name; `auto` takes the best one that answers. */
-export const BACKENDS = ['auto', 'process', 'docker'] as const;
+export const BACKENDS = ['auto', 'process', 'docker', 'gce'] as const;
 const TOOLSETS = ['core', 'default', 'all'] as const;
 const MAX_SLOTS = 64;
 
@@ -119,7 +121,9 @@ export const configSchema = z.strictObject(
       profile: nameSchema.default('default'),
       timeout_seconds: secondsSchema.default(3600),
       launch_timeout_seconds: secondsSchema.default(2700),
+      capacity_wait_seconds: capacityWaitSchema.default(600),
       heartbeat_timeout_seconds: heartbeatSchema.nullable().default(null),
+      log_sync_interval: numberOf('a number of seconds from 1 to an hour', { min: 1, max: 3600 }).default(10),
       stop_grace_seconds: numberOf('a number of seconds from 0 to 3600', { min: 0, max: 3600 }).default(10),
       max_parallel: numberOf('a whole number from 1, or null for no limit', { min: 1, whole: true })
         .nullable()
@@ -130,6 +134,7 @@ export const configSchema = z.strictObject(
     storage: section({
       backend: oneOf(['local']).default('local'),
       local: section({ path: pathSchema.nullable().default(null) }),
+      gcs: gcsSchema,
       keep: section({
         days_failed_runs: daysSchema(30),
         days_stage_checkpoints: daysSchema(14),
@@ -160,6 +165,7 @@ export const configSchema = z.strictObject(
         .union([z.literal('auto'), gpusSchema], 'must be auto or a whole number from 0 to 64')
         .default('auto'),
     }),
+    gce: gceSchema,
     profiles: byName(profileSchema, 'amounts of compute'),
     audit: section({
       min_reason_length: numberOf('a whole number from 0 to 1000', {
@@ -176,9 +182,9 @@ export type ConfigFile = z.output<typeof configSchema>;
 
 /** Keys the contract names and this version does not read yet: refused with a kinder sentence than a typing error. */
 export const LATER_KEYS: ReadonlySet<string> = new Set([
-  ...['invariants', 'budgets', 'gce', 'validation', 'experiments', 'metrics', 'notifications', 'backup'],
-  ...['dashboard', 'versions.mirror', 'mcp.http', 'storage.gcs', 'docker.warm_pool'],
-  ...['capacity_wait_seconds', 'log_sync_interval'].map((key) => `defaults.${key}`),
+  ...['invariants', 'budgets', 'validation', 'experiments', 'metrics', 'notifications', 'backup', 'dashboard'],
+  ...['versions.mirror', 'mcp.http', 'docker.warm_pool', 'gce.warm_pool.preserve_paths'],
+  ...['sources_prefix', 'artifacts_prefix'].map((key) => `storage.gcs.${key}`),
 ]);
 
 /** Every key that holds a value, dotted: `defaults.timeout_seconds`; `*` stands for a name of the user's choice. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createGceProvider } from '../../src/backends/gce/gce-provider.ts';
-import { GCE_PROFILES } from '../../src/backends/gce/profiles.ts';
+import { GCE_PROFILES } from '../../src/config/gce-profiles.ts';
 import { createIds } from '../../src/core/ids.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { JobKey, Worker } from '../../src/core/rows.ts';

@@ -1,3 +1,4 @@
+import type { GceProfile } from '../../config/gce-profiles.ts';
 import type { Clock } from '../../core/clock.ts';
 import { GoldfishError } from '../../core/errors.ts';
 import type { MachineList, MachineName, MachineSight, WorkerProvider } from '../../pool/port.ts';
@@ -5,7 +6,6 @@ import { searchCapacity } from './capacity-search.ts';
 import { classifyFailure, isComputeFailure } from './classify-failure.ts';
 import type { ComputeCalls, InstanceFacts } from './compute-calls.ts';
 import { instanceBody, LABEL_PROJECT, type MachineSettings } from './instance-body.ts';
-import type { GceProfile } from './profiles.ts';
 import { requestIdOf } from './request-id.ts';
 
 export type GceProviderOptions = {

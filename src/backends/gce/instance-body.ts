@@ -1,6 +1,6 @@
+import type { GceProfile } from '../../config/gce-profiles.ts';
 import type { ProvisioningModel } from '../../core/rows.ts';
 import type { DiskBody, InstanceBody } from './compute-calls.ts';
-import type { GceProfile } from './profiles.ts';
 
 /** What every machine of a project has in common. */
 export type MachineSettings = {

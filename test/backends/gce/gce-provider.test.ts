@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createGceProvider } from '../../../src/backends/gce/gce-provider.ts';
-import { GCE_PROFILES } from '../../../src/backends/gce/profiles.ts';
+import { GCE_PROFILES } from '../../../src/config/gce-profiles.ts';
 import type { CreateAnswer, MachineRequest, Place, WorkerProvider } from '../../../src/pool/port.ts';
 import { type FaultInput, STOCK_OUT_WORDINGS } from '../../gce-simulator/faults.ts';
 import { createSimulator, type Simulator } from '../../gce-simulator/simulator.ts';

@@ -1,4 +1,5 @@
-import type { ProvisioningModel } from '../../core/rows.ts';
+import type { ProvisioningModel } from '../core/rows.ts';
+import { builtInGpus, isSpotOnly, needsHyperdisk } from './machine-types.ts';
 
 /** A kind of machine that can be rented. */
 export type GceProfile = {
@@ -14,6 +15,8 @@ export type GceProfile = {
   dataDisks: readonly DataDisk[];
   /** US dollars, where somebody said. */
   pricePerHour: number | null;
+  /** Commands that must end with 0 in the sandbox of a job before it is started there. */
+  preflight: readonly (readonly string[])[];
 };
 
 /** A second disk: made with the machine, formatted and mounted there, deleted with it. */
@@ -22,60 +25,57 @@ export type DataDisk = { name: string; sizeGb: number; type: string; mount: stri
 const DEBIAN = 'projects/debian-cloud/global/images/family/debian-12';
 const CUDA = 'projects/deeplearning-platform-release/global/images/family/common-cu124-debian-12';
 
-const CPU_DISK = { image: DEBIAN, sizeGb: 50, type: 'pd-balanced' } as const;
-const GPU_DISK = { image: CUDA, sizeGb: 200, type: 'pd-ssd' } as const;
-
-function profile(
-  given: Pick<GceProfile, 'description' | 'machineType' | 'models'> & Partial<GceProfile>,
+/** A profile with what is usual for its machine type where nothing else is said. */
+export function gceProfile(
+  given: Pick<GceProfile, 'description' | 'machineType'> & Partial<GceProfile>,
 ): GceProfile {
-  const gpus = given.gpus ?? 0;
+  const { machineType, accelerators = null } = given;
+  const gpus = given.gpus ?? accelerators?.count ?? builtInGpus(machineType) ?? 0;
   return {
-    accelerators: null,
+    accelerators,
     gpus,
-    bootDisk: gpus > 0 ? GPU_DISK : CPU_DISK,
+    models: [isSpotOnly(machineType) ? 'spot' : 'standard'],
+    bootDisk: {
+      ...(gpus > 0 ? { image: CUDA, sizeGb: 200 } : { image: DEBIAN, sizeGb: 50 }),
+      type: usualDiskType(machineType, gpus),
+    },
     dataDisks: [],
     pricePerHour: null,
+    preflight: [],
     ...given,
   };
 }
 
+export function usualDiskType(machineType: string, gpus: number): string {
+  if (needsHyperdisk(machineType)) return 'hyperdisk-balanced';
+  return gpus > 0 ? 'pd-ssd' : 'pd-balanced';
+}
+
 /** The built-in ones; goldfish.yaml may change their values and name others. */
 export const GCE_PROFILES: Readonly<Record<string, GceProfile>> = {
-  'cpu-small': profile({
+  'cpu-small': gceProfile({
     description: 'A rented machine with 4 processors and 16 GB',
     machineType: 'n2-standard-4',
-    models: ['standard'],
   }),
-  'cpu-large': profile({
+  'cpu-large': gceProfile({
     description: 'A rented machine with 192 processors and 384 GB',
     machineType: 'c4-highcpu-192',
-    models: ['standard'],
-    // Machines of this series take no other kind of disk.
-    bootDisk: { ...CPU_DISK, type: 'hyperdisk-balanced' },
   }),
-  'h100-spot': profile({
+  'h100-spot': gceProfile({
     description: 'A rented machine with one H100, at the spot price',
     machineType: 'a3-highgpu-1g',
-    gpus: 1,
-    // For rent in no other way.
-    models: ['spot'],
   }),
-  'h100-on-demand': profile({
+  'h100-on-demand': gceProfile({
     description: 'A rented machine with eight H100',
     machineType: 'a3-highgpu-8g',
-    gpus: 8,
-    models: ['standard'],
   }),
-  'a100-spot': profile({
+  'a100-spot': gceProfile({
     description: 'A rented machine with one A100, at the spot price',
     machineType: 'a2-highgpu-1g',
-    gpus: 1,
     models: ['spot'],
   }),
-  'a100-on-demand': profile({
+  'a100-on-demand': gceProfile({
     description: 'A rented machine with one A100',
     machineType: 'a2-highgpu-1g',
-    gpus: 1,
-    models: ['standard'],
   }),
 };
