@@ -1,9 +1,13 @@
+import type { Config } from '../config/config.ts';
+import { GCE_HINT } from '../config/gce-keys.ts';
+import type { Clock } from '../core/clock.ts';
 import { GoldfishError, isGoldfishError, messageOf } from '../core/errors.ts';
 import type { Check, GceParts, Ground } from './gce/check.ts';
 import { checkBucketOfMachines, checkBucketSettings } from './gce/check-bucket.ts';
+import { checkImages } from './gce/check-images.ts';
 import { checkNetwork, checkSubnetworks } from './gce/check-network.ts';
 import { checkObjects } from './gce/check-objects.ts';
-import { checkImages, checkMachineTypes, checkZones } from './gce/check-places.ts';
+import { checkMachineTypes, checkZones } from './gce/check-places.ts';
 import {
   checkComputeApi,
   checkCredentials,
@@ -40,6 +44,25 @@ const CHECKS: readonly Check[] = [
 const LIMIT_MS = 20_000;
 /** More than taking away an object may take. */
 const GRACE_MS = 6_000;
+
+/** What an opened project knows of rented machines. `rented`: null where they are not configured. */
+export type RentingProject = Pick<GceParts, 'clock' | 'ids'> & {
+  config: Pick<Config, 'gce' | 'storage'>;
+  rented(): Promise<Pick<GceParts, 'access' | 'storage' | 'registry'> | null>;
+};
+
+/** As `examineGce`; a project that does not configure rented machines is told which keys to set. */
+export async function examineRented(project: RentingProject): Promise<GceFinding[]> {
+  const { config, clock, ids } = project;
+  const { gce } = config;
+  const { gcs } = config.storage;
+  const say = about('settings');
+  if (gce?.problem !== undefined) return [say.failed(gce.problem, GCE_HINT)];
+  const rented = gce === null || gcs === null ? null : await project.rented();
+  if (gce === null || gcs === null || rented === null)
+    return [say.failed('no rented machines are configured', GCE_HINT)];
+  return examineGce({ ...rented, gce, gcs, clock, ids });
+}
 
 /**
  * What rented machines need, each permission and setting by a harmless call of its own: most only ask what would be
@@ -83,10 +106,7 @@ function isEmulated({ of }: Check, { gce, gcs }: Pick<GceParts, 'gce' | 'gcs'>):
 const LATE = Symbol('late');
 
 /** Errors: BACKEND_UNAVAILABLE after the limit; those of the work. */
-async function withinLimit<T>(
-  clock: GceParts['clock'],
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
+async function withinLimit<T>(clock: Clock, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const limit = new AbortController();
   const over = new AbortController();
   const done = work(limit.signal);

@@ -15,7 +15,7 @@ export const checkNetwork: Check = {
     const say = about('network');
     const { projectId: project, network, subnetwork } = ground.gce;
     const name = lastPart(network);
-    const answer = await askCompute(ground, network.includes('/') ? whole(network, project) : byName(ground));
+    const answer = await askCompute(ground, networkPath(ground));
     if (answer.status !== 200)
       return [
         refused(say, answer, {
@@ -40,14 +40,11 @@ export const checkNetwork: Check = {
   },
 };
 
-function byName({ gce }: Ground): string {
-  return `projects/${gce.projectId}/global/networks/${gce.network}`;
-}
-
-/** `global/networks/n`, `projects/p/…`, or a link, as a path below `/compute/v1/`. */
-function whole(resource: string, project: string): string {
-  const path = resource.replace(/^https:\/\/[^/]+\/compute\/v1\//, '');
-  return path.startsWith('projects/') ? path : `projects/${project}/${path}`;
+/** It may be a name, `global/networks/…`, or the path of another project's. */
+function networkPath({ gce }: Ground): string {
+  const { projectId, network } = gce;
+  if (network.startsWith('projects/')) return network;
+  return `projects/${projectId}/${network.includes('/') ? network : `global/networks/${network}`}`;
 }
 
 /** One question per region. A network that makes its own subnetworks calls each of them like itself. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import type { GoogleAnswer } from '../../backends/google-access.ts';
 import type { GceConfig } from '../../config/gce.ts';
-import { isGoldfishError } from '../../core/errors.ts';
-import type { Check, Ground } from './check.ts';
+import type { Check } from './check.ts';
 import { grantOnRepository } from './commands.ts';
 import { about, type GceFinding, type Say } from './finding.ts';
 import { bodyOf, refused } from './refusal.ts';
@@ -30,22 +30,10 @@ function urlOf({ location, project, name }: Repository): string {
 export const checkSignIn: Check = {
   component: 'registry',
   of: 'registry',
-  run: async ({ gce, registry, ids, signal, member }) => {
-    const say = about('registry');
-    const reference = `${gce.artifactRegistry}/goldfish-doctor:${ids.reference()}`;
-    try {
-      await registry.digest(reference, { signal });
-      return [say.ok(`${gce.artifactRegistry} lets Goldfish in`)];
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!isGoldfishError(error)) throw error;
-      const repository = repositoryOf(gce);
-      const status = error.details['status'];
-      const isForbidden = status === 401 || status === 403;
-      const role = 'roles/artifactregistry.writer';
-      const grant = repository && isForbidden ? grantOnRepository({ ...repository, member, role }) : null;
-      return [say.failed(error.message, grant ?? error.hint ?? null)];
-    }
+  run: async ({ gce, registry, ids, signal }) => {
+    const image = { repository: `${gce.artifactRegistry}/goldfish`, tag: `doctor-${ids.reference()}` };
+    await registry.digest(image, { signal });
+    return [about('registry').ok(`${gce.artifactRegistry} lets Goldfish in`)];
   },
 };
 
@@ -117,7 +105,7 @@ const READERS = ['reader', 'writer', 'repoAdmin', 'admin'].map((role) => `roles/
 export const checkPullOfMachines: Check = {
   component: 'registry for machines',
   of: 'registry',
-  run: async ({ gce, access, signal }: Ground) => {
+  run: async ({ gce, access, signal }) => {
     const say = about('registry for machines');
     const repository = repositoryOf(gce);
     if (repository === null) return [say.notChecked(OTHER_KIND)];
@@ -139,7 +127,7 @@ export const checkPullOfMachines: Check = {
 
 function unknownRepository(
   say: Say,
-  answer: Parameters<typeof refused>[1],
+  answer: GoogleAnswer,
   { project, name }: Repository,
   fix: string | null = null,
 ): GceFinding {

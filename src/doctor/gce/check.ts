@@ -18,7 +18,10 @@ export type GceParts = {
 
 /** Of the port of registries only what is asked here. Undefined where there is no such image. */
 export type RegistryReader = {
-  digest(reference: string, options: { signal: AbortSignal }): Promise<string | undefined>;
+  digest(
+    image: { repository: string; tag: string },
+    options: { signal: AbortSignal },
+  ): Promise<string | undefined>;
 };
 
 /** The same within one check. */
