@@ -47,6 +47,7 @@ export function createGceBackend(options: GceBackendOptions): GceAdapter {
         ackTimeoutSeconds: 1,
       },
       probe: async (call) => {
+        if (gce.problem !== undefined) return { available: false, why: gce.problem };
         const here = await images.probe(call);
         const zones = gce.zones.join(', ');
         if (here.available) return { available: true, why: `machines of ${gce.projectId} in ${zones}` };
@@ -60,6 +61,7 @@ export function createGceBackend(options: GceBackendOptions): GceAdapter {
       cleanup: (handle, call) => cleanUpAttempt(deps, handle, call),
     },
     tend: async (call) => {
+      if (gce.problem !== undefined) return;
       if (looks >= LOOKS_FOR_STRANGERS && livingWorkers(db).length === 0) return;
       await (await rented()).pool.reconcile(call);
       looks += 1;

@@ -1,3 +1,4 @@
+import { GoldfishError } from '../../core/errors.ts';
 import { createMail } from '../../pool/mail.ts';
 import { type PoolPolicy, USUAL_POLICY } from '../../pool/policy.ts';
 import { createPool } from '../../pool/pool.ts';
@@ -11,9 +12,13 @@ const COMPUTE = 'https://compute.googleapis.com';
 /** A machine ends itself so much later than the pool would have: where nobody is left to do it. */
 const IDLE_SLACK_SECONDS = 120;
 
-/** Opens the bucket and the service with their own clients, and the pool over both. Errors: those of the clients. */
+/**
+ * Opens the bucket and the service with their own clients, and the pool over both.
+ * Errors: INVALID_CONFIG where the file names what the environment has not; those of the clients.
+ */
 export async function openRented(options: GceBackendOptions): Promise<Rented> {
   const { gce, clock, ids, log, db } = options;
+  if (gce.problem !== undefined) throw new GoldfishError('INVALID_CONFIG', { message: `${gce.problem}.` });
   const projectMark = await options.projectMark();
   const bucketPrefix = `${options.bucket.prefix}${projectMark}/`;
   const bucket = await options.openStorage(bucketPrefix);
