@@ -1,8 +1,10 @@
 import type { DockerAdapter } from './backends/docker/docker-backend.ts';
 import { createGceBackend } from './backends/gce/gce-backend.ts';
-import type { BuildCall, ImageSupply } from './backends/gce/options.ts';
+import type { ImageSupply } from './backends/gce/options.ts';
+import type { ImageRegistry } from './backends/image-registry.ts';
+import type { GceConfig, GcsConfig } from './config/gce.ts';
 import type { Adapter, BackendParts } from './context-backends.ts';
-import type { GceConfig } from './config/gce.ts';
+import type { Clock } from './core/clock.ts';
 import { projectMark } from './os/project-mark.ts';
 
 /** Rented machines, with the images that an engine of this machine makes for them. */
@@ -29,11 +31,7 @@ export async function createRentedAdapter(
     log,
     db,
     images: imageSupply(images, { gce, clock }),
-    openStorage: async (keyPrefix) => {
-      const { createGcsStorage } = await import('./storage/gcs/gcs-storage.ts');
-      const where = apiEndpoint === null ? {} : { apiEndpoint };
-      return createGcsStorage({ bucket: name, prefix: keyPrefix, clock, ...where });
-    },
+    openStorage: (keyPrefix) => openBucket({ gcs, prefix: keyPrefix, clock }),
     openCompute: async () => {
       const { createComputeClient } = await import('./backends/gce/compute-client.ts');
       return createComputeClient({ projectId: gce.projectId, apiEndpoint: gce.apiEndpoint });
@@ -46,25 +44,40 @@ function imageSupply(
   docker: DockerAdapter,
   { gce, clock }: Pick<BackendParts, 'clock'> & { gce: GceConfig },
 ): ImageSupply {
-  let registry: Promise<Parameters<typeof import('./backends/gce/push-image.ts').pushedImage>[0]> | undefined;
-  const open = async () => {
-    const { createArtifactRegistry } = await import('./backends/gce/artifact-registry.ts');
-    const { accessToken } = await import('./backends/gce/access-token.ts');
-    const repository = gce.artifactRegistry;
-    return {
-      builder: docker.builder,
-      registry: createArtifactRegistry({ repository, token: accessToken }),
-      repository,
-      clock,
-    };
-  };
+  let registry: Promise<ImageRegistry> | undefined;
   return {
     probe: (call) => docker.backend.probe(call),
     build: (request, call) => docker.backend.build(request, call),
-    publish: async (id, call: BuildCall) => {
+    publish: async (id, call) => {
       const { pushedImage } = await import('./backends/gce/push-image.ts');
-      registry ??= open();
-      return pushedImage(await registry, { ...call, id });
+      registry ??= openRegistry(gce);
+      const repository = gce.artifactRegistry;
+      return pushedImage({ builder: docker.builder, registry: await registry, repository, clock }, { ...call, id });
     },
+  };
+}
+
+async function openRegistry({ artifactRegistry: repository }: GceConfig): Promise<ImageRegistry> {
+  const { createArtifactRegistry } = await import('./backends/gce/artifact-registry.ts');
+  const { createAccessToken } = await import('./backends/gce/access-token.ts');
+  return createArtifactRegistry({ repository, token: createAccessToken() });
+}
+
+async function openBucket({ gcs, prefix, clock }: { gcs: GcsConfig; prefix: string; clock: Clock }) {
+  const { createGcsStorage } = await import('./storage/gcs/gcs-storage.ts');
+  const { bucket, apiEndpoint } = gcs;
+  return createGcsStorage({ bucket, prefix, clock, ...(apiEndpoint === null ? {} : { apiEndpoint }) });
+}
+
+/** What is asked by whoever wants to know whether machines can be rented; null where none are configured. */
+export async function openRentedWays({ config, clock }: Pick<BackendParts, 'config' | 'clock'>) {
+  const { gce } = config;
+  const { gcs } = config.storage;
+  if (gce === null || gcs === null) return null;
+  const { createGoogleAccess } = await import('./backends/gce/google-access.ts');
+  return {
+    access: createGoogleAccess(),
+    storage: await openBucket({ gcs, prefix: gcs.prefix, clock }),
+    registry: await openRegistry(gce),
   };
 }

@@ -50,6 +50,8 @@ export type ServerContext = {
   sources: Sources;
   runs: Runs;
   backups(): Promise<Backups>;
+  /** How machines are rented, for those who want to know whether they can be; null where none are configured. */
+  rented(): ReturnType<typeof import('./context-rented.ts').openRentedWays>;
   goldfishVersion: string;
   /** Nothing is written through this context: no row, no file, no supervisor. */
   readOnly: boolean;
@@ -148,6 +150,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     sources,
     runs: createRuns(runsDeps, ensureSupervisor),
     backups: backups.get,
+    rented: async () => (await import('./context-rented.ts')).openRentedWays({ config, clock }),
     goldfishVersion,
     readOnly,
     runsDeps,
