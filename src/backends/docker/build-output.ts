@@ -1,5 +1,5 @@
 /** What the engine says while it builds, pulls or pushes: one JSON object a line. */
-export type Message = {
+type Message = {
   stream?: string;
   status?: string;
   id?: string;
