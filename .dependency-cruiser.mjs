@@ -28,7 +28,7 @@ const PACKAGE_OWNERS = {
   dockerode: '^src/backends/docker/',
   'tar-stream': '^src/backends/(docker|gce)/',
   '@google-cloud/storage': '^src/storage/gcs/',
-  'google-auth-library': '^src/storage/gcs/',
+  'google-auth-library': '^src/(storage/gcs|backends/gce)/',
 };
 
 /** The pure modules of Node that core may use: no files, no processes, no network. */

@@ -27,6 +27,7 @@ async function installMissing(): Promise<void> {
   const wanted: string[] = [];
   if (!(await succeeds('bwrap', ['--version']))) wanted.push('bubblewrap');
   if (!(await engineAnswers()) && !existsSync('/usr/sbin/dockerd')) wanted.push('docker.io');
+  if (!(await succeeds('docker-registry', ['--version']))) wanted.push('docker-registry');
   if (!findOldNode()) wanted.push('nodejs');
   if (pythonWithLibraries() === undefined) wanted.push('python3-pandas');
   if (!(await succeeds('python3', ['-m', 'pip', '--version']))) wanted.push('python3-pip', 'python3-venv');

@@ -1,8 +1,9 @@
+import type { RegistryLogin } from './image-registry.ts';
 import type { CallOptions } from './port.ts';
 
 /**
  * Makes images. An image is named by what it is made of, so it is built once: a name that is there is never built
- * again, and several that ask at once get one build. Pushing to a registry comes with the backends that need one.
+ * again, and several that ask at once get one build. Pushes them, for backends whose machines are elsewhere.
  */
 export type ImageBuilder = {
   /**
@@ -10,6 +11,15 @@ export type ImageBuilder = {
    * Errors: INVALID_CONFIG with file and line where the recipe is at fault; BACKEND_UNAVAILABLE, STORAGE_UNAVAILABLE.
    */
   build(recipe: ImageRecipe, options: CallOptions & { onLine: (text: string) => void }): Promise<BuiltImage>;
+  /**
+   * Sends an image to a registry under a tag, and tells its digest there: `sha256:<hex>`. What the registry has is not
+   * sent again. Here nothing of it remains, but of an image without a name: that keeps this one. Lines go to `onLine`.
+   * Errors: BACKEND_UNAVAILABLE, retryable where it may pass.
+   */
+  push(
+    image: ImagePush,
+    options: CallOptions & { onLine: (text: string) => void },
+  ): Promise<{ digest: string }>;
 };
 
 export type ImageRecipe = {
@@ -38,4 +48,14 @@ export type BuiltImage = {
   id: string;
   /** True where it was there already. */
   found: boolean;
+};
+
+export type ImagePush = {
+  /** As `BuiltImage` has it. */
+  id: string;
+  /** With its registry and without a tag: `europe-docker.pkg.dev/project/repository/goldfish`. */
+  repository: string;
+  tag: string;
+  /** Null: nobody signs in. */
+  login: RegistryLogin | null;
 };

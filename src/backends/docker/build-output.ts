@@ -1,10 +1,12 @@
-/** What the engine says while it builds or pulls: one JSON object a line. */
+/** What the engine says while it builds, pulls or pushes: one JSON object a line. */
 type Message = {
   stream?: string;
   status?: string;
   id?: string;
   progress?: string;
   error?: string;
+  /** For programs. Of a push: under which tag the registry has what. */
+  aux?: { Tag?: unknown; Digest?: unknown };
 };
 
 /** The engine's own words on why it gave up. */
@@ -65,13 +67,13 @@ export async function followBuild(
 }
 
 /** Of a download's progress only its milestones. */
-function textOf(message: Message): string {
+export function textOf(message: Message): string {
   if (message.stream !== undefined) return message.stream.replaceAll('\r', '\n').replaceAll(COLOURS, '');
   if (message.status === undefined || message.progress !== undefined) return '';
   return `${message.id === undefined ? '' : `${message.id}: `}${message.status}\n`;
 }
 
-async function* messages(stream: NodeJS.ReadableStream): AsyncGenerator<Message> {
+export async function* messages(stream: NodeJS.ReadableStream): AsyncGenerator<Message> {
   let rest = '';
   stream.setEncoding('utf8');
   for await (const chunk of stream) {

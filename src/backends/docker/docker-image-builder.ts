@@ -10,6 +10,7 @@ import { type BuildFailure, followBuild } from './build-output.ts';
 import { buildProblem } from './build-problem.ts';
 import type { Engine } from './engine.ts';
 import { engineError, engineSays, isMissing, statusOf } from './engine-error.ts';
+import { pushImage } from './push-image.ts';
 
 /** A build that takes longer is somebody else's whose end is waited for in vain. */
 const LOCK_WAIT_MS = 60 * 60_000;
@@ -21,7 +22,7 @@ type BuilderOptions = {
 };
 type BuildCall = CallOptions & { onLine: (text: string) => void };
 
-/** Builds with the engine's own builder, on this machine. */
+/** Builds with the engine's own builder, on this machine, and lets the engine push. */
 export function createImageBuilder(options: BuilderOptions): ImageBuilder {
   return {
     build: async (recipe, call) => {
@@ -38,6 +39,7 @@ export function createImageBuilder(options: BuilderOptions): ImageBuilder {
         return { id, found: false };
       });
     },
+    push: (image, call) => pushImage(options.engine, image, call),
   };
 }
 

@@ -1,10 +1,12 @@
 import { errnoOf, GoldfishError, isGoldfishError, messageOf } from '../../core/errors.ts';
 import { clip } from '../../core/names.ts';
+import { registryError, saysNoRepository } from '../registry-error.ts';
 
 const DISK_FULL = /no space left on device|disk quota exceeded/i;
 const NETWORK =
   /no such host|dial tcp|i\/o timeout|TLS handshake timeout|connection refused|network is unreachable|request canceled|server misbehaving|EOF$/i;
 const UNKNOWN_IMAGE = /pull access denied|not found|manifest unknown|does not exist|unauthorized|denied:/i;
+const NOT_LET_IN = /\b(denied|unauthorized|forbidden|authentication required)\b|no basic auth credentials/i;
 
 /** HTTP status of an answer of the engine; undefined where it did not answer. */
 export function statusOf(error: unknown): number | undefined {
@@ -80,6 +82,14 @@ export function pullError(image: string, says: string): GoldfishError {
     details: { image: clip(image) },
     retryable: !unknown,
   });
+}
+
+/** Why an image could not be pushed: no such place, not let in there, or no way to the registry. */
+export function pushError(repository: string, says: string): GoldfishError {
+  if (saysNoRepository(says)) return registryError(repository, { kind: 'missing' });
+  const refused = NOT_LET_IN.test(says) && !NETWORK.test(says);
+  const why = says.trim().replace(/\.$/, '');
+  return registryError(repository, { kind: refused ? 'forbidden' : 'unreachable', why });
 }
 
 export function isNetworkTrouble(says: string): boolean {

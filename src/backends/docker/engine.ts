@@ -70,8 +70,25 @@ export type EngineInfo = {
 
 export type ImageFacts = {
   Id: string;
+  /** Names with their tags; none where it is known by its id only. */
+  RepoTags?: string[] | null;
   Config?: { Env?: string[] | null } | null;
 };
+
+/** An image by its id or one of its names. */
+export type EngineImage = {
+  inspect(): Promise<ImageFacts>;
+  tag(options: { repo: string; tag: string }): Promise<unknown>;
+  /** Of a name without a tag. */
+  push(options: PushOptions): Promise<NodeJS.ReadableStream>;
+  /** Takes the name away, and with the last one the image. */
+  remove(options: { noprune: boolean }): Promise<unknown>;
+};
+
+export type PushOptions = { tag: string; authconfig: EngineLogin; abortSignal?: AbortSignal };
+
+/** Empty where nobody signs in: an engine refuses to push where it is told nothing at all. */
+export type EngineLogin = { username?: string; password?: string; serveraddress?: string };
 
 /** `Created`: seconds since the epoch. */
 export type ContainerFacts = { Id: string; Labels: Record<string, string>; State: string; Created: number };
@@ -85,7 +102,7 @@ export type EngineContainer = {
 /** The part of dockerode that is called here, so that a test can hold one in its hand. */
 export type Engine = {
   info(): Promise<EngineInfo>;
-  getImage(name: string): { inspect(): Promise<ImageFacts> };
+  getImage(name: string): EngineImage;
   pull(reference: string, options: { abortSignal?: AbortSignal }): Promise<NodeJS.ReadableStream>;
   buildImage(context: NodeJS.ReadableStream, options: BuildOptions): Promise<NodeJS.ReadableStream>;
   createContainer(options: ContainerOptions): Promise<{ id: string }>;
@@ -109,7 +126,7 @@ type Connect = (address: UsableAddress, timeout: number | undefined) => Promise<
 type UsableAddress = Exclude<EngineAddress, { kind: 'unusable' }>;
 
 /**
- * Clients made when first asked for: importing the library takes 300 ms. `patient` for pulls and builds.
+ * Clients made when first asked for: importing the library takes 300 ms. `patient` for pulls, builds and pushes.
  * Errors: BACKEND_UNAVAILABLE where no engine may be asked.
  */
 export function createEngine(

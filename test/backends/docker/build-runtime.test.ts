@@ -8,6 +8,7 @@ import { buildRuntime, environmentKey } from '../../../src/backends/docker/build
 import type { Engine } from '../../../src/backends/docker/engine.ts';
 import { systemClock } from '../../../src/core/clock.ts';
 import { projectLayout } from '../../../src/core/layout.ts';
+import { fakeImage } from './docker-project.ts';
 
 let codeDir: string;
 beforeEach(async () => {
@@ -23,11 +24,12 @@ function engineWithout(says: object): { engine: Engine; pulled: string[] } {
   };
   const engine: Engine = {
     info: async () => ({ NCPU: 1 }),
-    getImage: () => ({
-      inspect: async () => {
-        throw Object.assign(new Error('no such image'), { statusCode: 404 });
-      },
-    }),
+    getImage: () =>
+      fakeImage({
+        inspect: async () => {
+          throw Object.assign(new Error('no such image'), { statusCode: 404 });
+        },
+      }),
     pull: async (reference) => {
       pulled.push(reference);
       return Readable.from([
@@ -47,6 +49,7 @@ async function build(
   image: string | null,
 ): Promise<{ error: unknown; pulled: string[]; lines: string[] }> {
   const { engine, pulled } = engineWithout(says);
+  const refuse = (): Promise<never> => Promise.reject(new Error('not asked for here'));
   const deps = {
     layout: projectLayout(codeDir),
     clock: systemClock,
@@ -61,7 +64,7 @@ async function build(
     address: { kind: 'socket', path: '/none' } as const,
     engine: async () => engine,
     project: 'p',
-    builder: { build: () => Promise.reject(new Error('not asked for here')) },
+    builder: { build: refuse, push: refuse },
   };
   const codeHash = 'sha256:code';
   const key = await environmentKey(deps, { files: codeFiles(codeDir), codeHash, image });

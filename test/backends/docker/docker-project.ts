@@ -1,7 +1,12 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ContainerFacts, Engine, EngineContainer } from '../../../src/backends/docker/engine.ts';
+import type {
+  ContainerFacts,
+  Engine,
+  EngineContainer,
+  EngineImage,
+} from '../../../src/backends/docker/engine.ts';
 import type { DockerBackendOptions, DockerDeps } from '../../../src/backends/docker/options.ts';
 import type { RunSpec } from '../../../src/backends/port.ts';
 import { assetPath } from '../../../src/core/assets.ts';
@@ -104,6 +109,12 @@ export function fakeEngine(change: Partial<Engine>): Engine {
     listContainers: async () => [],
     ...change,
   };
+}
+
+/** An image that is asked for nothing but what the test gives it. */
+export function fakeImage(change: Partial<EngineImage>): EngineImage {
+  const refuse = (): Promise<never> => Promise.reject(new Error('not asked for here'));
+  return { inspect: refuse, tag: refuse, push: refuse, remove: refuse, ...change };
 }
 
 /** An engine with containers that can be listed and removed; `remove` may refuse. */

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Engine } from '../../../src/backends/docker/engine.ts';
 import { imageFacts } from '../../../src/backends/docker/image-facts.ts';
-import { type DockerProject, fakeEngine, openDockerProject, refusal } from './docker-project.ts';
+import { type DockerProject, fakeEngine, fakeImage, openDockerProject, refusal } from './docker-project.ts';
 
 let project: DockerProject;
 beforeEach(async () => {
@@ -13,7 +13,8 @@ afterEach(() => project.close());
 /** An engine whose trials end as listed, one after the other: an exit code, or a refusal to start. */
 function engineOfTrials(ends: (number | Error)[]): Engine {
   return fakeEngine({
-    getImage: () => ({ inspect: async () => ({ Id: 'sha256:a', Config: { Env: ['PYTHONPATH=/own'] } }) }),
+    getImage: () =>
+      fakeImage({ inspect: async () => ({ Id: 'sha256:a', Config: { Env: ['PYTHONPATH=/own'] } }) }),
     createContainer: async () => ({ id: 'trial' }),
     getContainer: () => {
       return {

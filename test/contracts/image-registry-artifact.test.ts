@@ -1,0 +1,229 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pack } from 'tar-stream';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createArtifactRegistry } from '../../src/backends/gce/artifact-registry.ts';
+import { pushedImage } from '../../src/backends/gce/push-image.ts';
+import type { ImageBuilder } from '../../src/backends/image-builder.ts';
+import type { ImageRegistry } from '../../src/backends/image-registry.ts';
+import { systemClock } from '../../src/core/clock.ts';
+import { projectLayout } from '../../src/core/layout.ts';
+import { hasRegistry, NEEDS_REGISTRY, type RegistryProcess, startRegistry } from '../support/registry-process.ts';
+import { until } from '../integration/until.ts';
+import { docker, dockerAdapter, hasEngine, NEEDS_ENGINE } from './docker-under-test.ts';
+import { describeImageRegistry, type RegistryHarness } from './image-registry.ts';
+
+const able = hasEngine && hasRegistry;
+const NEEDS = NEEDS_ENGINE || NEEDS_REGISTRY;
+
+/** Images that these tests make, and where their parts of the engine work. */
+const made = new Set<string>();
+let home: string;
+
+function builderOf(project: string): ImageBuilder {
+  return dockerAdapter({
+    layout: projectLayout(join(home, project)),
+    clock: systemClock,
+    python: 'python3',
+    sdkDir: home,
+    hostEnvironment: {},
+  }).builder;
+}
+
+async function ready(): Promise<void> {
+  home = await mkdtemp(join(tmpdir(), 'goldfish-pushes-'));
+}
+
+async function cleanUp(): Promise<void> {
+  for (const id of made) {
+    await docker
+      .getImage(id)
+      .remove({ force: true })
+      .catch(() => undefined);
+  }
+  made.clear();
+  await rm(home, { recursive: true, force: true });
+}
+
+/** One file of random bytes: small, and unlike everything that a registry has. */
+async function makeImage(kind: 'named' | 'nameless' = 'named'): Promise<string> {
+  const archive = pack();
+  archive.entry({ name: 'content' }, randomBytes(1_000));
+  archive.finalize();
+  const tag = randomBytes(6).toString('hex');
+  const name = kind === 'named' ? { repo: 'goldfish-test-push', tag } : {};
+  const answer = await docker.importImage(Readable.from(archive), name);
+  let said = '';
+  for await (const piece of answer) said += String(piece);
+  const id = /"status":"(sha256:[0-9a-f]{64})"/.exec(said)?.[1];
+  if (id === undefined) throw new Error(`no image was made: ${said}`);
+  made.add(id);
+  return id;
+}
+
+async function namesOf(id: string): Promise<string[] | undefined> {
+  const image = await docker
+    .getImage(id)
+    .inspect()
+    .catch(() => undefined);
+  return image && [...(image.RepoTags ?? []), ...(image.RepoDigests ?? [])];
+}
+
+async function open(): Promise<RegistryHarness> {
+  await ready();
+  const registry = await startRegistry();
+  const at = (host: string): { registry: ImageRegistry; repository: string } => ({
+    registry: createArtifactRegistry({ repository: `${host}/project`, token: null }),
+    repository: `${host}/project/goldfish`,
+  });
+  return {
+    ...at(registry.host),
+    builder: builderOf('one'),
+    another: () => ({ registry: at(registry.host).registry, builder: builderOf('another') }),
+    makeImage,
+    namesOf,
+    fetchAnew: async (id, reference) => {
+      await docker.getImage(id).remove({ force: true });
+      for await (const _ of await docker.pull(reference));
+      return (await docker.getImage(reference).inspect()).Id;
+    },
+    away: async () => {
+      const other = await startRegistry();
+      await other.stop();
+      return at(other.host);
+    },
+    close: async () => {
+      await cleanUp();
+      await registry.stop();
+    },
+  };
+}
+
+describeImageRegistry('Artifact Registry', open, NEEDS);
+
+describe.skipIf(!able)(`an image for rented machines${NEEDS}`, () => {
+  let registry: RegistryProcess;
+  beforeAll(async () => {
+    await ready();
+    registry = await startRegistry();
+  });
+  afterAll(async () => {
+    await cleanUp();
+    await registry.stop();
+  });
+
+  it('is pushed once and found from then on, by every process', async () => {
+    const repository = `${registry.host}/project`;
+    const ofProcess = () => ({
+      registry: createArtifactRegistry({ repository, token: null }),
+      builder: builderOf('p'),
+      repository,
+      clock: systemClock,
+    });
+    const id = await makeImage();
+    const shown = `The image ${id.slice(7, 19)}`;
+    const lines: string[] = [];
+    const onLine = (line: string): void => void lines.push(line);
+    const reference = await pushedImage(ofProcess(), { id, onLine });
+    expect(reference).toMatch(new RegExp(`^${repository}/goldfish@sha256:[0-9a-f]{64}$`));
+    expect(lines[0]).toBe(`${shown} is not in ${repository}/goldfish yet; it is being pushed.`);
+    expect(lines.at(-1)).toMatch(new RegExp(`^${shown} was pushed in \\d+ s\\.$`));
+    lines.length = 0;
+    expect(await pushedImage(ofProcess(), { id, onLine })).toBe(reference);
+    expect(lines).toEqual([`${shown} is in ${repository}/goldfish already.`]);
+  });
+});
+
+/** The name that access tokens go under, with the password "secret-token". */
+const PASSWORDS = 'oauth2accesstoken:@@HASH@@\n';
+
+describe.skipIf(!able)(`a registry that wants a login${NEEDS}`, () => {
+  let registry: RegistryProcess;
+  let repository: string;
+  beforeAll(async () => {
+    await ready();
+    registry = await startRegistry(PASSWORDS);
+    repository = `${registry.host}/project/goldfish`;
+  });
+  afterAll(async () => {
+    await cleanUp();
+    await registry.stop();
+  });
+  const push = async (password: string | null): Promise<string> => {
+    const login = password === null ? null : { username: 'oauth2accesstoken', password };
+    const image = { id: await makeImage(), repository, tag: 'any', login };
+    return (await builderOf('p').push(image, { onLine: () => undefined })).digest;
+  };
+
+  it('lets the engine in with it', async () => {
+    expect(await push('secret-token')).toMatch(/^sha256:/);
+  });
+
+  it.each([
+    ['another one', 'wrong-token'],
+    ['none', null],
+  ])('lets nobody in with %s, and the error says who may', async (_login, password) => {
+    await expect(push(password)).rejects.toMatchObject({
+      code: 'BACKEND_UNAVAILABLE',
+      message: expect.stringContaining(`The registry does not let Goldfish use "${repository}" (`),
+      hint: expect.stringContaining('roles/artifactregistry.writer'),
+      retryable: false,
+    });
+  });
+
+  it('gets none over plain http', async () => {
+    const asking = createArtifactRegistry({
+      repository: `${registry.host}/project`,
+      token: async () => 'secret-token',
+    });
+    await expect(asking.digest({ repository, tag: 'any' })).rejects.toMatchObject({
+      message: `The registry of "${registry.host}/project" wants a login, and over plain http it gets none.`,
+    });
+  });
+});
+
+describe.skipIf(!hasEngine)(`a registry that takes what it is sent for ever${NEEDS_ENGINE}`, () => {
+  it('is left by the engine when the push is aborted', async () => {
+    await ready();
+    let [sending, left] = [false, false];
+    const slow = createServer((request, response) => {
+      request.resume();
+      if (request.method === 'PATCH') {
+        sending = true;
+        response.once('close', () => {
+          left = true;
+        });
+        return;
+      }
+      response.setHeader('docker-distribution-api-version', 'registry/2.0');
+      if (request.url === '/v2/') response.end('{}');
+      else if (request.method === 'POST') {
+        response.writeHead(202, { location: `${request.url}one`, 'docker-upload-uuid': 'one' }).end();
+      } else response.writeHead(404).end();
+    });
+    await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+    try {
+      const repository = `127.0.0.1:${(slow.address() as AddressInfo).port}/project/goldfish`;
+      const id = await makeImage();
+      const before = await namesOf(id);
+      const gate = new AbortController();
+      const image = { id, repository, tag: 'any', login: null };
+      const pushing = builderOf('p').push(image, { signal: gate.signal, onLine: () => undefined });
+      pushing.catch(() => undefined);
+      await until(() => sending, 'the engine to send');
+      gate.abort();
+      await expect(pushing).rejects.toMatchObject({ name: 'AbortError' });
+      await until(() => left, 'the engine to leave');
+      expect(await namesOf(id)).toEqual(before);
+    } finally {
+      slow.closeAllConnections();
+      await new Promise((resolve) => slow.close(resolve));
+      await cleanUp();
+    }
+  });
+});
