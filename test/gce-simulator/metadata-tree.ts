@@ -28,6 +28,13 @@ export function metadataTree({ instance, project, projectNumber, preempted }: Me
       ),
       'cpu-platform': instance.cpuPlatform,
       description: instance.description ?? '',
+      disks: instance.disks.map(({ deviceName, index, mode, type }) => ({
+        'device-name': deviceName,
+        index: BigInt(index),
+        interface: 'SCSI',
+        mode,
+        type,
+      })),
       hostname: `${instance.name}.${lastPart(instance.zone)}.c.${project}.internal`,
       id: BigInt(instance.id),
       'machine-type': `projects/${projectNumber}/machineTypes/${lastPart(instance.machineType)}`,

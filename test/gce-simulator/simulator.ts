@@ -10,6 +10,7 @@ import type { Quotas } from './quotas.ts';
 import { type DiskResource, type InstanceResource, timestamp } from './resources.ts';
 import { idleScript, scriptedMachine } from './scripted-machine.ts';
 import type { SimulatedTime } from './time.ts';
+import { trackMachines } from './tracked-machines.ts';
 import { type Instance, type Timings, USUAL_TIMINGS, type World } from './world.ts';
 
 export type SimulatorOptions = {
@@ -46,6 +47,8 @@ export type Simulator = {
   stop(name: string): void;
   vanish(name: string): void;
   breakHost(name: string): void;
+  /** The end of everything: machines that are there are ended and removed, and none boots any more. */
+  dispose(): Promise<void>;
 };
 
 const PROJECT_NUMBER = 123456789012n;
@@ -64,6 +67,7 @@ export function createSimulator({
   const nextId = (): string => String(id++);
   const faults = createFaultBook();
   const stamp = (): string => timestamp(serviceNow(time, faults));
+  const machines = trackMachines(createMachine);
   const world: World = {
     project,
     projectNumber: PROJECT_NUMBER,
@@ -74,7 +78,7 @@ export function createSimulator({
     operations: createOperations({ project, time, stamp, faults, nextId }),
     ledger: createLedger(time),
     quotas,
-    createMachine,
+    createMachine: machines.create,
     nextId,
     instances: new Map(),
     disks: new Map(),
@@ -99,5 +103,6 @@ export function createSimulator({
     stop: (name) => stopByOthers(world, find(name)),
     vanish: (name) => vanish(world, find(name)),
     breakHost: (name) => breakHost(world, find(name)),
+    dispose: () => machines.dispose(),
   };
 }

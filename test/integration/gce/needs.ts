@@ -1,0 +1,20 @@
+import { spawnSync } from 'node:child_process';
+import { hasMachinePrograms } from '../../support/machine-image.ts';
+import { hasEngine } from '../../contracts/docker-under-test.ts';
+
+/** Whether machines can be containers here; the title of what is skipped otherwise. */
+export const hasMachines = hasEngine && hasMachinePrograms();
+export const NEEDS_MACHINES = hasMachines ? '' : ' (needs a container engine: GOLDFISH_SETUP=1 npm test)';
+
+/** Whether there is a registry to push images to. */
+const hasRegistry = spawnSync('docker-registry', ['--version']).status === 0;
+
+/** Whether everything that a project rents can be had here. */
+export const hasRentals = hasMachines && hasRegistry;
+export const NEEDS_RENTALS = hasMachines && !hasRegistry
+  ? ' (needs docker-registry: GOLDFISH_SETUP=1 npm test)'
+  : NEEDS_MACHINES;
+
+/** Whether further disks can be made here. */
+export const hasLoopDevices = spawnSync('losetup', ['--find']).status === 0;
+export const NEEDS_LOOP_DEVICES = hasLoopDevices ? '' : ' (needs loop devices: modprobe loop)';
