@@ -36,11 +36,13 @@ export function checkGce(file: ConfigFile, check: Check): void {
   checkLaunchTimeout(file.defaults, check);
 }
 
+type Named = [path: Path, backend: string | null | undefined];
+
 /** A backend that is named and not configured would only be noticed by the stages that use it. */
 function checkNotNamed(file: ConfigFile, { locate, problems }: Check): void {
-  const named: [Path, string | null | undefined][] = [
+  const named: Named[] = [
     [['defaults', 'backend'], file.defaults.backend],
-    ...Object.entries(file.profiles).map(([name, { backend }]): [Path, typeof backend] => [
+    ...Object.entries(file.profiles).map(([name, { backend }]): Named => [
       ['profiles', name, 'backend'],
       backend,
     ]),

@@ -1,9 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { configKeys } from '../../src/config/schema.ts';
 import { readYaml } from '../../src/config/yaml-file.ts';
 import type { YamlNode } from '../../src/config/yaml-node.ts';
+import { exampleConfig } from '../support/example-config.ts';
 import { COMPUTE_EFFECTS } from './effects/compute.ts';
+import { GCE_EFFECTS } from './effects/gce.ts';
 import { createKit, type Kit } from './effects/kit.ts';
 import { MONITOR_EFFECTS } from './effects/monitors.ts';
 import { PROJECT_EFFECTS } from './effects/project.ts';
@@ -15,6 +16,7 @@ const EFFECTS = Object.entries({
   ...STORAGE_EFFECTS,
   ...COMPUTE_EFFECTS,
   ...MONITOR_EFFECTS,
+  ...GCE_EFFECTS,
 });
 
 let kit: Kit;
@@ -27,7 +29,7 @@ afterEach(() => kit.dispose());
 function keysOf(node: YamlNode, path: readonly string[] = []): string[] {
   if (node.children.size === 0 || Array.isArray(node.value)) return [path.join('.')];
   return [...node.children].flatMap(([key, child]) =>
-    keysOf(child, [...path, key === 'my-profile' ? '*' : `${key}`]),
+    keysOf(child, [...path, /^my-(profile|machine)$/.test(`${key}`) ? '*' : `${key}`]),
   );
 }
 
@@ -43,8 +45,8 @@ describe('the key', () => {
 
 describe('the keys of goldfish.example.yaml', () => {
   it('are those that are read, and each has one test of its effect', async () => {
-    const text = await readFile(new URL('../../goldfish.example.yaml', import.meta.url), 'utf8');
-    const { root } = readYaml('goldfish.example.yaml', text);
+    const { whole } = await exampleConfig();
+    const { root } = readYaml('goldfish.example.yaml', whole);
     const inExample = root === null ? [] : keysOf(root);
     expect(inExample.toSorted()).toEqual(configKeys().toSorted());
     expect(EFFECTS.map(([key]) => key).toSorted()).toEqual(inExample.toSorted());

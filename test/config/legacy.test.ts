@@ -100,13 +100,33 @@ jobs:
     `);
   });
 
-  it('asks for storage in the cloud with a top-level "gcs", which is not built yet', async () => {
-    const { problems, notes } = await check('gcs: { bucket: b, sources_prefix: s/ }\n');
-    expect(problems).toEqual([
-      'goldfish.yaml:2:6 "storage.backend" must be local, not "gcs". "gcs" is not built yet; use local.',
+  it('names the bucket of rented machines with a top-level "gcs", and is told that outputs stay here', async () => {
+    const { config, settings, problems, notes } = await check(
+      'gcs: { bucket: my-bucket, sources_prefix: s/, artifacts_prefix: a/ }\n',
+    );
+    expect(problems).toEqual([]);
+    expect(config?.storage).toMatchObject({
+      backend: 'local',
+      gcs: { bucket: 'my-bucket', prefix: '', apiEndpoint: null },
+    });
+    expect(settings?.find(({ key }) => key === 'storage.gcs.bucket')).toEqual({
+      key: 'storage.gcs.bucket',
+      value: 'my-bucket',
+      origin: 'goldfish.yaml:2',
+    });
+    expect(notes.toSorted()).toEqual([
+      'goldfish.yaml:2:1 "gcs" is "storage.gcs" now, the bucket of rented machines. Outputs are kept on this machine. Move it to "storage.gcs".',
+      'goldfish.yaml:2:27 "gcs.sources_prefix" is not read: sources and outputs are kept on this machine. Remove it.',
+      'goldfish.yaml:2:47 "gcs.artifacts_prefix" is not read: sources and outputs are kept on this machine. Remove it.',
     ]);
-    expect(notes).toEqual([
-      'goldfish.yaml:2:1 "gcs" is "storage.gcs" now, with storage.backend: gcs. Move it to "storage.gcs".',
+  });
+
+  it('is told where a bucket that it names wrongly stands', async () => {
+    expect((await check('gcs: { bucket: "gs://b" }\n')).problems).toEqual([
+      expect.stringMatching(/^goldfish\.yaml:2:16 "storage\.gcs\.bucket" must be the name of a bucket, without gs:/),
+    ]);
+    expect((await check('gcs: {}\n')).problems).toEqual([
+      'goldfish.yaml:2:1 "storage.gcs.bucket" is missing. It must be the name of a bucket, without gs://.',
     ]);
   });
 
@@ -123,14 +143,28 @@ jobs:
     ['storage: { backend: s3 }', 'storage.backend', 's3', 'local'],
     ['storage: { backend: azure }', 'storage.backend', 'azure', 'local'],
     ['storage: { backend: gcs }', 'storage.backend', 'gcs', 'local'],
-    ['defaults: { backend: kubernetes }', 'defaults.backend', 'kubernetes', 'auto or process or docker'],
-    ['defaults: { backend: gce }', 'defaults.backend', 'gce', 'auto or process or docker'],
-    ['jobs: { backend: gce }', 'defaults.backend', 'gce', 'auto or process or docker'],
+    ['defaults: { backend: kubernetes }', 'defaults.backend', 'kubernetes', 'auto or process or docker or gce'],
   ])('is refused, as not built yet, with %s', async (line, key, word, instead) => {
     const { problems } = await check(`${line}\n`);
     expect(problems).toHaveLength(1);
     expect(problems[0]).toContain(`"${key}" must be `);
     expect(problems[0]).toContain(`not "${word}". "${word}" is not built yet; use ${instead}.`);
+  });
+
+  it('runs on rented machines where it says so, once they are configured', async () => {
+    const backend = 'jobs: { backend: gce }\n';
+    expect((await check(backend)).problems).toEqual([
+      'goldfish.yaml:2:18 "defaults.backend" is gce, and there is no section "gce". Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml.',
+    ]);
+    const sections = `gcs: { bucket: my-bucket }
+gce:
+  { project_id: my-project, zones: [us-east1-b], service_account: default,
+    artifact_registry: us-docker.pkg.dev/my-project/images }
+`;
+    const { config, problems } = await check(`${backend}${sections}`);
+    expect(problems).toEqual([]);
+    expect(config?.defaults.backend).toBe('gce');
+    expect(config?.gce?.projectId).toBe('my-project');
   });
 
   it('cannot say a thing in the old and in the new place', async () => {

@@ -18,6 +18,7 @@ export function memoryFiles(files: Record<string, string>): FileReader {
 export const LOOKUPS: PipelineLookups = {
   backends: ['auto', 'process', 'docker'],
   profiles: profileBook({
+    gce: null,
     profiles: {
       big: {
         description: null,

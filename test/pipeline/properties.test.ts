@@ -19,6 +19,8 @@ const DEFAULTS = {
   maxParallel: null,
   maxRestarts: 0,
   launchTimeoutSeconds: 2700,
+  capacityWaitSeconds: 600,
+  logSyncSeconds: 10,
   monitors: BUILT_IN_MONITORS,
 } as const;
 

@@ -18,6 +18,8 @@ const DEFAULTS: ResolveRequest['defaults'] = {
   maxParallel: null,
   maxRestarts: 0,
   launchTimeoutSeconds: 2700,
+  capacityWaitSeconds: 600,
+  logSyncSeconds: 10,
   monitors: BUILT_IN_MONITORS,
 };
 
@@ -60,6 +62,8 @@ describe('what a stage computes with', () => {
       timeoutSeconds: '3600 (built-in)',
       heartbeatTimeoutSeconds: 'null (built-in)',
       stopGraceSeconds: '10 (built-in)',
+      capacityWaitSeconds: '600 (built-in)',
+      launchTimeoutSeconds: '2700 (built-in)',
       gpus: '0 (built-in)',
       memoryBytes: undefined,
       cpus: undefined,
@@ -89,7 +93,7 @@ describe('what a stage computes with', () => {
 
   it('comes from the stage before its profile', async () => {
     const compute =
-      '{ profile: big, backend: process, nodes: 2, memory: 1g, cpus: 1, gpus: 0, timeout_seconds: 5, heartbeat_timeout_seconds: 7 }';
+      '{ profile: big, backend: process, nodes: 2, memory: 1g, cpus: 1, gpus: 0, timeout_seconds: 5, heartbeat_timeout_seconds: 7, capacity_wait_seconds: 0 }';
     expect(await decide(compute, { stage: '    image: own:1\n' })).toEqual({
       profile: 'big (configs/train.yaml:1)',
       backend: 'process (configs/train.yaml:1)',
@@ -97,6 +101,8 @@ describe('what a stage computes with', () => {
       timeoutSeconds: '5 (configs/train.yaml:1)',
       heartbeatTimeoutSeconds: '7 (configs/train.yaml:1)',
       stopGraceSeconds: '10 (built-in)',
+      capacityWaitSeconds: '0 (configs/train.yaml:1)',
+      launchTimeoutSeconds: '2700 (built-in)',
       memoryBytes: `${1024 ** 3} (configs/train.yaml:1)`,
       cpus: '1 (configs/train.yaml:1)',
       gpus: '0 (configs/train.yaml:1)',

@@ -41,6 +41,8 @@ const DEFAULTS: ResolveRequest['defaults'] = {
   maxParallel: null,
   maxRestarts: 0,
   launchTimeoutSeconds: 2700,
+  capacityWaitSeconds: 600,
+  logSyncSeconds: 10,
   monitors: BUILT_IN_MONITORS,
 };
 
@@ -190,7 +192,7 @@ describe('config_override', () => {
     const error = await refusal({
       configOverride: {
         train: {
-          compute: { memory: 'lots', nodes: 0, backnd: 'x', profile: 'bigg', capacity_wait_seconds: 5 },
+          compute: { memory: 'lots', nodes: 0, backnd: 'x', profile: 'bigg', capacity_wait_seconds: -5 },
           environment: { a: 1, GOLDFISH_X: '', B: {} },
           metrics: {},
         },
@@ -211,9 +213,9 @@ describe('config_override', () => {
         "config_override:0 preprocess The override of a stage must be a mapping, not 3. Write { "<stage>": { "<key>": <value> } }.",
         "config_override:0 train.metrics "metrics" is reserved for a later version. Use another name for this parameter.",
         "config_override:0 train.compute.nodes "nodes" must be a whole number of ranks from 1 to 1024, not 0. Change the value, or remove the key for its default.",
+        "config_override:0 train.compute.capacity_wait_seconds "capacity_wait_seconds" must be a number of seconds from 0 to a year, not -5. Change the value, or remove the key for its default.",
         "config_override:0 train.compute.memory "memory" must be an amount of memory such as 512m or 4g, or a number of bytes, and at least 16m, not "lots". Change the value, or remove the key for its default.",
         "config_override:0 train.compute.backnd Unknown key "backnd". Did you mean "backend"?",
-        "config_override:0 train.compute.capacity_wait_seconds "capacity_wait_seconds" arrives in a later version. Remove it for now.",
         "config_override:0 train.compute.profile Unknown profile "bigg". Did you mean "big"?",
         "config_override:0 train.environment.a "a" is not a valid environment name. Use capital letters, digits and "_", not starting with a digit.",
         "config_override:0 train.environment.GOLDFISH_X "GOLDFISH_X" is reserved: names with GOLDFISH_ are set by Goldfish. Use another name.",

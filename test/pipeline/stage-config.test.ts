@@ -12,8 +12,8 @@ describe('a stage config', () => {
     ['compute: 3\n', ['1 «3» "compute" must be a mapping, not 3.']],
     ['compute:\n  timeout_second: 3\n', ['2 «timeout_second» Unknown key "timeout_second".']],
     [
-      'compute:\n  capacity_wait_seconds: 3\n',
-      ['2 «capacity_wait_seconds» "capacity_wait_seconds" arrives in a later version.'],
+      'compute:\n  capacity_wait_seconds: -1\n',
+      ['2 «-1» "capacity_wait_seconds" must be a number of seconds from 0 to a year, not -1.'],
     ],
     ['compute:\n  backend: gce\n', ['2 «gce» "backend" must be one of auto, process, docker, not "gce".']],
     [
@@ -25,7 +25,7 @@ describe('a stage config', () => {
     [
       'compute:\n  profile: h100-spot\n',
       [
-        '2 «h100-spot» The profile "h100-spot" needs a rented machine, and the backend "gce" is not built yet.',
+        '2 «h100-spot» The profile "h100-spot" needs a rented machine, and the backend "gce" is not configured.',
       ],
     ],
     [
@@ -127,6 +127,7 @@ describe('a stage config', () => {
     '# nothing yet\n',
     'compute:\nenvironment:\n',
     'compute: { memory: 268435456, timeout_seconds: 0.5, backend: process }\n',
+    'compute: { capacity_wait_seconds: 0 }\n',
     'compute: { profile: big, nodes: 4, cpus: 0.5, gpus: 0, heartbeat_timeout_seconds: 60, backend: docker }\n',
     'compute: { profile: cpu-small, nodes: null, cpus: null, gpus: null, heartbeat_timeout_seconds: null }\n',
     `environment: { TOKEN: "\${env:MY_TOKEN}", PLAIN: x }\n`,

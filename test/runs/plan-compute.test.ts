@@ -59,6 +59,19 @@ const compute = (values: object): Partial<RunRequest> => ({
   configOverride: { one: { compute: { ...values } } },
 });
 
+/** From now on `boxes` has machines that have to be found first. */
+function boxesWait(): void {
+  const { backends } = project.deps;
+  project.deps.backends = {
+    ...backends,
+    get: async (name) => {
+      const backend = await backends.get(name);
+      const capabilities = { ...backend.capabilities, hasLaunchDelay: name === 'boxes' };
+      return { ...backend, capabilities };
+    },
+  };
+}
+
 describe('a planned stage', () => {
   it('has what its backend gives where nobody says anything, each with its origin', async () => {
     const { compute: given, origins, image, environmentKey } = await plan({ backend: 'boxes' });
@@ -163,6 +176,29 @@ describe('a planned stage', () => {
     });
   });
 
+  it('says how long a place for its machine is looked for only where there is one to look for', async () => {
+    const here = (await plan({ backend: 'boxes', ...compute({ capacity_wait_seconds: 5 }) })).compute;
+    expect(here).toEqual((await plan({ backend: 'boxes' })).compute);
+    expect(here).not.toHaveProperty('capacityWaitSeconds');
+    boxesWait();
+    const usual = await plan({ backend: 'boxes' });
+    expect([usual.compute.capacityWaitSeconds, usual.origins?.['capacity_wait_seconds']]).toEqual([
+      600,
+      'built-in',
+    ]);
+    const own = await plan({ backend: 'boxes', ...compute({ capacity_wait_seconds: 0 }) });
+    expect([own.compute.capacityWaitSeconds, own.origins?.['capacity_wait_seconds']]).toEqual([
+      0,
+      'config_override',
+    ]);
+    const first = await project.submit({ backend: 'boxes' });
+    const again = compute({ capacity_wait_seconds: 600 });
+    expect(await project.submit({ backend: 'boxes', ...again })).toMatchObject({
+      deduplicated: true,
+      pipelineRun: { id: first.pipelineRun.id },
+    });
+  });
+
   it('shows, in a dry run, the monitors that differ from what is built in, and what says so', async () => {
     const monitors = { stall: { after_seconds: 60 }, non_finite: { action: 'warn' } };
     const { stages } = await previewRun(project.deps, {
@@ -232,6 +268,31 @@ describe('what a backend cannot give', () => {
     );
   });
 
+  it('is a search for a machine that leaves no time to boot it', async () => {
+    boxesWait();
+    const asked = (seconds: number) => ({ backend: 'boxes', ...compute({ capacity_wait_seconds: seconds }) });
+    expect((await plan(asked(2400))).compute.capacityWaitSeconds).toBe(2400);
+    expect(await refusal(asked(2401))).toEqual({
+      code: 'NOT_SUPPORTED',
+      message:
+        'one may wait 2401 s for a machine; with 300 s for its boot that is more than defaults.launch_timeout_seconds (2700).',
+      hint: 'Set compute.capacity_wait_seconds to 2400 or less, or raise defaults.launch_timeout_seconds.',
+    });
+    project.write('configs/one.yaml', 'compute:\n  backend: boxes\n  capacity_wait_seconds: 2401\n');
+    const { problems } = await validateStages(project.deps, {
+      files: project.deps.workspaces.slotFiles('w1'),
+    });
+    expect(problems.map(({ file, line }) => `${file}:${line}`)).toEqual(['configs/one.yaml:3']);
+  });
+
+  it('is a rented machine where none are configured, which says what to set', async () => {
+    expect(await refusal({ backend: 'gce' })).toEqual({
+      code: 'BACKEND_UNAVAILABLE',
+      message: 'The backend "gce" is not configured.',
+      hint: 'Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml.',
+    });
+  });
+
   it('is shown by validation at the key that asks for it', async () => {
     project.write('pipeline.yaml', 'stages:\n  - name: one\n    image: its/own:2\n  - name: two\n');
     project.write('configs/two.yaml', 'k: 1\ncompute:\n  nodes: 2\n  gpus: 1\n');
@@ -255,8 +316,8 @@ describe('a profile', () => {
     [
       'a100-on-demand',
       'NOT_SUPPORTED',
-      'The profile "a100-on-demand" needs a rented machine, and the backend "gce" is not built yet.',
-      'It will want gce.project_id, gce.zones and storage.gcs.bucket in goldfish.yaml. Until then take a local profile, or define this one under "profiles".',
+      'The profile "a100-on-demand" needs a rented machine, and the backend "gce" is not configured.',
+      'Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml. Or take a local profile, or define this one under "profiles".',
     ],
   ])('%s is refused as %s', async (profile, code, message, hint) => {
     expect(await refusal({ profile })).toEqual({ code, message, hint });

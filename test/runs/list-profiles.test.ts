@@ -1,0 +1,133 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../src/config/load-config.ts';
+import type { BackendLimits, Backends } from '../../src/runs/deps.ts';
+import { listProfiles } from '../../src/runs/list-profiles.ts';
+import { createFakeBackend } from '../support/fake-backend.ts';
+
+let root: string;
+let asked: string[];
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'goldfish-profiles-'));
+  asked = [];
+});
+afterEach(() => rm(root, { recursive: true }));
+
+const NO_LIMITS: BackendLimits = {
+  memoryBytes: null,
+  cpus: null,
+  pidsLimit: null,
+  network: true,
+  gpus: 0,
+  images: true,
+  image: null,
+  keys: {},
+};
+
+/** `process` and `gce`, which executes nothing; who is asked whether it is available is written down. */
+function backends(): Backends {
+  const { backend } = createFakeBackend();
+  const capabilities = { ...backend.capabilities, gpu: true, hasLaunchDelay: true };
+  return {
+    names: ['process', 'gce'],
+    get: async (name) => (name === 'gce' ? { ...backend, name, capabilities } : backend),
+    choose: async (requested) => {
+      asked.push(requested);
+      return { name: 'process', why: 'it is here' };
+    },
+    capacity: () => 1,
+    limits: (name) => (name === 'gce' ? { ...NO_LIMITS, gpus: 8 } : NO_LIMITS),
+    environmentKey: async () => 'sha256:e',
+  };
+}
+
+async function list(text: string, { backend, environment = {} }: Listing = {}) {
+  await writeFile(join(root, 'goldfish.yaml'), `project_name: p\n${text}`);
+  const { config, settings } = await loadConfig({ root, cpus: 4, environment });
+  return listProfiles({ config, settings, backends: backends() }, { backend });
+}
+type Listing = { backend?: string; environment?: Record<string, string> };
+
+const RENTED = `storage: { gcs: { bucket: my-bucket } }
+gce:
+  project_id: my-gcp-project
+  zones: [europe-west4-a, europe-west4-b]
+  service_account: default
+  artifact_registry: europe-docker.pkg.dev/my-gcp-project/goldfish
+`;
+
+describe('the list of profiles', () => {
+  it('shows what is rented for each, where and at what price, without asking for it', async () => {
+    const listed = await list(
+      `${RENTED}  profile_overrides:\n    h100-spot: { price_per_hour: 2.5 }\nprofiles: { mine: { backend: gce, price_per_hour: 9 } }\n`,
+    );
+    expect(
+      listed.map(({ name, available, pricePerHour, machine }) => [
+        name,
+        available,
+        pricePerHour,
+        machine?.machineType,
+        machine?.models.join(),
+      ]),
+    ).toEqual([
+      ['default', true, null, undefined, undefined],
+      ['cpu-small', true, null, 'n2-standard-4', 'standard'],
+      ['cpu-large', true, null, 'c4-highcpu-192', 'standard'],
+      ['h100-spot', true, 2.5, 'a3-highgpu-1g', 'spot'],
+      ['h100-on-demand', true, null, 'a3-highgpu-8g', 'standard'],
+      ['a100-spot', true, null, 'a2-highgpu-1g', 'spot'],
+      ['a100-on-demand', true, null, 'a2-highgpu-1g', 'standard'],
+      ['mine', true, 9, 'n2-standard-4', 'standard'],
+    ]);
+    const h100 = listed.find(({ name }) => name === 'h100-spot');
+    expect(h100).toMatchObject({
+      origin: 'goldfish.yaml',
+      why: 'it is configured; whether there is a machine shows when one is asked for',
+      machine: { zones: ['europe-west4-a', 'europe-west4-b'] },
+      given: {
+        compute: { backend: 'gce', profile: 'h100-spot', gpus: 1, capacityWaitSeconds: 600 },
+        origins: { backend: 'profile h100-spot', gpus: 'profile h100-spot' },
+      },
+    });
+    expect(asked).toEqual(['auto']);
+  });
+
+  it('shows the local limits where another backend is named, and the machine of cpu-small for default on gce', async () => {
+    const local = (await list(RENTED, { backend: 'process' })).find(({ name }) => name === 'cpu-small');
+    expect(local).toMatchObject({ available: true, machine: null, given: { compute: { backend: 'process' } } });
+    expect(local?.given?.compute).not.toHaveProperty('capacityWaitSeconds');
+    const rented = (await list(RENTED, { backend: 'gce' })).find(({ name }) => name === 'default');
+    expect(rented).toMatchObject({
+      machine: { machineType: 'n2-standard-4' },
+      given: { compute: { backend: 'gce', profile: 'default' } },
+    });
+  });
+
+  it('says of a connection that the environment does not name that nothing can be rented', async () => {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax of the file
+    const text = RENTED.replace('my-gcp-project\n', '"${env:PROJECT}"\n');
+    const [, small] = await list(text);
+    expect(small).toMatchObject({
+      name: 'cpu-small',
+      available: false,
+      why: 'The backend "gce" cannot run work: gce.project_id names PROJECT, which is not set.',
+      given: null,
+    });
+    const [, found] = await list(text, { environment: { PROJECT: 'from-outside' } });
+    expect(found?.available).toBe(true);
+  });
+
+  it('names the machines of profiles that wait for a section gce, and what to set', async () => {
+    const listed = await list('');
+    const a100 = listed.find(({ name }) => name === 'a100-spot');
+    expect(a100).toMatchObject({
+      available: false,
+      why: 'It needs a rented machine, and the backend "gce" is not configured. Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml. Or take a local profile, or define this one under "profiles".',
+      machine: { machineType: 'a2-highgpu-1g', zones: [], models: ['spot'] },
+    });
+    const [first] = await list('', { backend: 'gce' });
+    expect(first).toMatchObject({ available: false, why: 'The backend "gce" is not configured.' });
+  });
+});
