@@ -5,14 +5,12 @@ import { assetPath } from '../../src/core/assets.ts';
 import type { ToolClient } from '../../src/mcp/client.ts';
 import { goldfish } from '../integration/cli-program.ts';
 import { createTestProject, type TestProject, until, waitOver } from '../support/project.ts';
-import { emptyBucket, leftOf, type Place, removeMachines } from './left-overs.ts';
+import { emptyBucket, type Place, removeMachines, untilGone } from './left-overs.ts';
 import { liveProject, MISSING, NEEDS_PROJECT } from './live-project.ts';
 
 const REASON = 'The demo on a rented machine';
 /** Waits of 20 s each: an image to push, a machine to boot and four stages, with much patience. */
 const WAITS = 120;
-/** The machine leaves a minute after its last run; the service takes its time to delete it. */
-const GONE_MS = 15 * 60_000;
 
 /** By stage and output: its content's hash. */
 type Outputs = Record<string, Record<string, string>>;
@@ -60,7 +58,7 @@ describe.skipIf(MISSING.length > 0)(`rented machines of a real project${NEEDS_PR
     await removeMachines(live, all);
     await rented?.dispose();
     await here?.dispose();
-    await until(async () => (await leftOf(live, all)).length === 0, GONE_MS, 'the end of the machines');
+    await untilGone(live, all);
     await emptyBucket(live);
   });
 
@@ -84,9 +82,8 @@ describe.skipIf(MISSING.length > 0)(`rented machines of a real project${NEEDS_PR
 
   it('are gone with their disks when they were not needed for a minute', async () => {
     expect(places()).toHaveLength(1);
-    const isGone = async (): Promise<boolean> => (await leftOf(live!, places())).length === 0;
-    await until(isGone, GONE_MS, 'the end of the machine');
+    await untilGone(live!, places());
     const states = () => rented!.rows<{ state: string }>('SELECT state FROM workers');
-    await until(() => states().every(({ state }) => state === 'gone'), GONE_MS, 'the end of its row');
+    await until(() => states().every(({ state }) => state === 'gone'), 120_000, 'the end of its row');
   });
 });

@@ -1,12 +1,16 @@
 import { GoogleAuth } from 'google-auth-library';
+import { systemClock } from '../../src/core/clock.ts';
 import { createGcsStorage } from '../../src/storage/gcs/gcs-storage.ts';
 import type { LiveProject } from './live-project.ts';
 
 const COMPUTE = 'https://compute.googleapis.com/compute/v1/projects';
+/** A machine leaves a minute after its last run, and the service takes its time to delete it. */
+const GONE_MS = 15 * 60_000;
+const PAUSE_MS = 5_000;
 
 export type Place = { id: string; zone: string };
 
-/** Asks the service itself, past everything that is tested. */
+/** Asks the service itself, past everything that is tested. Resolves to the HTTP status. */
 function createCompute(project: string) {
   const auth = new GoogleAuth({ scopes: ['https://www.googleapis.com/auth/cloud-platform'] });
   return async (method: 'GET' | 'DELETE', path: string): Promise<number> => {
@@ -16,20 +20,19 @@ function createCompute(project: string) {
   };
 }
 
-/** Machines of those names that are still there, and disks, which are called like them. */
-export async function leftOf(project: LiveProject, places: readonly Place[]): Promise<string[]> {
+/** Until neither the machines of those names are there nor their disks, which are called like them. */
+export async function untilGone(project: LiveProject, places: readonly Place[]): Promise<void> {
   const ask = createCompute(project.id);
-  const paths = places.flatMap(({ id, zone }) => [
-    `zones/${zone}/instances/${id}`,
-    `zones/${zone}/disks/${id}`,
-  ]);
-  const found = await Promise.all(
-    paths.map(async (path) => {
-      const status = await ask('GET', path);
-      return status === 404 ? [] : [`${path} (HTTP ${status})`];
-    }),
-  );
-  return found.flat();
+  const kinds = ['instances', 'disks'];
+  const paths = places.flatMap(({ id, zone }) => kinds.map((kind) => `zones/${zone}/${kind}/${id}`));
+  const deadline = performance.now() + GONE_MS;
+  for (;;) {
+    const statuses = await Promise.all(paths.map((path) => ask('GET', path)));
+    const left = paths.filter((_path, at) => statuses[at] !== 404);
+    if (left.length === 0) return;
+    if (performance.now() > deadline) throw new Error(`still there: ${left.join(', ')}`);
+    await systemClock.sleep(PAUSE_MS);
+  }
 }
 
 /** Whatever became of the test. */
@@ -38,12 +41,12 @@ export async function removeMachines(project: LiveProject, places: readonly Plac
   await Promise.all(places.map(({ id, zone }) => ask('DELETE', `zones/${zone}/instances/${id}`)));
 }
 
-/** Deletes all objects below the prefix of the test; resolves to how many there are afterwards. */
-export async function emptyBucket({ bucket, prefix }: LiveProject): Promise<number> {
+/** Deletes all objects below the prefix of the test. */
+export async function emptyBucket({ bucket, prefix }: LiveProject): Promise<void> {
   const storage = createGcsStorage({ bucket, prefix });
   for (;;) {
     const { objects } = await storage.list('', { limit: 500 });
-    if (objects.length === 0) return 0;
+    if (objects.length === 0) return;
     await Promise.all(objects.map(({ key }) => storage.delete(key)));
   }
 }
