@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 /**
  * Three tiers are `npm test`. `unit` is pure or in-process (real SQLite, a little git) and takes seconds;
  * `integration` starts processes: git, stages, the run wrapper, the supervisor, a server over stdio; `contracts` holds every
- * adapter of a port to the same promises, against the real thing. Two more have commands of their own: `faults` breaks
- * things, `conformance` tries the server with other people's clients.
+ * adapter of a port to the same promises, against the real thing. Three more have commands of their own: `faults` breaks
+ * things, `conformance` tries the server with other people's clients, `live` rents a machine of Google.
  */
 export default defineConfig({
   test: {
@@ -14,7 +14,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['integration', 'e2e', 'faults', 'contracts', 'conformance'].map(
+          exclude: ['integration', 'e2e', 'faults', 'contracts', 'conformance', 'live'].map(
             (name) => `test/${name}/**`,
           ),
           // Room for a machine that does other work at the same time; what has a limit of its own measures it.
@@ -50,6 +50,15 @@ export default defineConfig({
           include: ['test/conformance/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          // Costs money, and needs a project; see scripts/test-gce-live.ts.
+          name: 'live',
+          include: ['test/live/**/*.test.ts'],
+          testTimeout: 3_600_000,
+          hookTimeout: 900_000,
         },
       },
       {

@@ -24,8 +24,8 @@ const VITEST = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
 /** Where the code that hundreds of processes load is kept compiled: each then starts in half the time. */
 const COMPILED = join(ROOT, 'node_modules', '.cache', 'goldfish-compiled');
 const PYTHON_PATH = pathWithPython();
-/** Suites that have a command of their own: `npm run test:<name>`. */
-const APART = ['faults', 'conformance'];
+/** Suites that have a command of their own: `npm run test:<name>`; the live one is `npm run test:gce-live`. */
+const APART = ['faults', 'conformance', 'live'];
 /** A suite that takes longer hangs. */
 const SUITE_LIMIT_MS = 35 * 60_000;
 

@@ -77,7 +77,7 @@ describe('what is wrong is told by itself, with the command that mends it', () =
       {
         state: 'failed',
         detail: 'machines may not be listed (compute.instances.list)',
-        fix: `gcloud projects add-iam-policy-binding ${PROJECT} ${roles('compute.instanceAdmin.v1')}`,
+        fix: `gcloud projects add-iam-policy-binding ${PROJECT} ${roles('compute.instanceAdmin.v1')} --condition=None`,
       },
     ],
     [
@@ -87,7 +87,7 @@ describe('what is wrong is told by itself, with the command that mends it', () =
       {
         state: 'failed',
         detail: expect.stringMatching(/^not granted: compute\.disks\.create, .*compute\.instances\.create, /),
-        fix: `gcloud projects add-iam-policy-binding ${PROJECT} ${roles('compute.instanceAdmin.v1')}`,
+        fix: `gcloud projects add-iam-policy-binding ${PROJECT} ${roles('compute.instanceAdmin.v1')} --condition=None`,
       },
     ],
     [

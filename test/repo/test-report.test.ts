@@ -92,6 +92,14 @@ it('counts every skip as failed on a machine that was set up', () => {
   expect(count).toMatchObject({ passed: 0, failed: 1, skipped: 0 });
 });
 
+it('does not blame a machine that was set up for what nobody can set up', () => {
+  const tests = [
+    { title: 'agrees (needs gcloud: by hand, as https://example.com says)', status: 'skipped' },
+    { title: 'isolates (needs bubblewrap: GOLDFISH_SETUP=1 npm test)', status: 'skipped' },
+  ];
+  expect(countSkipsAsFailed(countSuite(report(tests), 0))).toMatchObject({ failed: 1, skipped: 1 });
+});
+
 it('never retries a test', () => {
   expect(config.test?.retry).toBe(0);
 });

@@ -14,7 +14,8 @@ export function enableApi(api: string, project: string): string {
 }
 
 export function grantOnProject(of: { project: string; member: string; role: string }): string {
-  return `gcloud projects add-iam-policy-binding ${of.project} ${grant(of)}`;
+  // Where some binding has a condition, one without must say so.
+  return `gcloud projects add-iam-policy-binding ${of.project} ${grant(of)} --condition=None`;
 }
 
 export function grantOnAccount(of: {
