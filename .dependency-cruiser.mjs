@@ -27,8 +27,9 @@ const PACKAGE_OWNERS = {
   commander: '^src/cli/',
   dockerode: '^src/backends/docker/',
   'tar-stream': '^src/backends/(docker|gce)/',
+  '@google-cloud/compute': '^src/backends/gce/',
   '@google-cloud/storage': '^src/storage/gcs/',
-  'google-auth-library': '^src/(storage/gcs|backends/gce)/',
+  'google-auth-library': '^src/(backends/gce|storage/gcs)/',
 };
 
 /** The pure modules of Node that core may use: no files, no processes, no network. */

@@ -14,6 +14,8 @@ export type ApiRequest = {
   /** Parsed JSON; undefined where there is none. */
   body?: unknown;
   authorization?: string | undefined;
+  /** The header `x-goog-api-version`: how the caller wants to be answered. */
+  apiVersion?: string | undefined;
 };
 
 /** `disconnect`: the connection breaks instead. A body that is text is no JSON. */
@@ -22,10 +24,13 @@ export type ApiAnswer = { status: number; body: unknown } | 'disconnect';
 const PREFIX = /^\/compute\/(?:v1|beta)\//;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const NO_UUID = '00000000-0000-0000-0000-000000000000';
+/** From here on aggregated lists are partial, and cannot be asked for in another way. */
+const ALWAYS_PARTIAL = '2026-09-01';
 
 /** The whole API: one request in, one answer out, with faults before and after what is done. */
 export async function answerCall(world: World, calls: Calls, request: ApiRequest): Promise<ApiAnswer> {
   const url = new URL(request.path, 'http://compute.googleapis.com');
+  if ((request.apiVersion ?? '') >= ALWAYS_PARTIAL) url.searchParams.set('returnPartialSuccess', 'true');
   const found = findRoute(request.method, url.pathname.replace(PREFIX, ''));
   const record: CallRecord = {
     id: found?.route.id ?? 'unknown',

@@ -69,7 +69,14 @@ async function answer(
   } catch {
     return reply(response, { status: 400, body: new ApiError(400, 'parseError', 'Parse Error').body() });
   }
-  const answered = await simulator.call({ method, path, body, authorization: headers.authorization });
+  const version = headers['x-goog-api-version'];
+  const answered = await simulator.call({
+    method,
+    path,
+    body,
+    authorization: headers.authorization,
+    apiVersion: Array.isArray(version) ? version[0] : version,
+  });
   if (answered === 'disconnect') request.socket.destroy();
   else reply(response, answered);
 }

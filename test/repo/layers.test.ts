@@ -51,6 +51,9 @@ const PLANTED: Record<string, Record<string, string>> = {
   'only-its-room-imports-commander': { 'web/planted.ts': `import 'commander';` },
   'only-its-room-imports-dockerode': { 'runs/planted-engine.ts': `import 'dockerode';` },
   'only-its-room-imports-tar-stream': { 'data/planted-tar.ts': `import 'tar-stream';` },
+  'only-its-room-imports-google-cloud-compute': {
+    'data/planted-machine.ts': `import '@google-cloud/compute';`,
+  },
   'only-its-room-imports-google-cloud-storage': {
     'data/planted-bucket.ts': `import '@google-cloud/storage';`,
   },

@@ -1,6 +1,7 @@
 /**
  * The calls of the Compute API that are made here, as the structural part of its resources that is read: what stands behind
- * them is the vendor's client, or a simulator in the same process. None repeats a call by itself.
+ * them is the vendor's client, or a simulator in the same process. None repeats a call by itself, and each has an end: an
+ * aborted call throws what its signal was aborted with, and may have been carried out all the same.
  * Errors: ComputeFailure.
  */
 export type ComputeCalls = {
@@ -21,17 +22,17 @@ export type ComputeCalls = {
     options?: CallOptions,
   ): Promise<OperationFacts | undefined>;
   /** Of all zones, or of one. */
-  listInstances(request: { zone?: string; filter: string }, options?: CallOptions): Promise<InstanceFacts[]>;
-  /** What happened to instances lately: those operations of all zones that the filter names, or of one. */
-  listOperations(
-    request: { zone?: string; filter: string },
-    options?: CallOptions,
-  ): Promise<OperationFacts[]>;
-  /** What the machine wrote to its first serial port, the last part of it. */
+  listInstances(request: { zone?: string; filter: string }, options?: CallOptions): Promise<InstanceList>;
+  /** What happened in a zone lately: those operations that the filter names. */
+  listOperations(request: { zone: string; filter: string }, options?: CallOptions): Promise<OperationFacts[]>;
+  /** What the machine wrote to its first serial port, the last 64 KiB of it. One that is off is refused. */
   serialOutput(request: { zone: string; name: string }, options?: CallOptions): Promise<string>;
 };
 
 export type CallOptions = { signal?: AbortSignal };
+
+/** `silentZones`: of which not everything is known now. What is not listed there may be there all the same. */
+export type InstanceList = { instances: InstanceFacts[]; silentZones: string[] };
 
 export type InstanceFacts = {
   name: string;
@@ -52,6 +53,9 @@ export type OperationFacts = {
 };
 
 export type OperationError = { code?: string | null; message?: string | null; errorDetails?: unknown };
+
+/** The `reason` where nothing was found to sign a request with; the status is 401, although nobody was asked. */
+export const NO_CREDENTIALS = 'noCredentials';
 
 /** A call that was refused or had no answer. `status`: HTTP; undefined where none came. `reason`: the API's word for it. */
 export class ComputeFailure extends Error {

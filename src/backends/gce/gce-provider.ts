@@ -4,7 +4,7 @@ import { GoldfishError } from '../../core/errors.ts';
 import type { MachineList, MachineName, MachineSight, WorkerProvider } from '../../pool/port.ts';
 import { searchCapacity } from './capacity-search.ts';
 import { classifyFailure, isComputeFailure } from './classify-failure.ts';
-import type { ComputeCalls, InstanceFacts } from './compute-calls.ts';
+import { type ComputeCalls, type InstanceFacts, type InstanceList, NO_CREDENTIALS } from './compute-calls.ts';
 import { instanceBody, LABEL_PROJECT, type MachineSettings } from './instance-body.ts';
 import { requestIdOf } from './request-id.ts';
 
@@ -64,34 +64,39 @@ export function createGceProvider(options: GceProviderOptions): WorkerProvider {
 
 type Listing = { calls: ComputeCalls; filter: string; zones: readonly string[] };
 
-/** One call for all zones. The service refuses it as a whole where one zone does not answer: then each is asked. */
-async function listMachines(
-  { calls, filter, zones }: Listing,
-  call: { signal?: AbortSignal },
-): Promise<MachineList> {
-  try {
-    return { machines: (await calls.listInstances({ filter }, call)).map(toSight), silentZones: [] };
-  } catch (error) {
+/** One call for all zones, which leaves out those that do not answer. Where it is refused as a whole, each is asked. */
+async function listMachines(listing: Listing, call: { signal?: AbortSignal }): Promise<MachineList> {
+  const { calls, filter, zones } = listing;
+  const { instances, silentZones } = await calls.listInstances({ filter }, call).catch((error: unknown) => {
     if (!isComputeFailure(error) || error.status !== 503) throw error;
-  }
-  const machines: MachineSight[] = [];
-  const silentZones: string[] = [];
-  await Promise.all(
-    zones.map(async (zone) => {
-      try {
-        machines.push(...(await calls.listInstances({ zone, filter }, call)).map(toSight));
-      } catch (error) {
-        if (!isComputeFailure(error) || classifyFailure(error) !== 'passing') throw error;
-        silentZones.push(zone);
-      }
-    }),
-  );
-  if (silentZones.length === zones.length)
+    return listZoneByZone(listing, call);
+  });
+  if (silentZones.length > 0 && zones.every((zone) => silentZones.includes(zone)))
     throw new GoldfishError('BACKEND_UNAVAILABLE', {
       message: 'No zone answers.',
       retryable: true,
     });
-  return { machines, silentZones };
+  return { machines: instances.map(toSight), silentZones };
+}
+
+async function listZoneByZone(
+  { calls, filter, zones }: Listing,
+  call: { signal?: AbortSignal },
+): Promise<InstanceList> {
+  const lists = await Promise.all(
+    zones.map(async (zone) => {
+      try {
+        return await calls.listInstances({ zone, filter }, call);
+      } catch (error) {
+        if (!isComputeFailure(error) || classifyFailure(error) !== 'passing') throw error;
+        return { instances: [], silentZones: [zone] };
+      }
+    }),
+  );
+  return {
+    instances: lists.flatMap(({ instances }) => instances),
+    silentZones: lists.flatMap(({ silentZones }) => silentZones),
+  };
 }
 
 const POWER: Readonly<Record<string, MachineSight['power']>> = {
@@ -117,6 +122,13 @@ async function translated<T>(what: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (!isComputeFailure(error)) throw error;
+    if (error.reason === NO_CREDENTIALS) {
+      throw new GoldfishError('BACKEND_UNAVAILABLE', {
+        message: error.message,
+        hint: 'Run "gcloud auth application-default login", or give this machine a service account; then repeat the call.',
+        cause: error,
+      });
+    }
     throw new GoldfishError('BACKEND_UNAVAILABLE', {
       message: `Compute Engine could not ${what}: ${error.message}`,
       details: { ...(error.status === undefined ? {} : { status: error.status }) },

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { type ComputeCalls, ComputeFailure, NO_CREDENTIALS } from '../../../src/backends/gce/compute-calls.ts';
 import { createGceProvider } from '../../../src/backends/gce/gce-provider.ts';
 import { GCE_PROFILES } from '../../../src/config/gce-profiles.ts';
 import type { CreateAnswer, MachineRequest, Place, WorkerProvider } from '../../../src/pool/port.ts';
@@ -21,9 +22,9 @@ beforeEach(() => {
   places = [];
 });
 
-function newProvider(): WorkerProvider {
+function newProvider(calls: ComputeCalls = simulatedCompute(sim)): WorkerProvider {
   return createGceProvider({
-    calls: simulatedCompute(sim),
+    calls,
     clock: clockOf(time),
     settings: {
       project: 'p1',
@@ -224,6 +225,30 @@ describe('the list of machines', () => {
     });
     fault({ kind: 'zone-unreachable', zone: A, times: 'always' });
     await expect(provider.list()).rejects.toMatchObject({ code: 'BACKEND_UNAVAILABLE', retryable: true });
+  });
+
+  it('is made of one list for each zone where that of all is refused', async () => {
+    await create();
+    fault({ kind: 'zone-unreachable', zone: B, times: 'always' });
+    fault({ kind: 'api-error', method: 'instances.aggregatedList', status: 503 });
+    expect(await provider.list()).toEqual({
+      machines: [{ id: 'goldfish-1', zone: A, power: 'on' }],
+      silentZones: [B],
+    });
+    expect([sim.calls.count('instances.aggregatedList'), sim.calls.count('instances.list')]).toEqual([1, 2]);
+  });
+
+  it('says how to sign in where there are no credentials', async () => {
+    const message = 'Goldfish found no valid credentials for Google Cloud.';
+    const listInstances = () =>
+      Promise.reject(new ComputeFailure({ message, status: 401, reason: NO_CREDENTIALS }));
+    const calls = { ...simulatedCompute(sim), listInstances };
+    await expect(newProvider(calls).list()).rejects.toMatchObject({
+      code: 'BACKEND_UNAVAILABLE',
+      message,
+      hint: 'Run "gcloud auth application-default login", or give this machine a service account; then repeat the call.',
+      retryable: false,
+    });
   });
 });
 
