@@ -27,6 +27,8 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 BLOCK_BYTES = 1 << 20
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 COMPUTE = "https://compute.googleapis.com"
+# Services that know the machine's account. Whoever else had its token could do what the account may.
+TRUSTED = ".googleapis.com"
 # Only tests move it. What runs there has no machine of its own, and ends nothing but itself.
 MOVED = "GOLDFISH_WORKER_ROOT" in os.environ
 ROOT = os.environ.get("GOLDFISH_WORKER_ROOT", "/var/lib/goldfish")
@@ -135,9 +137,16 @@ def ask_metadata(path):
         return answer.read().decode()
 
 
+def is_trusted(url):
+    """Whether the token of the machine's account is for whoever is asked there: Google alone, and never in the clear."""
+    parts = urllib.parse.urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme == "https" and "@" not in parts.netloc and host.endswith(TRUSTED)
+
+
 def bearer(url):
-    """The token of the machine's account; nobody is handed it who is asked in the clear."""
-    if not url.startswith("https://"):
+    """The header that says who asks."""
+    if not is_trusted(url):
         return {}
     token = json.loads(ask_metadata("instance/service-accounts/default/token"))
     return {"Authorization": "Bearer %s" % token["access_token"]}

@@ -18,6 +18,8 @@ REMOVE_SECONDS = 60.0
 OUTPUT_BYTES = 64 * 1024
 LOOK_SECONDS = 0.2
 LABEL = "goldfish.run"
+# Registries that know the machine's account: their hosts, or what these end with.
+REGISTRIES = ("gcr.io", ".gcr.io", ".pkg.dev")
 
 
 class PullFailed(Exception):
@@ -68,8 +70,10 @@ class MachineEngine(Engine):
     def _pull(self, reference, token, check):
         headers = {}
         if token is not None:
-            # With a token for a password this is the user; anybody who may pull has the token, so it is for this call only.
             host = reference.split("/", 1)[0]
+            if not knows_account(host):
+                raise PullFailed("the registry %s does not know this machine's account" % host)
+            # With a token for a password this is the user; anybody who may pull has the token, so it is for this call only.
             login = {"username": "oauth2accesstoken", "password": token(), "serveraddress": host}
             headers["X-Registry-Auth"] = base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
         path = "/images/create?fromImage=%s" % urllib.parse.quote(reference, safe="")
@@ -179,6 +183,11 @@ class MachineEngine(Engine):
             raise EngineGone(str(error)) from error
         connection.close()
         raise EngineRefused(response.status, message_of(body))
+
+
+def knows_account(host):
+    """Whether the token of the machine's account is for this registry."""
+    return host == REGISTRIES[0] or host.endswith(REGISTRIES[1:])
 
 
 def raise_said(line):

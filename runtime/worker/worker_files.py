@@ -60,6 +60,14 @@ def read_below(folder, path, limit):
         return file.read(limit)
 
 
+def names_in(folder):
+    """None where it cannot be looked into."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
 def sums(file, check=lambda: None):
     """(size, SHA-256 in hex, MD5 in base64) of an open file, from its start. Leaves it there."""
     file.seek(0)

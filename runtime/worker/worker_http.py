@@ -7,7 +7,7 @@ import ssl
 import time
 import urllib.parse
 
-from bootstrap import CALL_SECONDS
+from bootstrap import CALL_SECONDS, is_trusted
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0
 BUDGET_SECONDS = 60.0
@@ -29,12 +29,12 @@ class Refused(Exception):
 
 class Endpoint:
     def __init__(self, url, token):
-        """token() gives the machine's token. It goes to nobody who is asked in the clear."""
+        """`token`: the machine's, which goes to services that know its account, and to nobody else."""
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise ValueError("%s is no address of a service" % url)
         self._secure, self._place, self._root = parts.scheme == "https", parts.netloc, parts.path.rstrip("/")
-        self._token = token
+        self._token, self._is_trusted = token, is_trusted(url)
         self._trust = ssl.create_default_context() if self._secure else None
 
     def open(self, method, path, headers=None, body=None, seconds=CALL_SECONDS):
@@ -44,7 +44,7 @@ class Endpoint:
         else:
             connection = http.client.HTTPConnection(self._place, timeout=seconds)
         sent = dict(headers or {})
-        if self._secure:
+        if self._is_trusted:
             sent["Authorization"] = "Bearer %s" % self._token.get()
         if method in ("POST", "PUT"):
             sent["Content-Length"] = str(len(body or b""))

@@ -6,6 +6,7 @@ import threading
 from bootstrap import say
 from engine_client import EngineGone, EngineRefused
 from worker_bucket import UNCHANGED
+from worker_checkpoints import KEEP_SECONDS, Checkpoints
 from worker_clean import end_processes
 from worker_control import LIFE, LIMIT, PREEMPTED, PREEMPTED_GRACE_SECONDS, STOP, Interrupted
 from worker_http import Away, Refused, wait
@@ -27,7 +28,7 @@ NO_SECRETS = json.dumps({"secrets": {}, "hidden": []}).encode()
 class JobWork:
     def __init__(self, job, bucket, engine, token, control):
         self._job, self._bucket, self._engine, self._token, self._control = job, bucket, engine, token, control
-        self._sync = Sync(job, bucket)
+        self._sync, self._checkpoints = Sync(job, bucket), Checkpoints(job, bucket)
         self._wrapper = Wrapper(job["wrapper"])
 
     def run(self, request=NO_SECRETS):
@@ -59,14 +60,25 @@ class JobWork:
 
     def _watch(self):
         """Until the run wrapper has ended: what is to be said of the end; None where nobody will be there to be told."""
-        with Errand(self._job["syncSeconds"], lambda: self._sync.once(self._control.check_rest)):
-            while not self._wrapper.ended:
-                if self._control.look() is not None:
-                    self._stop()
-                if self._wrapper.deaf:
-                    self._end_deaf()
-                self._wrapper.wait(LOOK_SECONDS)
+        check = self._control.check_rest
+        # By itself, for a stage waits for it.
+        with Errand(KEEP_SECONDS, lambda: self._checkpoints.once(check)):
+            with Errand(self._job["syncSeconds"], lambda: self._sync.once(check)):
+                while not self._wrapper.ended:
+                    if self._control.look() is not None:
+                        self._stop()
+                    if self._wrapper.deaf:
+                        self._end_deaf()
+                    self._wrapper.wait(LOOK_SECONDS)
+            self._send_last_words()
         return self._judge()
+
+    def _send_last_words(self):
+        """Before a large checkpoint takes all the time that is left."""
+        try:
+            self._sync.once(self._control.check_rest, last=True)
+        except Interrupted:
+            pass
 
     def _stop(self):
         kind, grace = self._control.kind, self._job.stop_grace
@@ -121,14 +133,15 @@ class JobWork:
 
     def _send_rest(self):
         """Log, metrics, checkpoints to their last byte. Without them the result is still the result."""
-        refusals = 0
+        refusals, parts = 0, (self._sync, self._checkpoints)
         try:
             while refusals < MOST_REFUSALS:
-                self._sync.once(self._control.check_rest, last=True)
-                if self._sync.complete:
+                for part in parts:
+                    part.once(self._control.check_rest, last=True)
+                if all(part.complete for part in parts):
                     return
                 # An outage is waited for: the result document would not get through either.
-                refusals += 1 if self._sync.refused else 0
+                refusals += 1 if any(part.refused for part in parts) else 0
                 wait(STOP_LOOK_SECONDS, self._control.check_rest)
         except Interrupted:
             pass

@@ -8,7 +8,6 @@ import time
 
 from bootstrap import say
 from worker_bucket import UNCHANGED, Conflict
-from worker_http import Away, Refused
 from wrapper_log import iso_time
 
 LETTER_SECONDS = 20.0
@@ -71,8 +70,8 @@ class LetterBox(threading.Thread):
                 data = json.dumps(dict(letter, at=iso_time())).encode()
                 self._bucket.put(self._key, data, budget=0)
                 patience = LETTER_SECONDS
-            except (Away, Refused, Conflict) as error:
-                say("the letter did not get through: %s" % error)
+            except Exception as error:  # noqa: B902 - a machine that says nothing any more is taken for dead
+                say("the letter did not get through: %s" % (str(error) or type(error).__name__))
                 count, patience = -1, AGAIN_SECONDS
             with self._change:
                 self._sent = max(self._sent, count)

@@ -1,24 +1,21 @@
-"""What is sent while a program runs: its log and metrics piece by piece, its signs of life, its checkpoints.
+"""What is sent while a program runs: its log and metrics piece by piece, its signs of life.
 
 Folders that a stage may write to can hold anything: no link in them is followed, and nothing there is read without bound.
 """
 
-import json
 import os
 import re
 
-from bootstrap import Unusable, inner, say
+from bootstrap import say
 from worker_bucket import Conflict
-from worker_files import open_below, read_below, sums
+from worker_files import names_in, open_below
 from worker_http import Away, Refused
-from worker_places import ATTEMPT, CHECKPOINTS
+from worker_places import ATTEMPT
 
 PIECE_BYTES = 4 * 1024 * 1024
 METRICS_BYTES = 512 * 1024 * 1024
 DOCUMENT_BYTES = 64 * 1024
-MANIFEST_BYTES = 16 * 1024 * 1024
 SEGMENT = re.compile(r"\d{12,}\.log\Z")
-CHECKPOINT = re.compile(r"\d{8,}-[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}\Z")
 DOCUMENTS = ("heartbeat", "progress.json")
 
 
@@ -26,8 +23,6 @@ class Sync:
     def __init__(self, job, bucket):
         self._job, self._bucket = job, bucket
         self._tails, self._documents = {}, {}
-        # Those that came with the job need not be sent back.
-        self._checkpoints = {item["path"].split("/")[0] for item in job["checkpoints"]}
         # Of the last time: whether everything got through, and whether anything was refused for good.
         self.complete = self.refused = False
 
@@ -54,9 +49,6 @@ class Sync:
         for name in sorted(names_in(log)):
             if SEGMENT.match(name):
                 yield self._tail("log/" + name, log, name, last, None)
-        for name in sorted(names_in(CHECKPOINTS)):
-            if CHECKPOINT.match(name) and name not in self._checkpoints:
-                yield lambda check, name=name: self._checkpoint(name, check)
 
     def _tail(self, key, folder, name, last, limit):
         tail = self._tails.setdefault(key, Tail(self._bucket, self._job.prefix + key, limit))
@@ -77,35 +69,6 @@ class Sync:
             data = file.read(DOCUMENT_BYTES)
         self._bucket.put(self._job.prefix + key, data, check=check)
         self._documents[key] = seen
-
-    def _checkpoint(self, name, check):
-        """Its manifest last: what has one in the bucket is whole there."""
-        folder = os.path.join(CHECKPOINTS, name)
-        key = "%scheckpoints/%s/" % (self._job.prefix, name)
-        try:
-            manifest = read_below(folder, "manifest.json", MANIFEST_BYTES + 1)
-            files = [(inner(item["path"]), item["sha256"]) for item in json.loads(manifest.decode())["files"]]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, Unusable):
-            files = None
-        if files is None or len(manifest) > MANIFEST_BYTES:
-            say("the checkpoint %s has no manifest of use" % name)
-            self._checkpoints.add(name)
-            return
-        for path, digest in files:
-            try:
-                file = os.fdopen(open_below(folder, path), "rb")
-            except OSError:
-                # The stage removes it just now, or it was never whole: without a manifest it is none in the bucket either.
-                self._checkpoints.add(name)
-                return
-            with file:
-                if sums(file, check)[1] != digest:
-                    say("the checkpoint %s is damaged" % name)
-                    self._checkpoints.add(name)
-                    return
-                self._bucket.put_file(key + path, file, check)
-        self._bucket.put(key + "manifest.json", manifest, "0", check)
-        self._checkpoints.add(name)
 
 
 class Tail:
@@ -133,10 +96,3 @@ class Tail:
                 self._offset += self._bucket.put_piece("%s/%012d" % (self._key, self._offset), data, check)
         finally:
             os.close(descriptor)
-
-
-def names_in(folder):
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []

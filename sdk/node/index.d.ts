@@ -100,7 +100,9 @@ export interface CheckpointOptions {
   keep?: number | undefined;
 }
 /**
- * Saves a stage checkpoint. It is durable when this returns: a power cut does not take it back.
+ * Saves a stage checkpoint. It is durable when this returns: a power cut does not take it back, nor does the end of a
+ * rented machine. There it throws too where it is saved, and does not reach the bucket for minutes, or before the run is
+ * to stop: then it is lost if the machine is.
  *
  * `value` is the path of a file or folder (a file URL, or text that names something that exists; it is copied), bytes,
  * an array (NdArray, typed array other than Uint8Array) or an object of arrays, or data that JSON can give back

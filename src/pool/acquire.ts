@@ -2,9 +2,10 @@ import { isoTime } from '../core/clock.ts';
 import type { JobKey, Worker } from '../core/rows.ts';
 import type { WorkerEnd } from '../core/worker-lifecycle.ts';
 import { applyWorkerChanges } from '../store/worker-changes.ts';
-import { getWorker, noteAssignment, placeWorker, workersOfJob } from '../store/workers.ts';
+import { getWorker, placeWorker, workersOfJob } from '../store/workers.ts';
 import type { PoolDeps } from './deps.ts';
 import { attemptPrefix } from './documents.ts';
+import { nameJob } from './name-job.ts';
 import type { CreateAnswer, Place } from './port.ts';
 import { type JobRequest, takeWorker } from './take-worker.ts';
 
@@ -35,8 +36,8 @@ export async function acquire(
       await deps.clock.sleep(LOOK_MS, { signal });
       continue;
     }
-    const { worker } = taken;
-    const brought = await bring(deps, { worker, request, signal });
+    const { worker, isResumed } = taken;
+    const brought = await bring(deps, { worker, request, isResumed, signal });
     if (brought.kind === 'again') continue;
     if (brought.kind !== 'brought') return brought;
     const begun = await hasBegun(deps, { workerId: worker.id, request, signal });
@@ -45,13 +46,15 @@ export async function acquire(
   return { kind: 'canceled' };
 }
 
-type Bringing = { worker: Worker; request: JobRequest; signal: AbortSignal };
+type Bringing = { worker: Worker; request: JobRequest; isResumed: boolean; signal: AbortSignal };
 
 /** The job is named before a machine is asked for: whenever that comes up, it finds what to do. */
 async function bring(deps: PoolDeps, of: Bringing): Promise<Brought> {
-  const { worker, signal } = of;
+  const { worker, isResumed, signal } = of;
   if (worker.lease?.claimedAt != null) return { kind: 'brought' };
-  if (!(await nameJob(deps, of))) return settle(deps, of, 'left');
+  // Whoever named the job before may not have lived to see that it was begun, and the machine may be gone since.
+  if (isResumed && (await deps.mail.hasClaimed(claimOf(of), { signal }))) return noteBegun(deps, worker);
+  if (!(await nameJob(deps, { worker, job: of.request }, { signal }))) return settle(deps, of, 'left');
   if (worker.state !== 'launching') return { kind: 'brought' };
   const answer = await askForMachine(deps, of);
   if (answer.kind === 'created') return { kind: 'brought' };
@@ -64,28 +67,24 @@ async function bring(deps: PoolDeps, of: Bringing): Promise<Brought> {
   return answer;
 }
 
-/** False where the object that names its job cannot be written any more. */
-async function nameJob({ db, mail }: PoolDeps, { worker, request, signal }: Bringing): Promise<boolean> {
-  const { id, jobNumber } = worker;
-  const generation = worker.assignmentGeneration ?? '0';
-  const job = assignedJob(request);
-  const answer = await mail.assign({ worker: id, number: jobNumber, job, generation }, { signal });
-  if (answer.kind === 'refused') return false;
-  noteAssignment(db, id, { jobNumber, generation: answer.generation });
-  return true;
-}
-
 /** The machine is not to be relied on: whether it began the job all the same decides. */
-async function settle(
-  deps: PoolDeps,
-  { worker, request, signal }: Bringing,
-  reason: WorkerEnd,
-): Promise<Brought> {
-  const { prefix } = assignedJob(request);
-  const of = { worker: worker.id, number: worker.jobNumber, prefix };
-  if ((await deps.mail.callOff(of, { signal })) === 'claimed') return { kind: 'brought' };
+async function settle(deps: PoolDeps, of: Bringing, reason: WorkerEnd): Promise<Brought> {
+  const { worker, signal } = of;
+  if ((await deps.mail.callOff(claimOf(of), { signal })) === 'claimed') return noteBegun(deps, worker);
   giveUp(deps, worker, reason);
   return { kind: 'again' };
+}
+
+function claimOf({ worker, request }: Bringing) {
+  return { worker: worker.id, number: worker.jobNumber, prefix: attemptPrefix(request) };
+}
+
+/** At once: the letter that says so may never come. */
+function noteBegun({ db, clock }: PoolDeps, worker: Worker): Brought {
+  const begun = { worker, claimed: true as const };
+  const change = worker.state === 'launching' ? { ...begun, event: 'start' as const } : begun;
+  applyWorkerChanges(db, [change], isoTime(clock.now()));
+  return { kind: 'brought' };
 }
 
 function giveUp({ db, clock }: PoolDeps, worker: Worker, reason: WorkerEnd): void {
@@ -126,10 +125,6 @@ async function askForMachine(
     if (error instanceof NotWanted) return { kind: 'again' };
     throw error;
   }
-}
-
-function assignedJob({ runId, attempt }: JobKey) {
-  return { runId, attempt, prefix: attemptPrefix({ runId, attempt }) };
 }
 
 /** Waits until the machine has begun the job (true) or never will (false, also where the caller gave up). */

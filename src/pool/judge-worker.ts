@@ -2,22 +2,16 @@ import type { Worker } from '../core/rows.ts';
 import type { WorkerEnd, WorkerEventName } from '../core/worker-lifecycle.ts';
 import type { WorkerSighting } from '../store/worker-changes.ts';
 import type { Letter } from './documents.ts';
-import type { NewLetter } from './mail.ts';
 import { keeps, type PoolPolicy } from './policy.ts';
-import type { MachineSight } from './port.ts';
+import type { Ages, Sight } from './worker-watch.ts';
 
-/** What one look showed of a worker. */
-export type Look = {
-  worker: Worker;
-  /** `unknown`: nobody could say. */
-  machine: MachineSight | 'absent' | 'unknown';
-  /** A letter that is newer than the one before. */
-  news: NewLetter | undefined;
+/** What one look showed of a worker, and what was known of it. */
+export type Look = Sight & {
+  ages: Ages;
   /** The last letter there was, `news` included. */
   letter: Letter | undefined;
   /** Kept idle machines beyond what the pool may have. */
   surplus: boolean;
-  now: number;
   policy: PoolPolicy;
 };
 
@@ -60,13 +54,11 @@ const isOff: Rule = (look) => {
 
 /** Absent often and long enough, and not merely too new to be shown. */
 const isGone: Rule = (look) => {
-  const { worker, machine, policy } = look;
+  const { worker, machine, ages, policy } = look;
   if (machine !== 'absent') return undefined;
   if (worker.placedAt === null) return worker.state === 'deleting' ? { event: 'vanish' } : undefined;
-  if (worker.runningAt === null && age(look, worker.placedAt) < policy.visibilitySeconds) return undefined;
-  const since = worker.absentSince;
-  const often = worker.absentCount + 1 >= policy.absences;
-  if (since === null || !often || age(look, since) < policy.absentSeconds) return undefined;
+  if (worker.runningAt === null && ages.place < policy.visibilitySeconds) return undefined;
+  if (worker.absentCount + 1 < policy.absences || ages.absent < policy.absentSeconds) return undefined;
   if (worker.state === 'deleting') return { event: 'vanish' };
   return lose(worker, 'vanish', leftBecause(look) ?? 'vanished');
 };
@@ -83,7 +75,8 @@ const hasEnded: Rule = ({ worker, letter }) => {
 /** The controller called it off and died before it could write so. */
 const wasCalledOff: Rule = ({ worker, letter }) => {
   const { lease } = worker;
-  if (lease === null || letter?.number !== lease.number || letter.job !== 'called_off') return undefined;
+  if (lease === null || lease.claimedAt !== null) return undefined;
+  if (letter?.number !== lease.number || letter.job !== 'called_off') return undefined;
   return worker.state === 'busy' ? { event: 'drain', calledOff: true } : { calledOff: true };
 };
 
@@ -115,46 +108,40 @@ const rests: Rule = ({ worker, letter }) => {
   return letter?.phase === 'idle' && letter.number >= worker.jobNumber ? { event: 'rest' } : undefined;
 };
 
-const isIdleTooLong: Rule = (look) => {
-  const { worker, policy, surplus } = look;
+const isIdleTooLong: Rule = ({ worker, ages, policy, surplus }) => {
   if (worker.state !== 'idle_ready') return undefined;
-  if (age(look, worker.stateAt) >= policy.idleTimeoutSeconds)
-    return { event: 'delete', reason: 'idle_timeout' };
+  if (ages.state >= policy.idleTimeoutSeconds) return { event: 'delete', reason: 'idle_timeout' };
   if (!keeps(policy, worker.profile) || surplus) return { event: 'delete', reason: 'pool_smaller' };
   return undefined;
 };
 
 /** No letter at all since its row was written. */
-const neverReported: Rule = (look) => {
-  const { worker, policy } = look;
-  if (worker.state !== 'launching' || worker.letterAt !== null) return undefined;
-  if (age(look, worker.createdAt) < policy.launchSeconds) return undefined;
-  return lose(worker, 'delete', 'never_reported');
+const neverReported: Rule = ({ worker, news, ages, policy }) => {
+  if (worker.state !== 'launching' || worker.letterAt !== null || news !== undefined) return undefined;
+  return ages.state < policy.launchSeconds ? undefined : lose(worker, 'delete', 'never_reported');
 };
 
-const doesNotPickUp: Rule = (look) => {
-  const { worker, letter, policy } = look;
+/** A machine that boots is first heard of long after its job was named; from then on it has as long as one that rested. */
+const doesNotPickUp: Rule = ({ worker, letter, ages, policy }) => {
   const { lease } = worker;
-  if (lease === null || lease.claimedAt !== null || worker.letterAt === null) return undefined;
+  if (lease === null || lease.claimedAt !== null) return undefined;
   if (letter !== undefined && letter.number >= lease.number && letter.job !== 'none') return undefined;
-  // A machine that boots is first heard of long after its job was named.
-  const since = worker.state === 'launching' ? worker.runningAt : lease.assignedAt;
-  if (since === null || age(look, since) < policy.pickUpSeconds) return undefined;
-  return lose(worker, 'delete', 'not_picked_up');
+  return ages.waiting < policy.pickUpSeconds ? undefined : lose(worker, 'delete', 'not_picked_up');
 };
 
-const doesNotDrain: Rule = (look) => {
-  const { worker, policy } = look;
-  if (worker.state !== 'draining' || age(look, worker.stateAt) < policy.drainSeconds) return undefined;
+/** Also one that came up for a job that was called off, and does not come to rest. */
+const doesNotDrain: Rule = ({ worker, ages, policy }) => {
+  const { state, lease, letterAt } = worker;
+  const isUp = state === 'launching' && lease === null && letterAt !== null;
+  if ((state !== 'draining' && !isUp) || ages.state < policy.drainSeconds) return undefined;
   return { event: 'delete', reason: 'not_drained' };
 };
 
 /** It runs and says nothing. Judged by when letters were noticed here, whatever time stands in them. */
-const isSilent: Rule = (look) => {
-  const { worker, machine, news, policy } = look;
-  if (worker.letterAt === null || news !== undefined || typeof machine === 'string') return undefined;
-  if (age(look, worker.letterAt) < policy.watchdogSeconds) return undefined;
-  return lose(worker, 'delete', 'silent');
+const isSilent: Rule = ({ worker, machine, news, ages, policy }) => {
+  const isUp = worker.letterAt !== null || worker.lease?.claimedAt != null;
+  if (!isUp || news !== undefined || typeof machine === 'string') return undefined;
+  return ages.silent < policy.watchdogSeconds ? undefined : lose(worker, 'delete', 'silent');
 };
 
 const RULES: readonly Rule[] = [
@@ -181,9 +168,18 @@ function lose(worker: Worker, event: 'delete' | 'vanish', reason: WorkerEnd): Om
   return unclaimed ? { event, reason, settle: true } : { event, reason };
 }
 
+/** What a machine that leaves says of it. Told to end by its system, it does not know by whom. */
+const LEFT: Readonly<Record<NonNullable<Letter['leaves']>, WorkerEnd>> = {
+  idle: 'left',
+  single_use: 'single_use',
+  deadline: 'left',
+  preempted: 'preempted',
+  asked: 'stopped',
+  failed: 'left',
+};
+
 function leftBecause({ letter }: Look): WorkerEnd | undefined {
-  if (letter?.phase !== 'leaving') return undefined;
-  return letter.leaves === 'preempted' ? 'preempted' : letter.leaves === 'single_use' ? 'single_use' : 'left';
+  return letter?.phase === 'leaving' ? LEFT[letter.leaves ?? 'idle'] : undefined;
 }
 
 function sightingOf({ worker, machine, news }: Look): WorkerSighting {
@@ -198,8 +194,4 @@ function sightingOf({ worker, machine, news }: Look): WorkerSighting {
     sighting.letter = { generation: news.generation, content: news.letter };
   }
   return sighting;
-}
-
-function age({ now }: Look, since: string): number {
-  return (now - Date.parse(since)) / 1000;
 }

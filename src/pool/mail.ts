@@ -1,4 +1,4 @@
-import { buffer } from 'node:stream/consumers';
+import type { Readable } from 'node:stream';
 import type { z } from 'zod';
 import { isGoldfishError } from '../core/errors.ts';
 import { isMissing } from '../storage/object-errors.ts';
@@ -22,6 +22,11 @@ const MAX_BYTES = 64 * 1024;
 
 export type NewLetter = { worker: string; generation: string; letter: Letter };
 
+/** `letter` is undefined for what is none, or too large to be read. */
+export type FoundLetter = Omit<NewLetter, 'letter'> & { letter: Letter | undefined };
+
+type OneJob = { worker: string; number: number; prefix: string };
+
 /** What the controller does with the objects that it and the machines share. */
 export type Mail = {
   /**
@@ -34,12 +39,17 @@ export type Mail = {
     options?: CallOptions,
   ): Promise<{ kind: 'written'; generation: string } | { kind: 'refused' }>;
   /** After `called_off` the machine can never begin the job; after `claimed` it has. */
-  callOff(
-    of: { worker: string; number: number; prefix: string },
+  callOff(of: OneJob, options?: CallOptions): Promise<'called_off' | 'claimed'>;
+  /** Whether the machine has begun the job. Where not, it still may. */
+  hasClaimed(of: OneJob, options?: CallOptions): Promise<boolean>;
+  /**
+   * Letters of these workers of another generation than the known one, in one list and a read each. `unread`: those that could
+   * not be read now, and why.
+   */
+  read(
+    known: ReadonlyMap<string, string | null>,
     options?: CallOptions,
-  ): Promise<'called_off' | 'claimed'>;
-  /** Letters of these workers that are newer than the generation that is known, in one list and a read each. */
-  read(known: ReadonlyMap<string, string | null>, options?: CallOptions): Promise<NewLetter[]>;
+  ): Promise<{ letters: FoundLetter[]; unread: { worker: string; error: unknown }[] }>;
   /** Everything that is kept of a worker that is gone. */
   remove(worker: string, options?: CallOptions): Promise<void>;
 };
@@ -48,6 +58,11 @@ export function createMail(storage: ObjectStorage): Mail {
   return {
     assign: (of, options) => assign(storage, of, options),
     callOff: (of, options) => callOff(storage, of, options),
+    hasClaimed: async (of, options = {}) => {
+      const found = await readJson(storage, claimKey(of), options);
+      const claim = claimSchema.safeParse(found).data;
+      return claim !== undefined && claim.by !== CONTROLLER;
+    },
     read: (known, options) => readLetters(storage, known, options),
     remove: async (worker, options) => {
       await storage.delete(letterKey(worker), options);
@@ -78,7 +93,7 @@ async function assign(
 
 async function callOff(
   storage: ObjectStorage,
-  of: { worker: string; number: number; prefix: string },
+  of: OneJob,
   options: CallOptions = {},
 ): Promise<'called_off' | 'claimed'> {
   const key = claimKey(of);
@@ -92,7 +107,7 @@ async function readLetters(
   storage: ObjectStorage,
   known: ReadonlyMap<string, string | null>,
   options: CallOptions = {},
-): Promise<NewLetter[]> {
+): Promise<{ letters: FoundLetter[]; unread: { worker: string; error: unknown }[] }> {
   const workers = new Map([...known.keys()].map((worker) => [letterKey(worker), worker]));
   const changed: { worker: string; stat: ObjectStat }[] = [];
   for (let cursor: string | null | undefined; cursor !== null; ) {
@@ -103,14 +118,22 @@ async function readLetters(
     }
     cursor = page.nextCursor;
   }
-  const letters = await Promise.all(
+  const letters: FoundLetter[] = [];
+  const unread: { worker: string; error: unknown }[] = [];
+  await Promise.all(
     changed.map(async ({ worker, stat }) => {
-      // A letter that was replaced meanwhile is read anew the next time.
-      const letter = letterSchema.safeParse(await readJson(storage, stat.key, options)).data;
-      return letter?.worker === worker ? { worker, generation: stat.generation, letter } : undefined;
+      try {
+        // A letter that was replaced meanwhile is read anew the next time.
+        const json = stat.size > MAX_BYTES ? undefined : await readJson(storage, stat.key, options);
+        const letter = letterSchema.safeParse(json).data;
+        const isIts = letter?.worker === worker;
+        letters.push({ worker, generation: stat.generation, letter: isIts ? letter : undefined });
+      } catch (error) {
+        unread.push({ worker, error });
+      }
     }),
   );
-  return letters.filter((letter) => letter !== undefined);
+  return { letters, unread };
 }
 
 /** Undefined where the key is there already. */
@@ -150,12 +173,24 @@ async function readDocument<Document>(
 /** Undefined where it is not there (any more), too large, or no JSON. */
 async function readJson(storage: ObjectStorage, key: string, options: CallOptions): Promise<unknown> {
   try {
-    const content = await buffer(await storage.get(key, options));
-    return content.length > MAX_BYTES ? undefined : JSON.parse(content.toString('utf8'));
+    const content = await readSmall(await storage.get(key, options));
+    return content && JSON.parse(content.toString('utf8'));
   } catch (error) {
     if (error instanceof SyntaxError || isMissing(error)) return undefined;
     throw error;
   }
+}
+
+/** Undefined where there is more than a document may have; the rest is not read then. */
+async function readSmall(stream: Readable): Promise<Buffer | undefined> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of stream as AsyncIterable<Buffer>) {
+    size += part.length;
+    if (size > MAX_BYTES) return undefined;
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
 }
 
 function bytes(document: object): Uint8Array {

@@ -1,4 +1,4 @@
-/** How long a pool waits for what. Seconds by the controller's clock unless it says otherwise. */
+/** How long a pool waits for what, in seconds in which it could look; see worker-watch.ts. */
 export type PoolPolicy = {
   /** Whether machines are kept at all. */
   enabled: boolean;
@@ -10,13 +10,15 @@ export type PoolPolicy = {
   profiles: readonly string[] | null;
   /** From the asking for a machine to its first letter, the search for a place included. */
   launchSeconds: number;
-  /** From the naming of a job to the letter that says it was seen. */
+  /** From the naming of a job, or the first letter where that is later, to the letter that says that it was begun. */
   pickUpSeconds: number;
   /** From the end of a job to the letter that says that nothing of it is left. */
   drainSeconds: number;
   /** A machine that runs and was not heard of for so long is given up. */
   watchdogSeconds: number;
-  /** Lists may not show a new machine for so long. */
+  /** A job that is to be taken back is called off; where the bucket does not answer for so long, the machine goes instead. */
+  callOffSeconds: number;
+  /** Lists may not show a new machine for so long, and a machine that nobody knows yet may be somebody's for so long. */
   visibilitySeconds: number;
   /** What lists do not show is gone when they have not shown it so often, over so many seconds. */
   absences: number;
@@ -29,6 +31,7 @@ export const USUAL_POLICY = {
   pickUpSeconds: 120,
   drainSeconds: 300,
   watchdogSeconds: 300,
+  callOffSeconds: 60,
   visibilitySeconds: 120,
   absences: 3,
   absentSeconds: 15,

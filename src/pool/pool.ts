@@ -4,7 +4,7 @@ import { type Acquired, acquire } from './acquire.ts';
 import type { PoolDeps } from './deps.ts';
 import type { CallOptions } from './port.ts';
 import { createReconcile } from './reconcile.ts';
-import { releaseJob } from './release.ts';
+import { createRelease } from './release.ts';
 import type { JobRequest } from './take-worker.ts';
 
 /** Machines that are rented for runs, kept for the next one where that is wanted, and always given back. */
@@ -13,7 +13,10 @@ export type Pool = {
   acquire(request: JobRequest, options: { signal: AbortSignal }): Promise<Acquired>;
   /** The worker that a job was given to last, and what became of it there. */
   find(job: JobKey): { job: WorkerJob; worker: Worker } | undefined;
-  /** `ended`: its result document is there. Without it the machine of a job that has begun is given up. */
+  /**
+   * `ended`: its result document is there. Without it the machine of a job that has begun is given up. Rejects, and is to be
+   * called again, as long as the bucket does not answer; after `callOffSeconds` of that the machine is given up.
+   */
   release(job: JobKey & { ended: boolean }, options?: CallOptions): Promise<void>;
   /** Brings rows and machines together; to be called about once a second while there are any. */
   reconcile(options?: CallOptions): Promise<void>;
@@ -21,6 +24,7 @@ export type Pool = {
 
 export function createPool(deps: PoolDeps): Pool {
   const reconcile = createReconcile(deps);
+  const release = createRelease(deps);
   return {
     acquire: (request, options) => acquire(deps, request, options),
     find: (key) => {
@@ -28,7 +32,7 @@ export function createPool(deps: PoolDeps): Pool {
       const worker = job && getWorker(deps.db, job.workerId);
       return job && worker && { job, worker };
     },
-    release: (job, options) => releaseJob(deps, job, options),
+    release: (job, options = {}) => release(job, options),
     reconcile: (options = {}) => reconcile(options),
   };
 }

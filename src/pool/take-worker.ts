@@ -10,7 +10,7 @@ import {
   workersOfJob,
 } from '../store/workers.ts';
 import type { PoolDeps } from './deps.ts';
-import { letterSchema } from './documents.ts';
+import { lastLetterOf } from './letters.ts';
 import { keeps } from './policy.ts';
 
 /** A job and what kind of machine can do it. */
@@ -27,8 +27,8 @@ export type JobRequest = JobKey & {
 };
 
 export type Taken =
-  /** A machine that rests was given the job; or the job has a worker already, perhaps of an earlier life of this program. */
-  | { kind: 'worker'; worker: Worker }
+  /** A machine that rests was given the job; or (`isResumed`) it has a worker already, perhaps of an earlier life of this program. */
+  | { kind: 'worker'; worker: Worker; isResumed: boolean }
   /** A machine that can do it is about to be free: cheaper than another one. */
   | { kind: 'wait' }
   /** It was begun before. */
@@ -43,20 +43,20 @@ export function takeWorker(deps: PoolDeps, request: JobRequest): Taken {
   const { db, policy } = deps;
   return db.write((): Taken => {
     const has = workerOfJob(db, request);
-    if (has) return { kind: 'worker', worker: has };
+    if (has) return { kind: 'worker', worker: has, isResumed: true };
     const last = workersOfJob(db, request).at(-1);
     if (last !== undefined && last.outcome !== 'called_off')
       return { kind: 'begun', workerId: last.workerId };
     const isKept = keeps(policy, request.profile);
     const fitting = isKept ? livingWorkers(db).filter((worker) => fits(deps, worker, request)) : [];
     const idle = fitting.filter(({ state }) => state === 'idle_ready').sort(byWorth(request.images))[0];
-    if (idle) return { kind: 'worker', worker: assign(deps, idle, request) };
+    if (idle) return { kind: 'worker', worker: assign(deps, idle, request), isResumed: false };
     if (fitting.some(isSoonFree)) return { kind: 'wait' };
     const id = deps.ids.worker();
     const { profile, shape } = request;
     const pooled = isKept && countPooled(db) < policy.maxInstances;
     addWorker(db, { id, pooled, profile, shape, job: request, at: isoTime(deps.clock.now()) });
-    return { kind: 'worker', worker: mustGet(deps, id) };
+    return { kind: 'worker', worker: mustGet(deps, id), isResumed: false };
   });
 }
 
@@ -93,7 +93,7 @@ function isSoonFree({ state, lease }: Worker): boolean {
 /** Those that hold the images first; then the one that rested shortest, so that the others may run out. */
 function byWorth(images: readonly string[]): (one: Worker, other: Worker) => number {
   const lacks = (worker: Worker): number => {
-    const held = letterSchema.safeParse(worker.letter).data?.images ?? [];
+    const held = lastLetterOf(worker)?.images ?? [];
     return images.filter((image) => !held.includes(image)).length;
   };
   return (one, other) => lacks(one) - lacks(other) || other.stateAt.localeCompare(one.stateAt);

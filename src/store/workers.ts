@@ -114,12 +114,15 @@ function toWorkerJob(row: JobRow): WorkerJob {
   };
 }
 
-/** Every worker that an attempt was given to, the newest last: those before it never began it. */
+/**
+ * Every worker that an attempt was given to, the newest last: those before it never began it. The one that has it, or has
+ * begun it, is the newest, whatever the times say: the clock may have been set back in between.
+ */
 export function workersOfJob(db: Db, job: JobKey): WorkerJob[] {
   return db
     .prepare<JobRow>(
       `SELECT * FROM worker_jobs WHERE run_id = ? AND attempt = ?
-       ORDER BY ended_at IS NULL, ended_at, assigned_at`,
+       ORDER BY ended_at IS NULL, outcome IS NOT 'called_off', ended_at, assigned_at`,
     )
     .all(job.runId, job.attempt)
     .map(toWorkerJob);

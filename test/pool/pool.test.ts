@@ -110,6 +110,66 @@ describe('a pool', () => {
   });
 });
 
+describe('a pool that is changed while it has machines', () => {
+  const endOf = (job: Job) => getWorker(rig.db, job.workers[0] ?? '')?.endReason;
+
+  async function twoAtRest(): Promise<[Job, Job]> {
+    open();
+    const jobs: [Job, Job] = [rig.submit({ seconds: 20 }), rig.submit({ seconds: 60 })];
+    await rig.until(done(...jobs));
+    await rig.until(() => rig.workers().every(({ state }) => state === 'idle_ready'));
+    return jobs;
+  }
+
+  it('to a smaller size gives those back that rested longest, and no more of them', async () => {
+    const [early, late] = await twoAtRest();
+    rig.policy.maxInstances = 1;
+    await rig.pass(60);
+    expect(rig.workers()).toMatchObject([{ id: late.workers[0], state: 'idle_ready' }]);
+    expect(endOf(early)).toBe('pool_smaller');
+  });
+
+  it('to a smaller size ends no run, and gives the machine of one that ends back', async () => {
+    open();
+    const jobs = [rig.submit({ seconds: 100 }), rig.submit({ seconds: 200 })];
+    await rig.until(() => begun().length === 2);
+    rig.policy.maxInstances = 1;
+    await rig.until(done(...jobs));
+    await rig.pass(60);
+    expect(jobs.map(endOf)).toEqual(['pool_smaller', null]);
+    expect([machines().length, rig.inserts()]).toEqual([1, 2]);
+  });
+
+  it.each([
+    ['to none', 'pool_smaller', { enabled: false }],
+    ['to the size 0', 'pool_smaller', { maxInstances: 0 }],
+    ['to machines of other profiles', 'pool_smaller', { profiles: ['h100-spot'] }],
+    ['to an idle timeout of 0', 'idle_timeout', { idleTimeoutSeconds: 0 }],
+  ] as const)('%s gives back what rests at once, and what works when it has ended', async (_what, why, change) => {
+    const jobs = await twoAtRest();
+    const third = rig.submit({ seconds: 100 });
+    await rig.until(() => begun().length === 3);
+    Object.assign(rig.policy, change);
+    await rig.pass(30);
+    expect([rig.workers().map(({ state }) => state), third.state]).toEqual([['busy'], 'open']);
+    await rig.until(done(third));
+    await rig.pass(60);
+    expect([machines(), rig.workers()]).toEqual([[], []]);
+    expect(jobs.map(endOf)).toEqual([why, why]);
+    expect(rig.inserts()).toBe(2);
+  });
+
+  it('to a larger size rents more at once', async () => {
+    open({ policy: { maxInstances: 1 } });
+    rig.submit({ seconds: 600 });
+    await rig.until(() => begun().length === 1);
+    rig.policy.maxInstances = 2;
+    await rig.until(done(rig.submit({ seconds: 20 })));
+    await rig.pass(30);
+    expect(rig.workers().map(({ pooled }) => pooled)).toEqual([true, true]);
+  });
+});
+
 describe('a machine', () => {
   it('that nobody knows is deleted, and those of others are not', async () => {
     open();
@@ -217,14 +277,45 @@ describe('a machine that is lost', () => {
     expect([job.state, begun()]).toEqual(['lost', ['stage-000001/1']]);
   });
 
-  it('because somebody stopped it is deleted with its disks', async () => {
+  it.each([
+    ['somebody stopped it', 'stop'],
+    ['its host broke', 'breakHost'],
+  ] as const)('because %s is deleted with its disks', async (_what, how) => {
     open();
     const job = rig.submit({ seconds: 600 });
     await rig.until(() => begun().length === 1);
-    rig.sim.stop(rig.deeds[0]?.worker ?? '');
+    rig.sim[how](rig.deeds[0]?.worker ?? '');
     await rig.until(() => job.state === 'lost' && rig.workers().length === 0);
     expect([machines(), rig.sim.disks()]).toEqual([[], []]);
     expect(getWorker(rig.db, job.workers[0] ?? '')?.endReason).toBe('stopped');
+  });
+
+  it.each(['stop', 'breakHost'] as const)('while it rests (%s) is deleted, and the next run gets another', async (how) => {
+    open();
+    const first = rig.submit();
+    await rig.until(() => rig.workers().at(0)?.state === 'idle_ready');
+    const id = first.workers[0] ?? '';
+    rig.sim[how](id);
+    await rig.until(() => getWorker(rig.db, id)?.state === 'gone', 120);
+    expect([machines(), getWorker(rig.db, id)?.endReason]).toEqual([[], 'stopped']);
+    const second = rig.submit();
+    await rig.until(done(second));
+    expect(rig.inserts()).toBe(2);
+  });
+
+  it('because somebody stopped it while it came up, costs the run nothing', async () => {
+    open();
+    rig.sim.faults.add({ kind: 'slow-boot', ms: 60_000 });
+    const job = rig.submit();
+    await rig.until(() => rig.workers().at(0)?.runningAt != null);
+    const [{ id } = { id: '' }] = rig.workers();
+    rig.sim.stop(id);
+    await rig.until(done(job));
+    expect([rig.inserts(), begun(), getWorker(rig.db, id)?.endReason]).toEqual([
+      2,
+      ['stage-000001/1'],
+      'stopped',
+    ]);
   });
 
   it('is not taken for gone because a list is late', async () => {

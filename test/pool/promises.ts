@@ -1,7 +1,7 @@
 import { LEASES, type WorkerState } from '../../src/core/worker-lifecycle.ts';
 import { keyOf, type Rig } from './rig.ts';
 
-/** A machine without a row may be there for so long while a supervisor lives, in simulated seconds. */
+/** Beyond the time in which it may be somebody's, a machine without a row is there for so long while one supervisor lives. */
 const STRANGER_SECONDS = 120;
 
 export type Watch = {
@@ -13,8 +13,11 @@ export type Watch = {
 export function watchPromises(rig: Rig): Watch {
   const strangers = new Map<string, number>();
   let looked = rig.time.now();
+  let { lives } = rig;
   return {
     complaints: () => {
+      if (rig.lives !== lives) strangers.clear();
+      lives = rig.lives;
       const now = rig.time.now();
       const seconds = rig.isAlive() ? (now - looked) / 1000 : 0;
       looked = now;
@@ -81,6 +84,6 @@ function unknownMachines(rig: Rig, strangers: Map<string, number>, seconds: numb
   for (const place of strangers.keys()) if (!unknown.includes(place)) strangers.delete(place);
   for (const place of unknown) strangers.set(place, (strangers.get(place) ?? 0) + seconds);
   return [...strangers]
-    .filter(([, since]) => since > STRANGER_SECONDS)
+    .filter(([, since]) => since > rig.policy.visibilitySeconds + STRANGER_SECONDS)
     .map(([place]) => `nobody knows ${place}`);
 }

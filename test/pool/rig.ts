@@ -11,6 +11,7 @@ import { createMail } from '../../src/pool/mail.ts';
 import { type PoolPolicy, USUAL_POLICY } from '../../src/pool/policy.ts';
 import { createPool, type Pool } from '../../src/pool/pool.ts';
 import type { JobRequest } from '../../src/pool/take-worker.ts';
+import type { ObjectStorage } from '../../src/storage/port.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
 import { livingWorkers } from '../../src/store/workers.ts';
 import { scriptedMachine } from '../gce-simulator/scripted-machine.ts';
@@ -49,6 +50,14 @@ export type Rig = {
   /** Another one takes over. */
   start(): void;
   isAlive(): boolean;
+  /** How many there have been. */
+  lives: number;
+  /** The supervisor does nothing, as on a machine that is suspended, until it is awake again. */
+  isAsleep: boolean;
+  /** The wall clock of the supervisor is ahead of the true time by so many milliseconds. */
+  clockAheadMs: number;
+  /** One look of the supervisor that lives, or of one that does nothing else. */
+  look(): Promise<void>;
   /** Lets simulated seconds pass. */
   pass(seconds: number): Promise<void>;
   /** Until the condition holds. Throws where it does not within an hour. */
@@ -58,7 +67,12 @@ export type Rig = {
   dispose(): void;
 };
 
-export type RigOptions = { policy?: Partial<PoolPolicy>; worker?: Partial<WorkerWorld> };
+export type RigOptions = {
+  policy?: Partial<PoolPolicy>;
+  worker?: Partial<WorkerWorld>;
+  /** How the supervisor sees the bucket. */
+  bucket?: (storage: MemoryStorage) => ObjectStorage;
+};
 
 export function createRig(options: RigOptions = {}): Rig {
   const folder = mkdtempSync(join(tmpdir(), 'goldfish-pool-'));
@@ -97,7 +111,7 @@ export function createRig(options: RigOptions = {}): Rig {
   const storage = createMemoryStorage({ now: () => time.now() });
   world.storage = options.worker?.storage ?? storage;
   const calls = simulatedCompute(sim);
-  const clock = clockOf(time);
+  const clock = { ...clockOf(time), now: () => time.now() + rig.clockAheadMs };
   const ids = createIds();
   const modelsOf = new Map<Job, JobRequest['models']>();
   let life: Life | undefined;
@@ -124,7 +138,7 @@ export function createRig(options: RigOptions = {}): Rig {
       }),
     );
     const log = loggerInto(defects);
-    const mail = mortal(createMail(storage));
+    const mail = mortal(createMail(options.bucket?.(storage) ?? storage));
     return {
       mortality,
       pool: createPool({ db, clock: mortal(clock), ids, log, provider, mail, policy }),
@@ -163,13 +177,16 @@ export function createRig(options: RigOptions = {}): Rig {
     },
     start: () => {
       rig.crash();
+      rig.lives += 1;
       const own = begin();
       life = own;
       const tick = async (): Promise<void> => {
         if (own.mortality.dead) return;
         try {
-          await own.pool.reconcile();
-          await advanceJobs(own);
+          if (!rig.isAsleep) {
+            await own.pool.reconcile();
+            await advanceJobs(own);
+          }
         } catch (error) {
           if (!own.mortality.dead) defects.push(error);
         }
@@ -178,6 +195,10 @@ export function createRig(options: RigOptions = {}): Rig {
       time.after(0, () => void tick());
     },
     isAlive: () => life !== undefined,
+    lives: 0,
+    isAsleep: false,
+    clockAheadMs: 0,
+    look: () => (life ?? begin()).pool.reconcile(),
     pass: (seconds) => time.advance(seconds * 1000),
     until: (condition, seconds = 3600) => time.until(condition, seconds * 1000),
     workers: () => livingWorkers(db),

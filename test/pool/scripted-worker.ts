@@ -30,6 +30,7 @@ export type WorkerWorld = {
 const LOOK_MS = 2_000;
 const LETTER_MS = 20_000;
 const CLEAN_MS = 3_000;
+const SHUTDOWN_MS = 1_000;
 
 /**
  * The worker program as far as controller and machine meet: it reads its assignment, claims, executes by letting time
@@ -39,6 +40,10 @@ export function scriptedWorker(world: WorkerWorld): Script {
   return (guest) => {
     const worker = createWorker(world, guest);
     guest.onPreempted(() => worker.leave('preempted'));
+    guest.onPowerButton(() => {
+      worker.leave('asked');
+      guest.after(SHUTDOWN_MS, () => guest.halt());
+    });
     guest.after(0, worker.look);
     guest.after(0, worker.tell);
   };
@@ -48,7 +53,7 @@ type Known = { number: number; job: Letter['job']; key: string };
 
 function createWorker({ storage, deeds, ...world }: WorkerWorld, guest: Guest) {
   const name = guest.name;
-  const nonce = `${name}-${guest.boot}`;
+  const nonce = `${guest.zone}-${name}-${guest.boot}`;
   let phase: Letter['phase'] = 'starting';
   let leaves: Letter['leaves'] = null;
   let idleSince = guest.now();
@@ -146,7 +151,7 @@ function createWorker({ storage, deeds, ...world }: WorkerWorld, guest: Guest) {
     leaves = why;
     remember();
     await surely(write);
-    if (why !== 'preempted') world.deleteSelf(name, guest.zone);
+    if (why !== 'preempted' && why !== 'asked') world.deleteSelf(name, guest.zone);
   };
 
   /** Nobody can give it work once this is written. Where somebody has meanwhile, it stays. */

@@ -23,6 +23,7 @@ const {
 } = require('./errors.js');
 const { readBytes, writeBytes, writeText } = require('./files.js');
 const { jsonText, readJson } = require('./json.js');
+const { removeCheckpoint, waitUntilKept } = require('./kept.js');
 const { faultOf, MANIFEST, readManifest, writeManifest } = require('./manifest.js');
 const { finite } = require('./metrics.js');
 const { NdArray } = require('./nd-array.js');
@@ -64,8 +65,8 @@ function saveCheckpoint(name, value, options) {
     const { kind, data } = writeData(temporary, value, what);
     writeManifest(temporary, { name, step: number, kind, data });
     syncTree(temporary);
-    publish(temporary, root, name);
-    if (keep !== undefined) for (const older of newestFirst(root, name).slice(keep)) remove(older);
+    waitUntilKept(publish(temporary, root, name), what);
+    if (keep !== undefined) for (const older of newestFirst(root, name).slice(keep)) removeCheckpoint(older);
   } catch (error) {
     if (!isSystemError(error)) throw error;
     throw new GoldfishError(`${what} cannot be saved: ${systemProblem(error)}.`);
@@ -184,6 +185,7 @@ function readData(folder, { data, kind }) {
 }
 
 /**
+ * Its folder.
  * @param {string} temporary
  * @param {string} root
  * @param {string} name
@@ -196,7 +198,8 @@ function publish(temporary, root, name) {
     try {
       // Fails where somebody else took the name: a checkpoint folder is never empty.
       fs.renameSync(temporary, folder);
-      return sync(root);
+      sync(root);
+      return folder;
     } catch (error) {
       if (!fs.existsSync(folder)) throw error;
       number += 1;

@@ -20,6 +20,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from .arrays import is_array, load_npy, load_npz, save_npy, save_npz
 from .copying import as_existing_path, copy, remove, sync_tree
 from .errors import GoldfishError, known_names, shown
+from .kept import remove_checkpoint, wait_until_kept
 from .manifest import MANIFEST, read_manifest, verified, write_manifest
 from .run import environment, run_info
 from .values import as_finite, state_text
@@ -33,13 +34,16 @@ os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock
 
 
 def save_checkpoint(name: str, value: Any, step: Optional[int] = None, keep: Optional[int] = None) -> None:
-    """Saves a stage checkpoint. It is durable when this returns: a power cut does not take it back.
+    """Saves a stage checkpoint. It is durable when this returns: a power cut does not take it back, nor does the end of
+    a rented machine.
 
     `value` is the path of a file or folder (copied), bytes, an array or a dict of arrays, or data that JSON can
     give back unchanged (dicts with text keys, lists, text, numbers, NaN included; tuples come back as lists).
     Anything else is refused: Goldfish never pickles by itself. `step`, a finite number, is kept with it. With `keep` older
     checkpoints of this name beyond that many are removed afterwards.
-    Raises GoldfishError if the value cannot be saved; the earlier checkpoints are then untouched.
+    Raises GoldfishError if the value cannot be saved; the earlier checkpoints are then untouched. On a rented machine
+    also where it is saved, and does not reach the bucket for minutes, or before the run is to stop: then it is lost if
+    the machine is.
     """
     if not isinstance(name, str) or not NAME.match(name):
         raise GoldfishError(
@@ -59,8 +63,11 @@ def save_checkpoint(name: str, value: Any, step: Optional[int] = None, keep: Opt
             kind, data = _write_data(temporary, value, what)
             write_manifest(temporary, {"name": name, "step": number, "kind": kind, "data": data})
             sync_tree(temporary)
-            _publish(temporary, root, name)
-            if keep is not None:
+            folder = _publish(temporary, root, name)
+        # Others may save meanwhile, and none goes before the new one is safe.
+        wait_until_kept(folder, what)
+        if keep is not None:
+            with _lock:
                 _remove_older(root, name, keep)
     except OSError as error:
         raise GoldfishError("%s cannot be saved: %s." % (what, error.strerror or error)) from None
@@ -159,16 +166,17 @@ def _read_data(folder: Path, manifest: Dict[str, Any]) -> Any:
     return path
 
 
-def _publish(temporary: Path, root: Path, name: str) -> None:
+def _publish(temporary: Path, root: Path, name: str) -> Path:
     newest = next(_newest_first(root, None), None)
     number = int(newest.name.split("-")[0]) + 1 if newest else 1
     while True:
+        folder = root / ("%08d-%s" % (number, name))
         try:
             # Fails where another process took the number: a checkpoint folder is never empty.
-            os.rename(temporary, root / ("%08d-%s" % (number, name)))
+            os.rename(temporary, folder)
             break
         except OSError:
-            if not (root / ("%08d-%s" % (number, name))).exists():
+            if not folder.exists():
                 raise
             number += 1
     handle = os.open(root, os.O_RDONLY)
@@ -176,6 +184,7 @@ def _publish(temporary: Path, root: Path, name: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+    return folder
 
 
 def _remove_unfinished(root: Path, attempt: int) -> None:
@@ -188,4 +197,4 @@ def _remove_unfinished(root: Path, attempt: int) -> None:
 
 def _remove_older(root: Path, name: str, keep: int) -> None:
     for folder in list(_newest_first(root, name))[keep:]:
-        remove(folder)
+        remove_checkpoint(folder)

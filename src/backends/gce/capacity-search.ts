@@ -5,6 +5,7 @@ import { placeMachine } from './place-machine.ts';
 
 /** Between two rounds through all places. */
 const ROUND_PAUSE_MS = 15_000;
+const ENDED = 'The search was ended.';
 
 export type SearchDeps = {
   calls: ComputeCalls;
@@ -38,6 +39,7 @@ export async function searchCapacity(
   };
   if (request.last !== null) {
     // What an earlier life of this program asked for, and did not see the end of.
+    if (signal.aborted) return { kind: 'unclear', message: ENDED };
     const answer = await tryPlace(request.last, request.last.number);
     if (answer.kind !== 'failed') return answer;
   }
@@ -59,5 +61,5 @@ export async function searchCapacity(
 /** What each place said last. */
 function gaveUp(reasons: ReadonlyMap<string, string>, lasting: boolean): CreateAnswer {
   const told = [...reasons].map(([place, reason]) => `${place}: ${reason}`);
-  return { kind: 'no_place', message: told.join(' ') || 'The search was ended.', lasting };
+  return { kind: 'no_place', message: told.join(' ') || ENDED, lasting };
 }

@@ -20,7 +20,7 @@ export const jobSchema = z.strictObject({
   prefix: z.string(),
   /** Seconds from the claim until the machine gives the job up, preparation and uploads included; also after a reboot. */
   limitSeconds: z.number().positive(),
-  /** How often logs, metrics and checkpoints are sent while it runs. */
+  /** How often logs and metrics are sent while it runs; a checkpoint is sent as soon as it is whole. */
   syncSeconds: z.number().positive(),
   /** A tar archive; unpacked to `code`, read-only. */
   code: stored,
@@ -35,7 +35,7 @@ export const jobSchema = z.strictObject({
   /** By digest: `europe-docker.pkg.dev/p/r/goldfish@sha256:…`. */
   image: z.strictObject({
     reference: z.string().regex(/@sha256:[0-9a-f]{64}$/),
-    /** `metadata`: the registry is signed in to with the token of the machine's account. */
+    /** `metadata`: signed in to with the token of the machine's account, which is for registries of Google only. */
     login: z.enum(['metadata', 'none']),
   }),
   /** User and group of the stage in its container. */

@@ -11,6 +11,8 @@ export type MachineEngine = {
   pulls: { reference: string; login: unknown }[];
   /** What the next pulls answer with instead of an image. */
   pullErrors: string[];
+  /** Pulls have begun, and do not end before that. */
+  slow: { until: Promise<void> | undefined };
   close(): Promise<void>;
 };
 
@@ -27,6 +29,7 @@ export async function startMachineEngine(socket: string): Promise<MachineEngine>
   const containers = new Map<string, ContainerBody>();
   const pulls: MachineEngine['pulls'] = [];
   const pullErrors: string[] = [];
+  const slow: MachineEngine['slow'] = { until: undefined };
 
   const reply = (response: ServerResponse, status: number, body: unknown): true => {
     response.writeHead(status, { 'Content-Type': 'application/json' });
@@ -39,11 +42,15 @@ export async function startMachineEngine(socket: string): Promise<MachineEngine>
     const login = header === undefined ? null : JSON.parse(Buffer.from(`${header}`, 'base64url').toString());
     pulls.push({ reference, login });
     const error = pullErrors.shift();
-    if (error === undefined) held.add(reference);
     // The status comes long before the end of a pull does.
     response.writeHead(200);
     response.write(`${JSON.stringify({ status: 'Pulling' })}\n`);
-    response.end(`${JSON.stringify(error === undefined ? { status: 'Done' } : { error })}\n`);
+    const end = (): void => {
+      if (error === undefined) held.add(reference);
+      response.end(`${JSON.stringify(error === undefined ? { status: 'Done' } : { error })}\n`);
+    };
+    if (slow.until === undefined) end();
+    else void slow.until.then(end);
     return true;
   };
 
@@ -94,7 +101,7 @@ export async function startMachineEngine(socket: string): Promise<MachineEngine>
   };
 
   const fake = await startFakeEngine(socket, others);
-  return { fake, containers, pulls, pullErrors, close: () => fake.close() };
+  return { fake, containers, pulls, pullErrors, slow, close: () => fake.close() };
 }
 
 function splitOnce(entry: string): [string, string] {

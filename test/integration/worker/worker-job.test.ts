@@ -146,32 +146,6 @@ it('sends the log while the program runs, in pieces that add up byte by byte', a
   expect(lines.at(-1)).toBe('o no newline at the end');
 });
 
-it('sends a checkpoint when it is whole, its manifest last, and follows no link of a stage', async () => {
-  rig.boot();
-  const go = join(rig.home, 'go');
-  await writeFile(join(rig.home, 'private'), 'private');
-  const sum = '3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7'; // of `data`
-  const script = `
-    cd "$GOLDFISH_CHECKPOINTS"; mkdir .saving-1-x; printf data > .saving-1-x/data.bin
-    echo '{"name": "s", "files": [{"path": "data.bin", "sha256": "${sum}"}]}' > .saving-1-x/manifest.json
-    cp -r .saving-1-x 00000002-s; cp -r .saving-1-x 00000003-bad; printf other > 00000003-bad/data.bin
-    cp -r .saving-1-x 00000004-link; ln -sf '${join(rig.home, 'private')}' 00000004-link/data.bin
-    ln -s '${join(rig.home, 'private')}' "$GOLDFISH_CONTROL/heartbeat"
-    ln -s '${join(rig.home, 'private')}' "$GOLDFISH_CONTROL/metrics.jsonl"
-    while [ ! -e '${go}' ]; do sleep 0.05; done`;
-  const job = await rig.assign(await processJob(rig, script));
-  const manifest = `${job.prefix}checkpoints/00000002-s/manifest.json`;
-  await rig.until(async () => (await rig.read(manifest)) !== undefined, 'a checkpoint in the bucket');
-  expect(await rig.read(`${job.prefix}exit.json`)).toBeUndefined();
-  await writeFile(go, '');
-  await rig.result(job);
-  expect(await rig.list(`${job.prefix}checkpoints/`)).toEqual([
-    `${job.prefix}checkpoints/00000002-s/data.bin`,
-    manifest,
-  ]);
-  expect(await rig.list(`${job.prefix}control/`)).toEqual([]);
-});
-
 it('sends large outputs in pieces, through answers that are lost and connections that break', async () => {
   rig.boot();
   const name = 'big.bin';
@@ -271,15 +245,43 @@ it('refuses a job document of another version, of another job, or with a path th
 it('pulls with the machine’s token where the registry wants it, and again where that failed', async () => {
   rig.boot();
   rig.engine.pullErrors.push('connection reset by peer');
-  const reference = `registry.example/p/other@sha256:${'cd'.repeat(32)}`;
+  const reference = `europe-docker.pkg.dev/p/r/other@sha256:${'cd'.repeat(32)}`;
   const job = await rig.assign(await processJob(rig, 'true', { image: { reference, login: 'metadata' } }));
   expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
-  const login = { username: 'oauth2accesstoken', password: TOKEN, serveraddress: 'registry.example' };
+  const login = { username: 'oauth2accesstoken', password: TOKEN, serveraddress: 'europe-docker.pkg.dev' };
   expect(rig.engine.pulls).toEqual([
     { reference, login },
     { reference, login },
   ]);
   expect(rig.console).not.toContain(TOKEN);
+});
+
+it('signs in with the machine’s token to no other registry', async () => {
+  rig.boot();
+  const reference = `registry.example/p/other@sha256:${'cd'.repeat(32)}`;
+  const job = await rig.assign(await processJob(rig, 'true', { image: { reference, login: 'metadata' } }));
+  expect(await rig.result(job)).toMatchObject({
+    started: false,
+    failedStep: 'image',
+    error:
+      "The image could not be pulled: the registry registry.example does not know this machine's account.",
+  });
+  expect(rig.engine.pulls).toEqual([]);
+});
+
+it('writes letters while it prepares a job, however long an image takes to come', async () => {
+  rig.boot();
+  let arrive = (): void => undefined;
+  rig.engine.slow.until = new Promise((resolve) => {
+    arrive = resolve;
+  });
+  const job = await rig.assign(await processJob(rig, 'true'));
+  const first = await rig.told({ phase: 'working', number: 1, job: 'claimed' });
+  await rig.until(async () => (await rig.letter())!.at !== first.at, 'another letter');
+  expect(await rig.letter()).toMatchObject({ phase: 'working', number: 1, job: 'claimed' });
+  expect(await rig.read(`${job.prefix}exit.json`)).toBeUndefined();
+  arrive();
+  expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
 });
 
 it.skipIf(!canContain)(`runs a program in a container, after its checks ${CONTAIN_HINT}`, async () => {

@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import unittest.mock
 
 import goldfish
 from stage import LIBRARY, StageCase, needs
@@ -230,6 +232,56 @@ class Checkpoints(StageCase):
         self.assertEqual(sorted(before[:2]), ["sync data.json", "sync manifest.json"])
         self.assertEqual(before[2:], ["sync .saving"])
         self.assertEqual(events[at + 1 :], ["sync checkpoints"])
+
+    def save_beside(self, **named):
+        """Saves in a thread, on a rented machine; waits until the checkpoint is on the disk and gives the thread."""
+        os.environ["GOLDFISH_KEPT"] = "wait"
+        thread = threading.Thread(target=goldfish.save_checkpoint, args=("state", {"n": 2}), kwargs=named, daemon=True)
+        thread.start()
+        end = time.monotonic() + 20
+        while not (self.checkpoints / "00000002-state").exists() and time.monotonic() < end:
+            time.sleep(0.005)
+        return thread
+
+    def test_kept(self):
+        """on a rented machine it is saved when the bucket has it, and older ones are removed only then"""
+        goldfish.save_checkpoint("state", {"n": 1})
+        (self.checkpoints / ".kept-00000001-state").touch()
+        thread = self.save_beside(keep=1)
+        thread.join(0.2)
+        self.assertTrue(thread.is_alive())
+        self.assertEqual(self.folders(), [".kept-00000001-state", "00000001-state", "00000002-state"])
+        (self.checkpoints / ".kept-00000002-state").touch()
+        thread.join(20)
+        self.assertFalse(thread.is_alive())
+        self.assertEqual(self.folders(), [".kept-00000002-state", "00000002-state"])
+
+    def test_kept_for_nobody(self):
+        """one that was removed for a newer one is not waited for"""
+        goldfish.save_checkpoint("state", {"n": 1})
+        thread = self.save_beside()
+        shutil.rmtree(self.checkpoints / "00000002-state")
+        thread.join(20)
+        self.assertFalse(thread.is_alive())
+
+    def test_not_kept(self):
+        """the wait for the bucket has an end, and one that is sooner where the run is to stop"""
+        import goldfish.kept as kept
+
+        os.environ["GOLDFISH_KEPT"] = "wait"
+        for name, seconds, when in (
+            ("PATIENCE_SECONDS", 1.0, "within 1 seconds"),
+            ("STOP_SECONDS", 0.1, "before the run was to stop"),
+        ):
+            with unittest.mock.patch.object(kept, name, seconds):
+                self.refuses(
+                    "Checkpoint state did not reach the bucket %s: it is on this machine only, which goes on trying." % when,
+                    goldfish.save_checkpoint, "state", {"n": 1}, keep=1,
+                )  # fmt: skip
+            (self.control / "stop").touch()
+        # What is not safe yet takes the place of nothing.
+        self.assertEqual(self.folders(), ["00000001-state", "00000002-state"])
+        self.assertEqual(goldfish.load_checkpoint(), {"n": 1})
 
     def test_full_disk(self):
         """a checkpoint that cannot be written says why and leaves the earlier ones"""
