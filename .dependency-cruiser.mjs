@@ -12,7 +12,7 @@ const FLOORS = [
   ['workspaces', 'data', 'pool', 'experiments', 'backends', 'storage'],
   ['runs', 'review'],
   ['sweeps', 'notifications', 'exports', 'backup'],
-  ['context-backends.ts', 'context-limits.ts', 'context-rented.ts'],
+  ['context-adapter.ts', 'context-backends.ts', 'context-limits.ts', 'context-rented.ts'],
   ['context.ts'],
   ['tools', 'web', 'supervisor', 'doctor'],
   ['mcp'],
@@ -70,7 +70,10 @@ export default {
       name: 'only-the-context-imports-adapters',
       comment: 'Everyone else sees the port; which adapter stands behind it is decided in src/context.ts.',
       severity: 'error',
-      from: { path: '^src/', pathNot: ['^src/(?:backends|storage)/[^/]+/', '^src/context(-backends|-rented)?\\.ts$'] },
+      from: {
+        path: '^src/',
+        pathNot: ['^src/(?:backends|storage)/[^/]+/', '^src/context(-adapter|-backends|-rented)?\\.ts$'],
+      },
       to: { path: '^src/(backends|storage)/[^/]+/' },
     },
     {

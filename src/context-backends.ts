@@ -2,33 +2,13 @@ import { countGpus } from './backends/docker/gpus.ts';
 import type { RunBackend } from './backends/port.ts';
 import type { Config } from './config/config.ts';
 import { hostEnvironment } from './config/host.ts';
-import { assetPath } from './core/assets.ts';
-import type { Clock } from './core/clock.ts';
-import { GoldfishError } from './core/errors.ts';
-import type { Ids } from './core/ids.ts';
-import type { Layout } from './core/layout.ts';
-import type { Logger } from './core/logger.ts';
-import { nearest } from './core/suggest.ts';
+import type { Adapter, BackendParts } from './context-adapter.ts';
 import { dockerLimits, NO_LIMITS, rentedLimits } from './context-limits.ts';
+import { assetPath } from './core/assets.ts';
+import { GoldfishError } from './core/errors.ts';
+import { nearest } from './core/suggest.ts';
 import type { Backends } from './runs/deps.ts';
-import type { Db } from './store/database.ts';
 import { countLivingWorkers } from './store/worker-count.ts';
-
-/** An adapter with what the port has not: its plan-time key, and what it does between runs. */
-export type Adapter = {
-  backend: RunBackend;
-  environmentKey: Backends['environmentKey'];
-  tend?: Backends['tend'];
-};
-
-export type BackendParts = {
-  config: Config;
-  layout: Layout;
-  clock: Clock;
-  ids: Ids;
-  log: Logger;
-  db: Db;
-};
 
 /** Adapters are imported when first asked for, so that a start pays only for what it uses. */
 export function createBackends(parts: BackendParts): Backends {

@@ -41,7 +41,10 @@ export function dockerLimits(
 const RENTED_PIDS = 16_384;
 
 /** A rented machine is its run's alone: memory and processors are all of it. */
-export function rentedLimits({ gce, docker }: Pick<Config, 'gce' | 'docker'>, profile: string): BackendLimits {
+export function rentedLimits(
+  { gce, docker }: Pick<Config, 'gce' | 'docker'>,
+  profile: string,
+): BackendLimits {
   const machine = gce?.profiles[machineProfileOf(gce, profile)];
   const image = imageOf(docker, profile);
   return {

@@ -3,7 +3,7 @@ import { createGceBackend } from './backends/gce/gce-backend.ts';
 import type { ImageSupply } from './backends/gce/options.ts';
 import type { ImageRegistry } from './backends/image-registry.ts';
 import type { GceConfig, GcsConfig } from './config/gce.ts';
-import type { Adapter, BackendParts } from './context-backends.ts';
+import type { Adapter, BackendParts } from './context-adapter.ts';
 import type { Clock } from './core/clock.ts';
 import { projectMark } from './os/project-mark.ts';
 
@@ -52,7 +52,10 @@ function imageSupply(
       const { pushedImage } = await import('./backends/gce/push-image.ts');
       registry ??= openRegistry(gce);
       const repository = gce.artifactRegistry;
-      return pushedImage({ builder: docker.builder, registry: await registry, repository, clock }, { ...call, id });
+      return pushedImage(
+        { builder: docker.builder, registry: await registry, repository, clock },
+        { ...call, id },
+      );
     },
   };
 }

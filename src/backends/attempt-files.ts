@@ -28,7 +28,7 @@ const resultSchema: z.ZodType<RunResult> = z
     maxRssBytes: count,
     cpuSeconds: count,
     logBytes: z.number().nonnegative(),
-    failedStep: z.string().nullish(),
+    failedStep: z.string().nullable().default(null),
   })
   .refine(({ started, lost, exitCode, signal }) => {
     return !started || lost || (exitCode === null) !== (signal === null);

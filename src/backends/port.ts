@@ -205,5 +205,5 @@ export type RunResult = {
   /** Bytes written to the log. */
   logBytes: number;
   /** Where something of ours kept the program from starting, or its outputs from being kept: which step. */
-  failedStep?: string | null | undefined;
+  failedStep?: string | null;
 };

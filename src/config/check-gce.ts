@@ -42,10 +42,9 @@ type Named = [path: Path, backend: string | null | undefined];
 function checkNotNamed(file: ConfigFile, { locate, problems }: Check): void {
   const named: Named[] = [
     [['defaults', 'backend'], file.defaults.backend],
-    ...Object.entries(file.profiles).map(([name, { backend }]): Named => [
-      ['profiles', name, 'backend'],
-      backend,
-    ]),
+    ...Object.entries(file.profiles).map(
+      ([name, { backend }]): Named => [['profiles', name, 'backend'], backend],
+    ),
   ];
   for (const [path, backend] of named) {
     if (backend !== GCE) continue;

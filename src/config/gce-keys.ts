@@ -7,8 +7,7 @@ export const GCE = 'gce';
 export const BOOT_SECONDS = 300;
 
 /** What rented machines need at least. */
-const NEEDED =
-  'gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket';
+const NEEDED = 'gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket';
 
 export const GCE_HINT = `Set ${NEEDED} in goldfish.yaml.`;
 

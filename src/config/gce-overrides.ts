@@ -7,7 +7,10 @@ type Overrides = Readonly<Record<string, ProfileOverride>>;
 
 /** The built-in profiles with what goldfish.yaml says otherwise, and those that only it names. */
 export function mergeOverrides(overrides: Overrides): Record<string, GceProfile> {
-  const own = Object.entries(overrides).map(([name, said]): [string, GceProfile] => [name, merge(name, said)]);
+  const own = Object.entries(overrides).map(([name, said]): [string, GceProfile] => [
+    name,
+    merge(name, said),
+  ]);
   return { ...GCE_PROFILES, ...Object.fromEntries(own) };
 }
 
@@ -85,7 +88,9 @@ function refusedOverride(name: string, said: ProfileOverride): Refusal | undefin
     const hint = `Name one such as n2-standard-8, or change one of ${Object.keys(GCE_PROFILES).join(', ')}.`;
     return { key: null, message, hint };
   }
-  return refusedAccelerators(machineType, said) ?? refusedGpus(machineType, said) ?? refusedModels(name, said);
+  return (
+    refusedAccelerators(machineType, said) ?? refusedGpus(machineType, said) ?? refusedModels(name, said)
+  );
 }
 
 function refusedAccelerators(machineType: string, said: ProfileOverride): Refusal | undefined {

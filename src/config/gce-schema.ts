@@ -53,7 +53,8 @@ function connection(key: ConnectionKey) {
   return z.string(error).refine((text) => pattern.test(text) || referencedName(text) !== undefined, error);
 }
 
-const PREFIX = 'must be text such as team/ without "." and ".." between its slashes, and without one in front';
+const PREFIX =
+  'must be text such as team/ without "." and ".." between its slashes, and without one in front';
 /** Before every name in the bucket. */
 const prefixSchema = z
   .string(PREFIX)

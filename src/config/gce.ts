@@ -70,7 +70,9 @@ export function toGce(
     const { pattern, error } = CONNECTION_FORMS[key];
     if (value !== undefined && pattern.test(value)) return value;
     problems.push(
-      value === undefined ? `${key} names ${name}, which is not set` : `${key} names ${name}, whose value ${error}`,
+      value === undefined
+        ? `${key} names ${name}, which is not set`
+        : `${key} names ${name}, whose value ${error}`,
     );
     return '';
   };

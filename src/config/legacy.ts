@@ -99,7 +99,11 @@ function withoutPrefixes(gcs: Json, note: (path: Path, message: string, hint: st
   const rest = { ...gcs };
   for (const key of ['sources_prefix', 'artifacts_prefix']) {
     if (!Object.hasOwn(gcs, key)) continue;
-    note(['gcs', key], `"gcs.${key}" is not read: sources and outputs are kept on this machine.`, 'Remove it.');
+    note(
+      ['gcs', key],
+      `"gcs.${key}" is not read: sources and outputs are kept on this machine.`,
+      'Remove it.',
+    );
     delete rest[key];
   }
   return rest;

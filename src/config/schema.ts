@@ -182,7 +182,16 @@ export type ConfigFile = z.output<typeof configSchema>;
 
 /** Keys the contract names and this version does not read yet: refused with a kinder sentence than a typing error. */
 export const LATER_KEYS: ReadonlySet<string> = new Set([
-  ...['invariants', 'budgets', 'validation', 'experiments', 'metrics', 'notifications', 'backup', 'dashboard'],
+  ...[
+    'invariants',
+    'budgets',
+    'validation',
+    'experiments',
+    'metrics',
+    'notifications',
+    'backup',
+    'dashboard',
+  ],
   ...['versions.mirror', 'mcp.http', 'docker.warm_pool', 'gce.warm_pool.preserve_paths'],
   ...['sources_prefix', 'artifacts_prefix'].map((key) => `storage.gcs.${key}`),
 ]);

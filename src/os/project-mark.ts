@@ -18,7 +18,11 @@ export async function projectMark({ stateDir }: Pick<Layout, 'stateDir'>): Promi
   const known = await readMark(file);
   if (known !== undefined) return known;
   const temporary = `${file}.${randomBytes(6).toString('hex')}`;
-  await writeFile(temporary, `gf-${randomBytes(8).toString('hex')}`, { mode: 0o600, flag: 'wx', flush: true });
+  await writeFile(temporary, `gf-${randomBytes(8).toString('hex')}`, {
+    mode: 0o600,
+    flag: 'wx',
+    flush: true,
+  });
   try {
     await link(temporary, file);
     await syncFolder(stateDir);

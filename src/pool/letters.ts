@@ -23,10 +23,13 @@ export function createLetters({ mail, log }: Pick<PoolDeps, 'mail' | 'log'>): Le
       const byId = new Map(workers.map((worker) => [worker.id, worker]));
       for (const id of refused.keys()) if (!byId.has(id)) refused.delete(id);
       if (byId.size === 0) return { news: new Map(), unread: new Set() };
-      const known = new Map(workers.map(({ id, letterGeneration }) => [id, refused.get(id) ?? letterGeneration]));
+      const known = new Map(
+        workers.map(({ id, letterGeneration }) => [id, refused.get(id) ?? letterGeneration]),
+      );
       try {
         const { letters, unread } = await mail.read(known, options);
-        for (const { worker, error } of unread) log.warn({ worker, err: error }, 'a letter could not be read');
+        for (const { worker, error } of unread)
+          log.warn({ worker, err: error }, 'a letter could not be read');
         const news = letters.flatMap((found) => newsOf(found, byId.get(found.worker)) ?? []);
         return {
           news: new Map(news.map((letter) => [letter.worker, letter])),
@@ -39,7 +42,10 @@ export function createLetters({ mail, log }: Pick<PoolDeps, 'mail' | 'log'>): Le
     },
   };
 
-  function newsOf({ worker: id, generation, letter }: FoundLetter, worker: Worker | undefined): NewLetter | undefined {
+  function newsOf(
+    { worker: id, generation, letter }: FoundLetter,
+    worker: Worker | undefined,
+  ): NewLetter | undefined {
     // Of a job that it was given while this was read: the next look has both.
     if (letter !== undefined && worker !== undefined && letter.number > worker.jobNumber) return undefined;
     if (letter !== undefined && comesAfter(letter, lastLetterOf(worker))) {

@@ -44,12 +44,14 @@ export function createReconcile(deps: PoolDeps): Reconcile {
     );
     const moved = applyWorkerChanges(deps.db, changes.filter(isChange), isoTime(deps.clock.now()));
     const deleting = changes.flatMap(({ worker, event }) => {
-      const isDue = event === undefined ? worker.state === 'deleting' : event === 'delete' && moved.has(worker.id);
+      const isDue =
+        event === undefined ? worker.state === 'deleting' : event === 'delete' && moved.has(worker.id);
       return isDue ? (machines.get(placeOf(worker)) ?? []) : [];
     });
     await deletions.ask([...deleting, ...(list === undefined ? [] : strangersIn(list, workers))], options);
     if (list !== undefined) deletions.forget(list);
-    for (const { worker, event } of changes) if (event === 'vanish' && moved.has(worker.id)) kept.add(worker.id);
+    for (const { worker, event } of changes)
+      if (event === 'vanish' && moved.has(worker.id)) kept.add(worker.id);
     await removeKept(options);
   };
 
@@ -69,7 +71,10 @@ export function createReconcile(deps: PoolDeps): Reconcile {
           await deps.mail.remove(worker, options);
           kept.delete(worker);
         } catch (error) {
-          deps.log.warn({ worker, err: error }, 'what is kept of a worker that is gone could not be removed yet');
+          deps.log.warn(
+            { worker, err: error },
+            'what is kept of a worker that is gone could not be removed yet',
+          );
         }
       }),
     );

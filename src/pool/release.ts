@@ -50,7 +50,10 @@ export function createRelease(deps: PoolDeps): Release {
       return calledOff(worker);
     } catch (error) {
       if (of.options.signal?.aborted || waited(of.key, begun) < policy.callOffSeconds) throw error;
-      log.warn({ worker: worker.id, err: error }, 'a machine is given up, for its job could not be called off');
+      log.warn(
+        { worker: worker.id, err: error },
+        'a machine is given up, for its job could not be called off',
+      );
       return STOPPED;
     }
   }

@@ -101,6 +101,8 @@ function cloudProfiles(taken: readonly string[]): ListedProfile[] {
     const why = `It ${CLOUD_REFUSAL.why}. ${CLOUD_REFUSAL.hint}`;
     const { description } = profile;
     const none = { pricePerHour: null, available: false, given: null };
-    return [{ name, description, origin: 'built-in', why, ...none, machine: toMachine(profile, []) } as const];
+    return [
+      { name, description, origin: 'built-in', why, ...none, machine: toMachine(profile, []) } as const,
+    ];
   });
 }

@@ -98,10 +98,7 @@ export type OverdueWorker = {
 };
 
 /** Machines that are paid for and have had no work since a time, or are still there though they were to go; oldest first. */
-export function overdueWorkers(
-  db: Db,
-  before: { withoutWork: string; deleting: string },
-): OverdueWorker[] {
+export function overdueWorkers(db: Db, before: { withoutWork: string; deleting: string }): OverdueWorker[] {
   return db
     .prepare<OverdueWorker>(
       `SELECT id, state, since FROM (

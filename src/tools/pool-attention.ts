@@ -13,7 +13,11 @@ const MOST_NAMED = 3;
 type Attention = { message: string; call: ToolCall };
 
 /** Rented machines that cost money for nothing: at most a line for those without work, and one for those that should be gone. */
-export function poolAttention({ db, clock, config }: Pick<ServerContext, 'db' | 'clock' | 'config'>): Attention[] {
+export function poolAttention({
+  db,
+  clock,
+  config,
+}: Pick<ServerContext, 'db' | 'clock' | 'config'>): Attention[] {
   const now = clock.now();
   const before = (seconds: number): string => isoTime(now - seconds * 1000);
   const idleSeconds = config.gce?.warmPool.idleTimeoutSeconds ?? 0;
@@ -25,7 +29,11 @@ export function poolAttention({ db, clock, config }: Pick<ServerContext, 'db' | 
   const deleting = overdue.filter(({ state }) => state === 'deleting');
   const look = { tool: 'warm_pool_status', arguments: {} };
   return [
-    ...lineOf(idle, { now, what: 'without work, and paid for', call: config.gce === null ? look : giveBack(idle) }),
+    ...lineOf(idle, {
+      now,
+      what: 'without work, and paid for',
+      call: config.gce === null ? look : giveBack(idle),
+    }),
     ...lineOf(deleting, { now, what: 'to be deleted, and still there', call: look }),
   ];
 }

@@ -121,7 +121,8 @@ export function sumTexts(sums: Sums): string[] {
   const what = saved.length === 0 ? '' : `, which saved about ${saved.join(' and ')}`;
   const about = typeof cost === 'number' ? `, for about ${cost}` : '';
   return [
-    starts > 0 && `${warm_starts} of ${count(starts, 'start')} found a machine that was there already${what}.`,
+    starts > 0 &&
+      `${warm_starts} of ${count(starts, 'start')} found a machine that was there already${what}.`,
     machines > 0 && `${count(machines, 'machine')} rented in all${about}.`,
   ].filter((text) => text !== false);
 }

@@ -173,7 +173,9 @@ describe('the backend gce', () => {
     const moved = async (text: string) =>
       movesState(changesBetween(before, (await check(text)).settings)).map(({ key }) => key);
     expect(await moved(RENTED.replace('my-bucket', 'b-2'))).toEqual(['storage.gcs.bucket']);
-    expect(await moved(RENTED.replace('project_id: my-gcp', 'project_id: other'))).toEqual(['gce.project_id']);
+    expect(await moved(RENTED.replace('project_id: my-gcp', 'project_id: other'))).toEqual([
+      'gce.project_id',
+    ]);
     expect(await moved('')).toEqual(['storage.gcs.bucket', 'storage.gcs.prefix', 'gce.project_id']);
     expect(await moved(`${RENTED}  max_parallel: 9\n`)).toEqual([]);
     const none = (await check('')).settings;
@@ -183,7 +185,9 @@ describe('the backend gce', () => {
 
 describe('profile_overrides', () => {
   it('change what they say of a built-in profile, and nothing else', async () => {
-    const { config } = await overrides('h100-spot: { boot_disk: { size_gb: 500 }, preflight: [[nvidia-smi]] }');
+    const { config } = await overrides(
+      'h100-spot: { boot_disk: { size_gb: 500 }, preflight: [[nvidia-smi]] }',
+    );
     const built = GCE_PROFILES['h100-spot'];
     expect(config?.gce?.profiles).toEqual({
       ...GCE_PROFILES,
@@ -210,7 +214,11 @@ describe('profile_overrides', () => {
       accelerators: null,
       gpus: 0,
       models: ['standard'],
-      bootDisk: { image: 'projects/debian-cloud/global/images/family/debian-12', sizeGb: 50, type: 'pd-balanced' },
+      bootDisk: {
+        image: 'projects/debian-cloud/global/images/family/debian-12',
+        sizeGb: 50,
+        type: 'pd-balanced',
+      },
       dataDisks: [],
       pricePerHour: null,
       preflight: [],
@@ -278,11 +286,17 @@ describe('profile_overrides', () => {
 
   it.each([
     ['Mine: { machine_type: n2-standard-8 }', 'must have names of lowercase letters'],
-    ['cpu-small: { provisioning: [] }', 'must be a list of spot and standard, in the order to try, each once'],
+    [
+      'cpu-small: { provisioning: [] }',
+      'must be a list of spot and standard, in the order to try, each once',
+    ],
     ['cpu-small: { provisioning: [spot, spot] }', 'must be a list of spot and standard'],
     ['cpu-small: { provisioning: [flex] }', 'must be one of spot, standard, not "flex".'],
     ['cpu-small: { machine_type: big }', 'must be a type of machine such as n2-standard-8, not "big".'],
-    ['cpu-small: { boot_disk: { size_gb: 5 } }', 'must be a whole number of gigabytes from 10 to 65536, not 5.'],
+    [
+      'cpu-small: { boot_disk: { size_gb: 5 } }',
+      'must be a whole number of gigabytes from 10 to 65536, not 5.',
+    ],
     ['cpu-small: { boot_disk: { image: debian } }', 'must be an image such as projects/debian-cloud'],
     ['cpu-small: { data_disks: [{ name: boot, size_gb: 10, mount: /mnt/a }] }', 'other than boot'],
     ['cpu-small: { data_disks: [{ name: a, size_gb: 10, mount: /etc }] }', 'must be a folder below /mnt'],
@@ -324,10 +338,13 @@ describe('a connection to rented machines from the environment', () => {
       { BUCKET: 's3cret value', PROJECT: 'from-outside' },
       'storage.gcs.bucket names BUCKET, whose value must be the name of a bucket, without gs://',
     ],
-  ])('is none where a name is not set or holds something else, and says so: %j', async (environment, problem) => {
-    const { config } = await check(REFERRING, environment);
-    expect(config?.gce?.problem).toBe(problem);
-  });
+  ])(
+    'is none where a name is not set or holds something else, and says so: %j',
+    async (environment, problem) => {
+      const { config } = await check(REFERRING, environment);
+      expect(config?.gce?.problem).toBe(problem);
+    },
+  );
 
   it('falls back to no public address where that of an emulator is not set', async () => {
     const { config } = await check(`${RENTED}  api_endpoint: "\${env:EMULATOR}"\n`);

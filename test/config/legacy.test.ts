@@ -123,7 +123,9 @@ jobs:
 
   it('is told where a bucket that it names wrongly stands', async () => {
     expect((await check('gcs: { bucket: "gs://b" }\n')).problems).toEqual([
-      expect.stringMatching(/^goldfish\.yaml:2:16 "storage\.gcs\.bucket" must be the name of a bucket, without gs:/),
+      expect.stringMatching(
+        /^goldfish\.yaml:2:16 "storage\.gcs\.bucket" must be the name of a bucket, without gs:/,
+      ),
     ]);
     expect((await check('gcs: {}\n')).problems).toEqual([
       'goldfish.yaml:2:1 "storage.gcs.bucket" is missing. It must be the name of a bucket, without gs://.',
@@ -143,7 +145,12 @@ jobs:
     ['storage: { backend: s3 }', 'storage.backend', 's3', 'local'],
     ['storage: { backend: azure }', 'storage.backend', 'azure', 'local'],
     ['storage: { backend: gcs }', 'storage.backend', 'gcs', 'local'],
-    ['defaults: { backend: kubernetes }', 'defaults.backend', 'kubernetes', 'auto or process or docker or gce'],
+    [
+      'defaults: { backend: kubernetes }',
+      'defaults.backend',
+      'kubernetes',
+      'auto or process or docker or gce',
+    ],
   ])('is refused, as not built yet, with %s', async (line, key, word, instead) => {
     const { problems } = await check(`${line}\n`);
     expect(problems).toHaveLength(1);

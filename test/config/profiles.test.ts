@@ -24,7 +24,8 @@ const MACHINES = {
 };
 
 const local = profileBook({ profiles: {}, gce: null });
-const book = (profiles: Record<string, Profile> = {}) => profileBook({ profiles, gce: { profiles: MACHINES } });
+const book = (profiles: Record<string, Profile> = {}) =>
+  profileBook({ profiles, gce: { profiles: MACHINES } });
 
 describe('the profiles of a project', () => {
   it('are local ones only where nothing is to be rented', () => {

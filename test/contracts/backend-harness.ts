@@ -102,6 +102,7 @@ export async function openHarness(under: BackendUnderTest): Promise<BackendHarne
       workspace: 'ws',
       version: 'v1',
       stage: 'train',
+      profile: 'default',
       command: ['true'],
       codeDir,
       attemptDir: folders.dir,

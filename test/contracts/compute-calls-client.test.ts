@@ -99,7 +99,11 @@ describe('a service that does not answer', () => {
     });
     const { port } = listening.address() as AddressInfo;
     const apiEndpoint = `http://127.0.0.1:${port}`;
-    return createComputeClient({ projectId: 'demo', apiEndpoint, ...(limitMs === undefined ? {} : { limitMs }) });
+    return createComputeClient({
+      projectId: 'demo',
+      apiEndpoint,
+      ...(limitMs === undefined ? {} : { limitMs }),
+    });
   }
 
   const told = async (call: Promise<unknown>) => {
@@ -151,14 +155,15 @@ describe('a service that does not answer', () => {
   it.each([
     ['a page of somebody else', '<html>Sign in to this network</html>', BROKE],
     ['half of an answer', '{"name": "m1", "zone":', BROKE],
-    ['an answer without a name', '{"kind": "compute#instance"}', 'The answer of Compute Engine could not be read.'],
+    [
+      'an answer without a name',
+      '{"kind": "compute#instance"}',
+      'The answer of Compute Engine could not be read.',
+    ],
   ])('is not believed where what comes is %s', async (_what, body, message) => {
     const odd = await clientOf((_request, response) => {
       response.writeHead(200, { 'content-type': 'application/json' }).end(body);
     });
-    expect(await told(odd.getInstance({ zone: A, name: 'm1' }))).toEqual([undefined, message, 'passing']);
-    expect(requests).toBe(1);
-  });
     expect(await told(odd.getInstance({ zone: A, name: 'm1' }))).toEqual([undefined, message, 'passing']);
     expect(requests).toBe(1);
   });

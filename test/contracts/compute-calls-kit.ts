@@ -40,7 +40,11 @@ export const contractMachine = scriptedMachine((guest) => {
 export const serialLine = (number: number): string => `${number} ${'x'.repeat(99)}`;
 
 /** A machine that every zone has. */
-export function machineBody(name: string, change: Partial<InstanceBody> = {}, zone: string = A): InstanceBody {
+export function machineBody(
+  name: string,
+  change: Partial<InstanceBody> = {},
+  zone: string = A,
+): InstanceBody {
   return {
     name,
     machineType: `zones/${zone}/machineTypes/n2-standard-4`,
@@ -92,7 +96,7 @@ export function opened(harness: ComputeHarness): ComputeUnderTest {
     let operation = await asked;
     if (!operation) throw new Error('there is no operation');
     while (operation.status !== 'DONE') {
-      const { name } = operation;
+      const { name }: OperationFacts = operation;
       operation = await now().settled(now().calls.waitOperation({ zone, operation: name }));
     }
     return operation;
@@ -119,11 +123,7 @@ export const CALLS: readonly [
   id: string,
   call: (calls: ComputeCalls, options?: CallOptions) => Promise<unknown>,
 ][] = [
-  [
-    'insertInstance',
-    'instances.insert',
-    (calls, options) => calls.insertInstance(insertion('m1'), options),
-  ],
+  ['insertInstance', 'instances.insert', (calls, options) => calls.insertInstance(insertion('m1'), options)],
   [
     'waitOperation',
     'zoneOperations.wait',

@@ -48,16 +48,19 @@ export function troubleOf(harness: ComputeHarness): void {
       }
     });
 
-    it.each(CALLS)('has no status where the connection broke, and is sent once: %s', async (_name, id, call) => {
-      at.simulator.faults.add({ kind: 'disconnect', method: id });
-      expect(await told(call(at.calls))).toEqual([
-        undefined,
-        undefined,
-        'The connection to Compute Engine broke (ECONNRESET).',
-        'passing',
-      ]);
-      expect(at.simulator.calls.counts()).toEqual({ [id]: 1 });
-    });
+    it.each(CALLS)(
+      'has no status where the connection broke, and is sent once: %s',
+      async (_name, id, call) => {
+        at.simulator.faults.add({ kind: 'disconnect', method: id });
+        expect(await told(call(at.calls))).toEqual([
+          undefined,
+          undefined,
+          'The connection to Compute Engine broke (ECONNRESET).',
+          'passing',
+        ]);
+        expect(at.simulator.calls.counts()).toEqual({ [id]: 1 });
+      },
+    );
 
     it.each([
       { kind: 'api-error', method: 'instances.insert', status: 503, after: true },
@@ -112,10 +115,7 @@ export function troubleOf(harness: ComputeHarness): void {
     it('says by its errors that nothing is to be had', async () => {
       expect(await outcome({ kind: 'stock-out' })).toEqual({
         codes: [
-          [
-            'ZONE_RESOURCE_POOL_EXHAUSTED',
-            `${LACKS_RESOURCES}  Try a different zone, or try again later.`,
-          ],
+          ['ZONE_RESOURCE_POOL_EXHAUSTED', `${LACKS_RESOURCES}  Try a different zone, or try again later.`],
         ],
         status: 503,
         means: 'no_capacity',
@@ -152,7 +152,10 @@ export function troubleOf(harness: ComputeHarness): void {
       at.simulator.faults.add({ kind: 'lost-operation', method: 'instances.insert', how: 'never-done' });
       const { name } = await at.calls.insertInstance(insertion('m1'));
       const began = at.simulator.time.now();
-      expect(await at.settled(at.calls.waitOperation({ zone: A, operation: name }))).toMatchObject({ name, status: 'RUNNING' });
+      expect(await at.settled(at.calls.waitOperation({ zone: A, operation: name }))).toMatchObject({
+        name,
+        status: 'RUNNING',
+      });
       expect(at.simulator.time.now() - began).toBeGreaterThanOrEqual(120_000);
     });
   });

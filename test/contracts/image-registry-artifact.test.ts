@@ -13,8 +13,13 @@ import type { ImageBuilder } from '../../src/backends/image-builder.ts';
 import type { ImageRegistry } from '../../src/backends/image-registry.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { projectLayout } from '../../src/core/layout.ts';
-import { hasRegistry, NEEDS_REGISTRY, type RegistryProcess, startRegistry } from '../support/registry-process.ts';
 import { until } from '../integration/until.ts';
+import {
+  hasRegistry,
+  NEEDS_REGISTRY,
+  type RegistryProcess,
+  startRegistry,
+} from '../support/registry-process.ts';
 import { docker, dockerAdapter, hasEngine, NEEDS_ENGINE } from './docker-under-test.ts';
 import { describeImageRegistry, type RegistryHarness } from './image-registry.ts';
 

@@ -24,11 +24,7 @@ export type RegistryHarness = {
 const NO_DIGEST = `sha256:${'0'.repeat(64)}`;
 
 /** Every promise of src/backends/image-registry.ts, and what an image builder promises of a push, kept by real ones. */
-export function describeImageRegistry(
-  name: string,
-  open: () => Promise<RegistryHarness>,
-  needs = '',
-): void {
+export function describeImageRegistry(name: string, open: () => Promise<RegistryHarness>, needs = ''): void {
   describe.skipIf(needs !== '')(`${name} as a registry of images${needs}`, () => {
     let h: RegistryHarness;
     let count = 0;
@@ -148,7 +144,9 @@ export function describeImageRegistry(
       const aborted = { name: 'AbortError' };
       const image = { repository: h.repository, tag: freshTag() };
       await expect(h.registry.digest(image, { signal })).rejects.toMatchObject(aborted);
-      await expect(h.registry.exists(`${h.repository}@${NO_DIGEST}`, { signal })).rejects.toMatchObject(aborted);
+      await expect(h.registry.exists(`${h.repository}@${NO_DIGEST}`, { signal })).rejects.toMatchObject(
+        aborted,
+      );
       const id = await h.makeImage('named');
       const pushing = h.builder.push({ id, ...image, login: null }, { signal, onLine: () => undefined });
       await expect(pushing).rejects.toMatchObject(aborted);

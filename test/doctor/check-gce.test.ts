@@ -172,7 +172,9 @@ describe('what is wrong is told by itself, with the command that mends it', () =
     ],
     [
       'a quota of the whole project',
-      { [AT.project]: { status: 200, body: { quotas: [{ metric: 'CPUS_ALL_REGIONS', limit: 2, usage: 0 }] } } },
+      {
+        [AT.project]: { status: 200, body: { quotas: [{ metric: 'CPUS_ALL_REGIONS', limit: 2, usage: 0 }] } },
+      },
       'quota of cpu-small',
       {
         state: 'warning',

@@ -18,7 +18,11 @@ it('shows a goldfish.yaml that loads, with all that rented machines need', async
   const [, yaml = ''] = /```yaml\n(.*?)```/s.exec(await readPage()) ?? [];
   await writeFile(join(folder, 'goldfish.yaml'), yaml);
   const { config } = await loadConfig({ root: folder });
-  expect(config.gce).toMatchObject({ projectId: 'my-project-123456', maxParallel: 2, externalAddress: false });
+  expect(config.gce).toMatchObject({
+    projectId: 'my-project-123456',
+    maxParallel: 2,
+    externalAddress: false,
+  });
   expect(config.storage.gcs?.bucket).toBe('my-project-123456-goldfish');
 });
 
@@ -26,8 +30,9 @@ it('gives the controller every permission that the doctor asks for', async () =>
   const project = healthyProject();
   await examine(project);
   const asked = project.questions.find(({ method, url }) => `${method} ${url}` === AT.permissions);
-  const { permissions } = asked?.body as { permissions: string[] };
-  const [, role = ''] = /roles create goldfishController .*?--permissions=\\\n(.*?)\ngcloud/s.exec(await readPage()) ?? [];
+  const { permissions } = asked!.body as { permissions: string[] };
+  const [, role = ''] =
+    /roles create goldfishController .*?--permissions=\\\n(.*?)\ngcloud/s.exec(await readPage()) ?? [];
   expect(permissions.length).toBeGreaterThan(10);
   expect(role.replaceAll('\\\n', '').split(',')).toEqual(expect.arrayContaining(permissions));
 });

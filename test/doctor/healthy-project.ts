@@ -127,9 +127,7 @@ export function healthyProject(answers: Answers = {}, gce: Partial<GceParts['gce
   return project;
 }
 
-export async function examine(
-  project: HealthyProject,
-): Promise<Map<string, Omit<GceFinding, 'component'>>> {
+export async function examine(project: HealthyProject): Promise<Map<string, Omit<GceFinding, 'component'>>> {
   const findings = await examineGce(project.parts);
   return new Map(findings.map(({ component, ...rest }) => [component, rest]));
 }

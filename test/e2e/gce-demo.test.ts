@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { assetPath } from '../../src/core/assets.ts';
 import { connectStdio } from '../../src/mcp/client.ts';
-import { openRentedRig, type RentedRig } from '../integration/gce/rented-rig.ts';
 import { hasRentals, NEEDS_RENTALS } from '../integration/gce/needs.ts';
+import { openRentedRig, type RentedRig } from '../integration/gce/rented-rig.ts';
 import { until } from '../integration/until.ts';
 import { ask, demoOn, endDemos, outputsOf } from './demo-projects.ts';
 

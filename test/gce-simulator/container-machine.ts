@@ -74,7 +74,7 @@ class MachineHome {
 
   /** Made where it is not there yet. */
   container(): Promise<Docker.Container> {
-    if (this.#removal) return Promise.reject(new Error('The machine is gone.'));
+    if (this.#removal !== undefined) return Promise.reject(new Error('The machine is gone.'));
     this.#container ??= this.#make();
     return this.#container;
   }

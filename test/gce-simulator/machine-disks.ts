@@ -47,7 +47,8 @@ export async function makeDisks(names: readonly string[]): Promise<MachineDisks 
 /** The disks of a machine that is gone; also of another process's. */
 export async function removeDisks(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
-    for (const device of await loopDevices(join(folder, name))) await runProgram('losetup', ['--detach', device]);
+    for (const device of await loopDevices(join(folder, name)))
+      await runProgram('losetup', ['--detach', device]);
   }
   await rm(folder, { recursive: true, force: true });
 }

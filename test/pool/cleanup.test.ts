@@ -40,7 +40,11 @@ const states = () => [IDLE, BUSY].map((id) => workerOf(db, id).state);
 describe('a clean-up', () => {
   it('marks what has no work, with its reason, and leaves what has', () => {
     expect(cleanUp()).toEqual({ deleted: [], pending: [IDLE], remaining: [BUSY] });
-    expect(workerOf(db, IDLE)).toMatchObject({ state: 'deleting', endReason: 'cleanup', stateAt: poolTime(1000) });
+    expect(workerOf(db, IDLE)).toMatchObject({
+      state: 'deleting',
+      endReason: 'cleanup',
+      stateAt: poolTime(1000),
+    });
     expect(workerOf(db, BUSY)).toMatchObject({ state: 'busy', lease: { runId: RUN } });
   });
 

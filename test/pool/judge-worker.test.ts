@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { judgeWorker, type Judgement, type Look } from '../../src/pool/judge-worker.ts';
+import { type Judgement, judgeWorker, type Look } from '../../src/pool/judge-worker.ts';
 import { type PoolPolicy, USUAL_POLICY } from '../../src/pool/policy.ts';
 import type { Ages } from '../../src/pool/worker-watch.ts';
 import { letterOf, UNCLAIMED, WORKER, workerRow } from './worker-row.ts';
@@ -15,9 +15,10 @@ const POLICY: PoolPolicy = {
 const NO_AGES: Ages = { state: 0, place: 0, absent: 0, waiting: 0, silent: 0 };
 
 /** Of a machine that works, was heard of just now, and runs. */
-function judge(
-  { ages, ...change }: Partial<Omit<Look, 'ages'>> & { ages?: Partial<Ages> } = {},
-): Omit<Judgement, 'sighting'> {
+function judge({
+  ages,
+  ...change
+}: Partial<Omit<Look, 'ages'>> & { ages?: Partial<Ages> } = {}): Omit<Judgement, 'sighting'> {
   const { sighting: _sighting, ...judged } = judgeWorker({
     worker: workerRow(),
     machine: { id: WORKER, zone: 'us-central1-a', power: 'on' },
@@ -77,13 +78,20 @@ describe('a machine', () => {
     const worker = workerRow({ state: 'launching', lease: null });
     const letter = letterOf({ phase: 'starting', number: 0, job: 'none' });
     expect(judge({ worker, letter, ages: { state: 299 } })).toEqual({});
-    expect(judge({ worker, letter, ages: { state: 300 } })).toEqual({ event: 'delete', reason: 'not_drained' });
+    expect(judge({ worker, letter, ages: { state: 300 } })).toEqual({
+      event: 'delete',
+      reason: 'not_drained',
+    });
   });
 
   it('that was told to end by its system was stopped, by whom its provider must say', () => {
     const leaving = (leaves: 'asked' | 'preempted' | 'failed') =>
       judge({ letter: letterOf({ phase: 'leaving', leaves }) }).reason;
-    expect([leaving('asked'), leaving('preempted'), leaving('failed')]).toEqual(['stopped', 'preempted', 'left']);
+    expect([leaving('asked'), leaving('preempted'), leaving('failed')]).toEqual([
+      'stopped',
+      'preempted',
+      'left',
+    ]);
   });
 
   it('that has begun its job is not said to have been called off', () => {
@@ -97,12 +105,16 @@ describe('a machine', () => {
 });
 
 describe('a machine that lists do not show', () => {
-  const absent = (worker = workerRow(), ages: Partial<Ages> = {}) => judge({ worker, machine: 'absent', ages });
+  const absent = (worker = workerRow(), ages: Partial<Ages> = {}) =>
+    judge({ worker, machine: 'absent', ages });
 
   it('is gone when that was so often enough, and for long enough', () => {
     expect(absent(workerRow({ absentCount: 1 }), { absent: 100 })).toEqual({});
     expect(absent(workerRow({ absentCount: 2 }), { absent: 14 })).toEqual({});
-    expect(absent(workerRow({ absentCount: 2 }), { absent: 15 })).toEqual({ event: 'vanish', reason: 'vanished' });
+    expect(absent(workerRow({ absentCount: 2 }), { absent: 15 })).toEqual({
+      event: 'vanish',
+      reason: 'vanished',
+    });
   });
 
   it('is not gone as long as it may be too new to be shown', () => {

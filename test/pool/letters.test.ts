@@ -31,7 +31,10 @@ beforeEach(() => {
 });
 
 const write = (content: string | object, worker = WORKER) =>
-  storage.put(letterKey(worker), Buffer.from(typeof content === 'string' ? content : JSON.stringify(content)));
+  storage.put(
+    letterKey(worker),
+    Buffer.from(typeof content === 'string' ? content : JSON.stringify(content)),
+  );
 const withLast = (last: Letter): Worker => workerRow({ jobNumber: 2, letter: last });
 async function newsOf(...workers: Worker[]): Promise<Letter[]> {
   return [...(await letters.read(workers, {})).news.values()].map(({ letter }) => letter);

@@ -19,7 +19,10 @@ const report = (seconds = 3600, policy: Partial<KeptPolicy> = {}) =>
   poolReport(db, { policy: { ...POLICY, ...policy }, now: POOL_START + seconds * 1000 });
 
 /** Begins one run on a new machine after some seconds, and another one on the same machine. */
-function coldAndWarm(id: string, { cold, warm, ...rented }: { cold: number; warm: number; profile?: string }) {
+function coldAndWarm(
+  id: string,
+  { cold, warm, ...rented }: { cold: number; warm: number; profile?: string },
+) {
   rent(db, id, { runId: `stage-${id}-1`, ...rented });
   begin(db, id, cold);
   finish(db, id, cold + 100);

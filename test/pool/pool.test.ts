@@ -145,19 +145,22 @@ describe('a pool that is changed while it has machines', () => {
     ['to the size 0', 'pool_smaller', { maxInstances: 0 }],
     ['to machines of other profiles', 'pool_smaller', { profiles: ['h100-spot'] }],
     ['to an idle timeout of 0', 'idle_timeout', { idleTimeoutSeconds: 0 }],
-  ] as const)('%s gives back what rests at once, and what works when it has ended', async (_what, why, change) => {
-    const jobs = await twoAtRest();
-    const third = rig.submit({ seconds: 100 });
-    await rig.until(() => begun().length === 3);
-    Object.assign(rig.policy, change);
-    await rig.pass(30);
-    expect([rig.workers().map(({ state }) => state), third.state]).toEqual([['busy'], 'open']);
-    await rig.until(done(third));
-    await rig.pass(60);
-    expect([machines(), rig.workers()]).toEqual([[], []]);
-    expect(jobs.map(endOf)).toEqual([why, why]);
-    expect(rig.inserts()).toBe(2);
-  });
+  ] as const)(
+    '%s gives back what rests at once, and what works when it has ended',
+    async (_what, why, change) => {
+      const jobs = await twoAtRest();
+      const third = rig.submit({ seconds: 100 });
+      await rig.until(() => begun().length === 3);
+      Object.assign(rig.policy, change);
+      await rig.pass(30);
+      expect([rig.workers().map(({ state }) => state), third.state]).toEqual([['busy'], 'open']);
+      await rig.until(done(third));
+      await rig.pass(60);
+      expect([machines(), rig.workers()]).toEqual([[], []]);
+      expect(jobs.map(endOf)).toEqual([why, why]);
+      expect(rig.inserts()).toBe(2);
+    },
+  );
 
   it('to a larger size rents more at once', async () => {
     open({ policy: { maxInstances: 1 } });
@@ -290,18 +293,21 @@ describe('a machine that is lost', () => {
     expect(getWorker(rig.db, job.workers[0] ?? '')?.endReason).toBe('stopped');
   });
 
-  it.each(['stop', 'breakHost'] as const)('while it rests (%s) is deleted, and the next run gets another', async (how) => {
-    open();
-    const first = rig.submit();
-    await rig.until(() => rig.workers().at(0)?.state === 'idle_ready');
-    const id = first.workers[0] ?? '';
-    rig.sim[how](id);
-    await rig.until(() => getWorker(rig.db, id)?.state === 'gone', 120);
-    expect([machines(), getWorker(rig.db, id)?.endReason]).toEqual([[], 'stopped']);
-    const second = rig.submit();
-    await rig.until(done(second));
-    expect(rig.inserts()).toBe(2);
-  });
+  it.each(['stop', 'breakHost'] as const)(
+    'while it rests (%s) is deleted, and the next run gets another',
+    async (how) => {
+      open();
+      const first = rig.submit();
+      await rig.until(() => rig.workers().at(0)?.state === 'idle_ready');
+      const id = first.workers[0] ?? '';
+      rig.sim[how](id);
+      await rig.until(() => getWorker(rig.db, id)?.state === 'gone', 120);
+      expect([machines(), getWorker(rig.db, id)?.endReason]).toEqual([[], 'stopped']);
+      const second = rig.submit();
+      await rig.until(done(second));
+      expect(rig.inserts()).toBe(2);
+    },
+  );
 
   it('because somebody stopped it while it came up, costs the run nothing', async () => {
     open();

@@ -54,7 +54,12 @@ describe('a run that was begun while nobody looked', () => {
     rig.start();
     await rig.until(isOver(job));
     await rig.pass(5);
-    expect([job.state, job.workers, begun(), rig.inserts()]).toEqual(['done', [worker], ['stage-000001/1'], 1]);
+    expect([job.state, job.workers, begun(), rig.inserts()]).toEqual([
+      'done',
+      [worker],
+      ['stage-000001/1'],
+      1,
+    ]);
   });
 
   it('and was lost with its machine, without a letter, is lost, and not begun again', async () => {
@@ -66,7 +71,12 @@ describe('a run that was begun while nobody looked', () => {
     await removeTraces(worker);
     rig.start();
     await rig.until(isOver(job));
-    expect([job.state, job.workers, begun(), rig.inserts()]).toEqual(['lost', [worker], ['stage-000001/1'], 1]);
+    expect([job.state, job.workers, begun(), rig.inserts()]).toEqual([
+      'lost',
+      [worker],
+      ['stage-000001/1'],
+      1,
+    ]);
     expect(workersOfJob(rig.db, job)).toMatchObject([{ claimedAt: expect.any(String), outcome: 'lost' }]);
   });
 
@@ -77,7 +87,10 @@ describe('a run that was begun while nobody looked', () => {
     const worker = await diesAfterAsking(job);
     rig.start();
     await rig.until(() => job.workers.length === 1, 5);
-    expect(getWorker(rig.db, worker)).toMatchObject({ state: 'busy', lease: { claimedAt: expect.any(String) } });
+    expect(getWorker(rig.db, worker)).toMatchObject({
+      state: 'busy',
+      lease: { claimedAt: expect.any(String) },
+    });
     await rig.until(isOver(job));
     expect([job.state, job.workers, rig.inserts()]).toEqual(['done', [worker], 1]);
   });
@@ -119,7 +132,8 @@ describe('a run that was begun while nobody looked', () => {
   function noticeNow(): void {
     const at = isoTime(rig.time.now());
     for (const worker of rig.workers())
-      if (worker.state === 'launching') applyWorkerChanges(rig.db, [{ worker, event: 'start', claimed: true }], at);
+      if (worker.state === 'launching')
+        applyWorkerChanges(rig.db, [{ worker, event: 'start', claimed: true }], at);
   }
 });
 

@@ -92,7 +92,10 @@ describe('the time of a worker', () => {
     // Nobody could say: it is neither longer nor over.
     expect(look(9, workerRow(), { machine: 'unknown' })).toMatchObject({ absent: 5 });
     expect(look(5, workerRow(), { machine: 'absent' })).toMatchObject({ absent: 10 });
-    expect(look(5, workerRow({ placeNumber: 2 }), { machine: 'absent' })).toMatchObject({ absent: 0, place: 0 });
+    expect(look(5, workerRow({ placeNumber: 2 }), { machine: 'absent' })).toMatchObject({
+      absent: 0,
+      place: 0,
+    });
     expect(look(5, workerRow({ placeNumber: 2 }))).toMatchObject({ absent: 0, place: 5 });
   });
 });

@@ -30,7 +30,7 @@ const NO_LIMITS: BackendLimits = {
 function backends(): Backends {
   const { backend } = createFakeBackend();
   const capabilities = { ...backend.capabilities, gpu: true, hasLaunchDelay: true };
-  return {
+  const both: Backends = {
     names: ['process', 'gce'],
     get: async (name) => (name === 'gce' ? { ...backend, name, capabilities } : backend),
     choose: async (requested) => {
@@ -40,7 +40,11 @@ function backends(): Backends {
     capacity: () => 1,
     limits: (name) => (name === 'gce' ? { ...NO_LIMITS, gpus: 8 } : NO_LIMITS),
     environmentKey: async () => 'sha256:e',
+    tend: async () => undefined,
+    hasWards: () => false,
+    over: () => both,
   };
+  return both;
 }
 
 async function list(text: string, { backend, environment = {} }: Listing = {}) {
@@ -96,7 +100,11 @@ describe('the list of profiles', () => {
 
   it('shows the local limits where another backend is named, and the machine of cpu-small for default on gce', async () => {
     const local = (await list(RENTED, { backend: 'process' })).find(({ name }) => name === 'cpu-small');
-    expect(local).toMatchObject({ available: true, machine: null, given: { compute: { backend: 'process' } } });
+    expect(local).toMatchObject({
+      available: true,
+      machine: null,
+      given: { compute: { backend: 'process' } },
+    });
     expect(local?.given?.compute).not.toHaveProperty('capacityWaitSeconds');
     const rented = (await list(RENTED, { backend: 'gce' })).find(({ name }) => name === 'default');
     expect(rented).toMatchObject({

@@ -8,7 +8,12 @@ import {
 import type { Simulator } from '../gce-simulator/simulator.ts';
 
 type Json = ReturnType<typeof JSON.parse>;
-type Request = { method?: 'GET' | 'POST' | 'DELETE'; path: string; query?: Record<string, string>; body?: unknown };
+type Request = {
+  method?: 'GET' | 'POST' | 'DELETE';
+  path: string;
+  query?: Record<string, string>;
+  body?: unknown;
+};
 
 /** The calls of the adapter against the simulator in the same process: no HTTP, and time that moves only when told. */
 export function simulatedCompute(simulator: Pick<Simulator, 'call' | 'project'>): ComputeCalls {

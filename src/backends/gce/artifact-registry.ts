@@ -4,7 +4,13 @@ import { clip } from '../../core/names.ts';
 import type { ImageRegistry } from '../image-registry.ts';
 import type { CallOptions } from '../port.ts';
 import { registryError, saysNoRepository } from '../registry-error.ts';
-import { askRegistry, type RegistryAnswer, type RegistryWay, refusal, type Send } from './registry-request.ts';
+import {
+  askRegistry,
+  type RegistryAnswer,
+  type RegistryWay,
+  refusal,
+  type Send,
+} from './registry-request.ts';
 import { accessToken, signIn, TOKEN_USER } from './registry-sign-in.ts';
 
 export type ArtifactRegistryOptions = {
@@ -58,7 +64,12 @@ export function createArtifactRegistry(options: ArtifactRegistryOptions): ImageR
   };
 }
 
-function wayTo({ repository, token, limitMs = LIMIT_MS, send = fetch }: ArtifactRegistryOptions): RegistryWay {
+function wayTo({
+  repository,
+  token,
+  limitMs = LIMIT_MS,
+  send = fetch,
+}: ArtifactRegistryOptions): RegistryWay {
   const host = REPOSITORY.exec(repository)?.[1];
   // An engine takes a first part without dot and port for a folder of the public registry.
   if (host === undefined || !/[.:]|^localhost$/.test(host) || !URL.canParse(`https://${host}`))
@@ -95,7 +106,10 @@ async function findManifest(
   const url = new URL(`/v2/${name}/manifests/${reference}`, way.origin);
   let authorization: string | undefined;
   const ask = (method: 'GET' | 'HEAD'): Promise<RegistryAnswer> => {
-    const headers = { accept: MANIFESTS.join(', '), ...(authorization === undefined ? {} : { authorization }) };
+    const headers = {
+      accept: MANIFESTS.join(', '),
+      ...(authorization === undefined ? {} : { authorization }),
+    };
     return askRegistry(way, { method, url, headers }, call);
   };
   let answer = await ask('HEAD');

@@ -1,6 +1,6 @@
 import { lstat } from 'node:fs/promises';
-import { isGoldfishError } from '../../core/errors.ts';
 import type { Clock } from '../../core/clock.ts';
+import { isGoldfishError } from '../../core/errors.ts';
 import { hashFile } from '../../data/hash-file.ts';
 import type { CallOptions, ObjectStorage } from '../../storage/port.ts';
 

@@ -1,5 +1,10 @@
 import { z } from 'zod';
-import { ComputeFailure, type InstanceFacts, type InstanceList, type OperationFacts } from './compute-calls.ts';
+import {
+  ComputeFailure,
+  type InstanceFacts,
+  type InstanceList,
+  type OperationFacts,
+} from './compute-calls.ts';
 
 /** What the vendor's client answers with; of a list the third part is the whole page as the service gave it. */
 export type VendorAnswer = readonly [unknown, ...unknown[]];
@@ -126,5 +131,8 @@ function lastPart(scope: string): string {
 function read<T>(schema: z.ZodType<T>, answer: unknown): T {
   const result = schema.safeParse(answer);
   if (result.success) return result.data;
-  throw new ComputeFailure({ message: 'The answer of Compute Engine could not be read.', cause: result.error });
+  throw new ComputeFailure({
+    message: 'The answer of Compute Engine could not be read.',
+    cause: result.error,
+  });
 }

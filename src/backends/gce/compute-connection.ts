@@ -80,9 +80,7 @@ async function connect({ projectId, endpoint }: ConnectionOptions): Promise<Conn
 }
 
 /** Who is asked over plain HTTP is not told who asks. Others are shown the credentials of this machine. */
-async function signerFor(
-  endpoint: ComputeEndpoint | undefined,
-): Promise<{ authClient?: PassThroughClient }> {
+async function signerFor(endpoint: ComputeEndpoint | undefined): Promise<{ authClient?: PassThroughClient }> {
   if (endpoint?.protocol !== 'http') return {};
   const { PassThroughClient: Nobody } = await import('google-auth-library');
   return { authClient: new Nobody() };

@@ -20,7 +20,8 @@ export async function deliverSecrets(deps: GceDeps, spec: RunSpec, signal: Abort
     try {
       await deliverOnce(deps, spec, { done, call: { signal } });
     } catch (error) {
-      if (!signal.aborted) deps.log.warn({ run: spec.runId, err: error }, 'secrets could not be handed over yet');
+      if (!signal.aborted)
+        deps.log.warn({ run: spec.runId, err: error }, 'secrets could not be handed over yet');
     }
     await deps.clock.sleep(LOOK_MS, { signal });
   }

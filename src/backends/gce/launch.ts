@@ -41,7 +41,7 @@ export async function launchAttempt(
   return handleOf(spec, acquired.workerId);
 }
 
-export function handleOf(run: { runId: string; attempt: number }, worker: string): RunHandle {
+function handleOf(run: { runId: string; attempt: number }, worker: string): RunHandle {
   const { runId, attempt } = run;
   return { backend: 'gce', runId, attempt, externalId: containerName(run, 0), data: { worker } };
 }

@@ -34,7 +34,7 @@ export async function openRented(options: GceBackendOptions): Promise<Rented> {
   return { bucket, pool: createPool({ db, clock, ids, log, provider, mail: createMail(bucket), policy }) };
 }
 
-export function policyOf({ gce, defaults }: Pick<GceBackendOptions, 'gce' | 'defaults'>): PoolPolicy {
+function policyOf({ gce, defaults }: Pick<GceBackendOptions, 'gce' | 'defaults'>): PoolPolicy {
   const { enabled, maxInstances, idleTimeoutSeconds, profiles, watchdogSeconds } = gce.warmPool;
   return {
     ...USUAL_POLICY,

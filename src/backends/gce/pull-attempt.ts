@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { AttemptLayout } from '../../core/layout.ts';
 import type { CallOptions, ObjectStorage } from '../../storage/port.ts';
-import { machineSign, MACHINE_WRAPPER_FILE } from './machine-sign.ts';
+import { MACHINE_WRAPPER_FILE, machineSign } from './machine-sign.ts';
 import { pullCheckpoints } from './pull-checkpoints.ts';
 import { pullDocument } from './pull-document.ts';
 import { pullLog } from './pull-log.ts';
@@ -9,7 +9,11 @@ import { pullResult } from './pull-result.ts';
 import { listAll, pullPieces } from './pull-tail.ts';
 
 /** What is known of the objects of an attempt; without it everything is looked at again, and nothing is lost. */
-export type Known = { logAfter: string | undefined; after: Map<string, string>; generations: Map<string, string> };
+export type Known = {
+  logAfter: string | undefined;
+  after: Map<string, string>;
+  generations: Map<string, string>;
+};
 
 export function nothingKnown(): Known {
   return { logAfter: undefined, after: new Map(), generations: new Map() };

@@ -48,7 +48,10 @@ async function pullOne(
   for (const { path, sha256 } of files) {
     const file = join(temporary, path);
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-    await pipeline(await bucket.get(from + path, call), createWriteStream(file, { flags: 'wx', mode: 0o600 }));
+    await pipeline(
+      await bucket.get(from + path, call),
+      createWriteStream(file, { flags: 'wx', mode: 0o600 }),
+    );
     // Damaged there: the machine checked it before it sent it. The one before it counts.
     if ((await hashFile(file, call.signal)).hash !== `sha256:${sha256}`) return removeTree(temporary);
   }

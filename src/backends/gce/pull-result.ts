@@ -79,9 +79,12 @@ async function bringOne(
   call: CallOptions,
 ): Promise<void> {
   const name = output.path.startsWith(OUTPUTS) ? output.path.slice(OUTPUTS.length) : '';
-  const isPlain = name !== '' && !name.includes('\0') && !name.split('/').some((part) => /^\.{0,2}$/.test(part));
+  const isPlain =
+    name !== '' && !name.includes('\0') && !name.split('/').some((part) => /^\.{0,2}$/.test(part));
   if (!isPlain || !output.object.startsWith(`${prefix}outputs/`)) {
-    throw new NotAsSent(`The machine names an output that is none: ${JSON.stringify(output.path.slice(0, 100))}.`);
+    throw new NotAsSent(
+      `The machine names an output that is none: ${JSON.stringify(output.path.slice(0, 100))}.`,
+    );
   }
   const target = join(folders.outputs, name);
   if (await pathExists(target)) return;

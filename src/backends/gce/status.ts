@@ -1,7 +1,7 @@
-import { messageOf } from '../../core/errors.ts';
-import { WORKER_ENDS } from '../../core/worker-lifecycle.ts';
 import { isoTime } from '../../core/clock.ts';
+import { messageOf } from '../../core/errors.ts';
 import type { WorkerJob } from '../../core/rows.ts';
+import { WORKER_ENDS } from '../../core/worker-lifecycle.ts';
 import { readResult } from '../attempt-files.ts';
 import type { BackendStatus, ResultReading, RunHandle, RunResult } from '../port.ts';
 import { readStopNote } from '../stop-request.ts';

@@ -1,7 +1,7 @@
 import { createReadStream, createWriteStream } from 'node:fs';
 import { chmod, mkdir, rename, symlink } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar-stream';
 import { errnoOf, messageOf } from '../../core/errors.ts';
@@ -57,9 +57,12 @@ function archiveError(error: unknown): unknown {
   return new BadArchive(`the archive of a folder is damaged: ${messageOf(error)}`);
 }
 
-async function writeFile(file: string, { entry, mode }: { entry: Readable; mode: number }): Promise<void> {
+async function writeFile(
+  file: string,
+  { entry, mode }: { entry: AsyncIterable<unknown>; mode: number },
+): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  await pipeline(entry, createWriteStream(file, { flags: 'wx', mode: 0o600 }));
+  await pipeline(Readable.from(entry), createWriteStream(file, { flags: 'wx', mode: 0o600 }));
   if ((mode & 0o100) !== 0) await chmod(file, 0o700);
 }
 

@@ -1,5 +1,5 @@
-import { isGoldfishError } from '../../core/errors.ts';
 import type { ServerContext } from '../../context.ts';
+import { isGoldfishError } from '../../core/errors.ts';
 import type { Finding } from '../../doctor/checks.ts';
 import type { GceFinding } from '../../doctor/gce/finding.ts';
 import type { Cli } from '../cli.ts';

@@ -62,7 +62,9 @@ function startsText(answer: Row): string {
   const starts = textAt(answer, 'starts');
   if (starts === '' || starts === '0') return '';
   const rate = Math.round(Number(textAt(answer, 'hit_rate')) * 100);
-  const saved = [secondsAt(answer, 'seconds_saved'), textAt(answer, 'money_saved')].filter((text) => text !== '');
+  const saved = [secondsAt(answer, 'seconds_saved'), textAt(answer, 'money_saved')].filter(
+    (text) => text !== '',
+  );
   const about = saved.length === 0 ? '' : `; saved about ${saved.join(' and ')}`;
   return `Warm starts: ${textAt(answer, 'warm_starts')} of ${starts} (${rate} %)${about}.`;
 }

@@ -20,9 +20,7 @@ export const checkObjects: Check = {
     const written = await attempt(ground, 'bucket write', () =>
       storage.put(key, CONTENT, { createOnly: true, signal }),
     );
-    const listed = await attempt(ground, 'bucket list', () =>
-      storage.list('doctor/', { limit: 1, signal }),
-    );
+    const listed = await attempt(ground, 'bucket list', () => storage.list('doctor/', { limit: 1, signal }));
     if (written.value === undefined) return [written.finding, listed.finding, ...nothingWritten()];
     const { generation } = written.value;
     const read = await attempt(ground, 'bucket read', () => readWhole(ground, key));

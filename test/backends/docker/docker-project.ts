@@ -64,6 +64,7 @@ export async function openDockerProject(): Promise<DockerProject> {
         workspace: 'ws',
         version: 'v1',
         stage: 'train',
+        profile: 'default',
         command: ['true'],
         codeDir,
         attemptDir: folders.dir,

@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { createAccessToken } from '../../../src/backends/gce/access-token.ts';
 
 /** A client whose answers are listed, one after the other; the last one stays. */
-function tokenOf(...answers: (string | null | Error)[]): { token: () => Promise<string>; made: () => number } {
+function tokenOf(...answers: (string | null | Error)[]): {
+  token: () => Promise<string>;
+  made: () => number;
+} {
   let made = 0;
   const token = createAccessToken(async () => {
     made += 1;
@@ -42,7 +45,11 @@ describe('the access token of the account', () => {
   });
 
   it.each([
-    ['does not answer', network({ cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }) }), 'ECONNREFUSED'],
+    [
+      'does not answer',
+      network({ cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }) }),
+      'ECONNREFUSED',
+    ],
     ['is asked too often', network({ response: { status: 429 } }), 'no answer'],
     ['has trouble of its own', network({ response: { status: 503 } }), 'no answer'],
   ])('may be had later where Google %s', async (_case, answer, why) => {

@@ -83,7 +83,11 @@ const refused = (says: object): Handle =>
 /** Lets in who brings the token that is given for the account's; the rest is told what to bring. */
 function guarded(
   challenge: string,
-  { tokens, inside = found, key = 'Bearer registry-token' }: { tokens?: Handle; inside?: Handle; key?: string } = {},
+  {
+    tokens,
+    inside = found,
+    key = 'Bearer registry-token',
+  }: { tokens?: Handle; inside?: Handle; key?: string } = {},
 ): Handle {
   const give = tokens ?? answer(200, {}, JSON.stringify({ token: 'registry-token', expires_in: 300 }));
   return (request, response) => {
@@ -191,11 +195,7 @@ describe('a registry that wants to know who asks', () => {
   it('gives a token for that of the account, which lets in', async () => {
     handle = guarded(whole);
     expect(await registry().digest(IMAGE)).toBe(DIGEST);
-    expect(asked).toEqual([
-      `HEAD ${MANIFEST}`,
-      `GET /v2/token?service=${HOST}&${scope}`,
-      `HEAD ${MANIFEST}`,
-    ]);
+    expect(asked).toEqual([`HEAD ${MANIFEST}`, `GET /v2/token?service=${HOST}&${scope}`, `HEAD ${MANIFEST}`]);
     expect(signed).toEqual([undefined, PASSWORD, 'Bearer registry-token']);
     expect(new Set(sent)).toEqual(new Set([`https://${HOST}`]));
   });
@@ -218,7 +218,9 @@ describe('a registry that wants to know who asks', () => {
   });
 
   it('is told it again when it is asked why there is no such image', async () => {
-    handle = guarded(whole, { inside: refused({ code: 'NAME_UNKNOWN', message: 'Repository "r" not found' }) });
+    handle = guarded(whole, {
+      inside: refused({ code: 'NAME_UNKNOWN', message: 'Repository "r" not found' }),
+    });
     expect(await failure(registry().digest(IMAGE))).toMatchObject({
       message: `The registry has no repository for "${REPOSITORY}".`,
     });

@@ -8,7 +8,12 @@ it('asks for nothing again that an earlier search has asked for, where nobody wa
     throw new Error('something was asked for');
   };
   const answer = await searchCapacity(
-    { calls: new Proxy({} as ComputeCalls, { get: asked }), clock: clockOf(createManualTime()), body: asked, pricePerHour: asked },
+    {
+      calls: new Proxy({} as ComputeCalls, { get: asked }),
+      clock: clockOf(createManualTime()),
+      body: asked,
+      pricePerHour: asked,
+    },
     {
       id: 'goldfish-1',
       profile: 'cpu-small',
@@ -17,6 +22,7 @@ it('asks for nothing again that an earlier search has asked for, where nobody wa
       last: { zone: 'us-central1-a', model: 'standard', number: 1 },
       capacityWaitSeconds: 100,
       maxSeconds: 3600,
+      singleUse: false,
     },
     { signal: AbortSignal.abort(), onPlace: asked },
   );

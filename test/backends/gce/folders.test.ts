@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { type Headers, pack } from 'tar-stream';
+import { type Header, pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { packFolder } from '../../../src/backends/gce/pack-folder.ts';
 import { BadArchive, unpackFolder } from '../../../src/backends/gce/unpack-folder.ts';
@@ -46,7 +46,9 @@ it('packs a folder and unpacks the same again, wherever it lay', async () => {
   expect(readlinkSync(join(made, 'link'))).toBe('sub/ä b.txt');
 });
 
-async function archive(entries: readonly (Headers & { text?: string })[]): Promise<string> {
+async function archive(
+  entries: readonly (Partial<Header> & { name: string; text?: string })[],
+): Promise<string> {
   const tar = pack();
   const whole = buffer(tar);
   for (const { text = '', ...header } of entries) tar.entry(header, text);
@@ -63,15 +65,27 @@ describe('an archive of a machine', () => {
     ['a path through nothing', [{ name: 'a//b', text: 'x' }]],
     ['a link that leads out', [{ name: 'l', type: 'symlink', linkname: '../..' }]],
     ['an absolute link', [{ name: 'l', type: 'symlink', linkname: '/etc/passwd' }]],
-    ['a file behind a link', [
-      { name: 'l', type: 'symlink', linkname: 'sub' },
-      { name: 'l/f', text: 'x' },
-    ]],
-    ['a link behind a link', [
-      { name: 'l', type: 'symlink', linkname: 'sub' },
-      { name: 'l/m', type: 'symlink', linkname: 'x' },
-    ]],
-    ['a file twice', [{ name: 'f', text: 'x' }, { name: 'f', text: 'y' }]],
+    [
+      'a file behind a link',
+      [
+        { name: 'l', type: 'symlink', linkname: 'sub' },
+        { name: 'l/f', text: 'x' },
+      ],
+    ],
+    [
+      'a link behind a link',
+      [
+        { name: 'l', type: 'symlink', linkname: 'sub' },
+        { name: 'l/m', type: 'symlink', linkname: 'x' },
+      ],
+    ],
+    [
+      'a file twice',
+      [
+        { name: 'f', text: 'x' },
+        { name: 'f', text: 'y' },
+      ],
+    ],
     ['a device', [{ name: 'd', type: 'character-device' }]],
     ['a hard link', [{ name: 'h', type: 'link', linkname: 'f' }]],
   ] as const)('with %s is refused, and nothing of it is there', async (_what, entries) => {

@@ -1,5 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type ComputeCalls, ComputeFailure, NO_CREDENTIALS } from '../../../src/backends/gce/compute-calls.ts';
+import {
+  type ComputeCalls,
+  ComputeFailure,
+  NO_CREDENTIALS,
+} from '../../../src/backends/gce/compute-calls.ts';
 import { createGceProvider } from '../../../src/backends/gce/gce-provider.ts';
 import { GCE_PROFILES } from '../../../src/config/gce-profiles.ts';
 import type { CreateAnswer, MachineRequest, Place, WorkerProvider } from '../../../src/pool/port.ts';
@@ -59,6 +63,7 @@ async function create(
     last: null,
     capacityWaitSeconds: 100,
     maxSeconds: 3600,
+    singleUse: false,
     ...change,
   };
   let answer: CreateAnswer | undefined;
@@ -161,6 +166,7 @@ describe('the search for a place', () => {
             last: null,
             capacityWaitSeconds: 100,
             maxSeconds: 3600,
+            singleUse: false,
           },
           {
             signal: new AbortController().signal,

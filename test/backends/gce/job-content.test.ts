@@ -44,8 +44,16 @@ function documentOf(change: Partial<RunSpec> = {}) {
   return jobDocument({
     spec,
     prefix: 'runs/stage-0123456789ab/2/',
-    profile: { name: 'cpu-small', profile: { ...GCE_PROFILES['cpu-small']!, preflight: [['nvidia-smi', '-L']] } },
-    runtime: { image: DIGEST, python: true, pythonPath: '', reference: `europe-docker.pkg.dev/p/r/goldfish@${DIGEST}` },
+    profile: {
+      name: 'cpu-small',
+      profile: { ...GCE_PROFILES['cpu-small']!, preflight: [['nvidia-smi', '-L']] },
+    },
+    runtime: {
+      image: DIGEST,
+      python: true,
+      pythonPath: '',
+      reference: `europe-docker.pkg.dev/p/r/goldfish@${DIGEST}`,
+    },
     program: 'cd'.repeat(32),
     code: STORED,
     inputs: [{ ...STORED, fileName: 'x.csv', kind: 'file' }],
@@ -82,7 +90,7 @@ it('holds no secret, and words of a command as they are', () => {
 });
 
 it('shuts the container in as the docker backend does, on paths of the machine', () => {
-  const { HostConfig: host, User: user } = documentOf().containers[0]?.body as Record<string, never>;
+  const { HostConfig: host, User: user } = documentOf().containers[0]!.body as Record<string, unknown>;
   expect(user).toBe('1000:1001');
   expect(host).toMatchObject({
     ReadonlyRootfs: true,
@@ -129,7 +137,10 @@ it('gives each rank a container and folders of its own', () => {
     'goldfish-stage-0123456789ab-2-r1',
   ]);
   expect(document.folders).toContain('attempt/ranks/1/outputs');
-  expect(document.files.map(({ path }) => path)).toEqual(['attempt/config.json', 'attempt/ranks/1/config.json']);
+  expect(document.files.map(({ path }) => path)).toEqual([
+    'attempt/config.json',
+    'attempt/ranks/1/config.json',
+  ]);
 });
 
 it('names the places of a machine as the worker program has them', () => {
@@ -156,10 +167,18 @@ it('asks for a machine of the stage’s profile, and of cpu-small where that is 
       return jobRequest(rig.deps, { ...SPEC, profile }, { ...named, digest: DIGEST });
     };
     expect(of('h100-spot')).toMatchObject({ profile: 'h100-spot', models: ['spot'], images: [DIGEST] });
-    expect(of('default')).toMatchObject({ profile: 'cpu-small', models: ['standard'], capacityWaitSeconds: 600 });
+    expect(of('default')).toMatchObject({
+      profile: 'cpu-small',
+      models: ['standard'],
+      capacityWaitSeconds: 600,
+    });
     expect(of('default').shape).not.toBe(of('h100-spot').shape);
     expect(of('default').maxSeconds).toBe(60 + 10 + 3_600 + 900);
-    const longer = jobRequest(rig.deps, { ...SPEC, capacityWaitSeconds: 7 }, { ...profileOf(rig.deps, 'x'), digest: DIGEST });
+    const longer = jobRequest(
+      rig.deps,
+      { ...SPEC, capacityWaitSeconds: 7 },
+      { ...profileOf(rig.deps, 'x'), digest: DIGEST },
+    );
     expect(longer.capacityWaitSeconds).toBe(7);
   } finally {
     rig.dispose();

@@ -74,9 +74,12 @@ describe('the log of a machine', () => {
   });
 
   it('of a flood keeps the first segment and the newest seven', async () => {
-    for (let at = 0; at < 12; at += 1) await rig.put(`log/${offset(at * 30)}.log/${offset(0)}`, line('xyz').slice(0, 30));
+    for (let at = 0; at < 12; at += 1)
+      await rig.put(`log/${offset(at * 30)}.log/${offset(0)}`, line('xyz').slice(0, 30));
     await pull();
-    expect(readdirSync(rig.folders.log).sort()).toEqual([0, 5, 6, 7, 8, 9, 10, 11].map((at) => `${offset(at * 30)}.log`));
+    expect(readdirSync(rig.folders.log).sort()).toEqual(
+      [0, 5, 6, 7, 8, 9, 10, 11].map((at) => `${offset(at * 30)}.log`),
+    );
   });
 
   it('takes no other object for a piece of it', async () => {

@@ -29,5 +29,7 @@ it('never seals the same twice alike', () => {
 });
 
 it('refuses more than its pieces can be numbered for', () => {
-  expect(() => sealSecrets(publicKey, 'x'.repeat(280 * 0x10000))).toThrow('the secrets are too long to be sealed');
+  expect(() => sealSecrets(publicKey, 'x'.repeat(280 * 0x10000))).toThrow(
+    'the secrets are too long to be sealed',
+  );
 });

@@ -24,7 +24,13 @@ async function lookUntil(wanted: (status: BackendStatus) => boolean): Promise<Ba
 
 const STARTED = '2026-01-01T00:01:00.000Z';
 const wrapper = (ended = false): string =>
-  JSON.stringify({ pid: 1, start: 'x', bootId: 'y', startedAt: STARTED, ranks: [{ rank: 0, groups: [], ended }] });
+  JSON.stringify({
+    pid: 1,
+    start: 'x',
+    bootId: 'y',
+    startedAt: STARTED,
+    ranks: [{ rank: 0, groups: [], ended }],
+  });
 const exit = (change: object = {}): string =>
   JSON.stringify({
     schema: 1,
@@ -60,7 +66,10 @@ describe('an attempt on a rented machine', () => {
     rig.assign(true);
     expect(await look()).toMatchObject({ phase: 'starting', raw: 'busy', startedAt: null });
     await rig.put('wrapper.json', wrapper());
-    expect(await lookUntil(({ phase }) => phase === 'running')).toMatchObject({ startedAt: STARTED, endedRanks: [] });
+    expect(await lookUntil(({ phase }) => phase === 'running')).toMatchObject({
+      startedAt: STARTED,
+      endedRanks: [],
+    });
   });
 
   it('shows what the machine has sent, byte by byte, behind the lines of the build', async () => {
@@ -78,7 +87,9 @@ describe('an attempt on a rented machine', () => {
     const { readLog } = await import('../../../src/backends/log-segments.ts');
     await lookUntil(() => true);
     await expect
-      .poll(async () => (await look(), (await readLog({ dir: rig.folders.log })).lines.map(({ text }) => text)))
+      .poll(
+        async () => (await look(), (await readLog({ dir: rig.folders.log })).lines.map(({ text }) => text)),
+      )
       .toEqual(['built', 'hello', 'hello']);
     expect(readFileSync(rig.folders.metrics, 'utf8')).toBe('{"name":"loss","value":1}\n');
     expect(readFileSync(rig.folders.heartbeat, 'utf8')).toBe('beat');
@@ -97,19 +108,32 @@ describe('an attempt on a rented machine', () => {
 
   it('has ended when its result and all of its outputs are here', async () => {
     rig.assign(true);
-    const output = { path: 'attempt/outputs/a.json', kind: 'file', object: `${rig.prefix}outputs/a.json`, size: 2 };
+    const output = {
+      path: 'attempt/outputs/a.json',
+      kind: 'file',
+      object: `${rig.prefix}outputs/a.json`,
+      size: 2,
+    };
     const sha256 = '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a';
     await rig.put('exit.json', exit({ outputs: [{ ...output, sha256 }] }));
     await rig.put('outputs/a.json', '{}');
     rig.change({ event: 'drain', claimed: true });
     const status = await lookUntil(({ phase }) => phase === 'exited');
-    expect(status.result).toMatchObject({ kind: 'read', result: { exitCode: 0, failedStep: null, error: null } });
+    expect(status.result).toMatchObject({
+      kind: 'read',
+      result: { exitCode: 0, failedStep: null, error: null },
+    });
     expect(readFileSync(`${rig.folders.outputs}/a.json`, 'utf8')).toBe('{}');
   });
 
   it('tells of an output that is not what the machine sent', async () => {
     rig.assign(true);
-    const output = { path: 'attempt/outputs/a.json', kind: 'file', object: `${rig.prefix}outputs/a.json`, size: 2 };
+    const output = {
+      path: 'attempt/outputs/a.json',
+      kind: 'file',
+      object: `${rig.prefix}outputs/a.json`,
+      size: 2,
+    };
     await rig.put('exit.json', exit({ outputs: [{ ...output, sha256: '0'.repeat(64) }] }));
     await rig.put('outputs/a.json', '{}');
     rig.change({ event: 'drain', claimed: true });
@@ -128,10 +152,16 @@ describe('an attempt on a rented machine', () => {
     rig.assign(true);
     const object = `${rig.prefix}outputs/a.json`;
     await rig.put('outputs/a.json', '{}');
-    await rig.put('exit.json', exit({ outputs: [{ path, kind: 'file', object, size: 2, sha256: '0'.repeat(64) }] }));
+    await rig.put(
+      'exit.json',
+      exit({ outputs: [{ path, kind: 'file', object, size: 2, sha256: '0'.repeat(64) }] }),
+    );
     rig.change({ event: 'drain', claimed: true });
     expect((await lookUntil(({ phase }) => phase === 'exited')).result).toMatchObject({
-      result: { failedStep: 'upload', error: `The machine names an output that is none: ${JSON.stringify(path)}.` },
+      result: {
+        failedStep: 'upload',
+        error: `The machine names an output that is none: ${JSON.stringify(path)}.`,
+      },
     });
   });
 

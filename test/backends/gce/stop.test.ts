@@ -56,7 +56,14 @@ describe('stopping', () => {
 describe('cleaning up', () => {
   it('removes what was exchanged, and keeps claims and the result', async () => {
     rig.assign(true);
-    for (const key of ['job.json', 'exit.json', 'claims/w-1.json', 'outputs/a', 'log/0.log/0', 'sealed/w-1.json'])
+    for (const key of [
+      'job.json',
+      'exit.json',
+      'claims/w-1.json',
+      'outputs/a',
+      'log/0.log/0',
+      'sealed/w-1.json',
+    ])
       await rig.put(key, '{}');
     rig.change({ event: 'drain', claimed: true });
     expect(await cleanUpAttempt(rig.deps, HANDLE)).toBe('released');

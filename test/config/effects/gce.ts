@@ -54,9 +54,9 @@ const ENDPOINT = 'http://127.0.0.1:8080';
 /** Of rented machines. What the backend makes of these settings is tested where it is. */
 export const GCE_EFFECTS: Effects = {
   'defaults.capacity_wait_seconds': effect('is how long a place for a machine is looked for', async (kit) => {
-    expect((await configOf(kit, { defaults: { capacity_wait_seconds: 0 } })).defaults.capacityWaitSeconds).toBe(
-      0,
-    );
+    expect(
+      (await configOf(kit, { defaults: { capacity_wait_seconds: 0 } })).defaults.capacityWaitSeconds,
+    ).toBe(0);
     write(kit, { defaults: { capacity_wait_seconds: 2401 } });
     const { problems } = await checkConfig({ root: kit.root(), environment: {} });
     expect(problems).toHaveLength(1);
@@ -193,13 +193,16 @@ export const GCE_EFFECTS: Effects = {
     { gce: { warmPool: { maxInstances: 0 } } },
     'is how many the pool has, and 0 is none',
   ),
-  'gce.warm_pool.idle_timeout_minutes': effect('is how long one waits for work, and 0 is not', async (kit) => {
-    const seconds = async (idle_timeout_minutes: number) => {
-      const { gce } = await configOf(kit, { gce: { warm_pool: { idle_timeout_minutes } } });
-      return gce?.warmPool.idleTimeoutSeconds;
-    };
-    expect([await seconds(0), await seconds(1.5)]).toEqual([0, 90]);
-  }),
+  'gce.warm_pool.idle_timeout_minutes': effect(
+    'is how long one waits for work, and 0 is not',
+    async (kit) => {
+      const seconds = async (idle_timeout_minutes: number) => {
+        const { gce } = await configOf(kit, { gce: { warm_pool: { idle_timeout_minutes } } });
+        return gce?.warmPool.idleTimeoutSeconds;
+      };
+      expect([await seconds(0), await seconds(1.5)]).toEqual([0, 90]);
+    },
+  ),
   'gce.warm_pool.profiles': gives(
     { gce: { warm_pool: { profiles: ['cpu-small'] } } },
     { gce: { warmPool: { profiles: ['cpu-small'] } } },

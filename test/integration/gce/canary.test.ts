@@ -66,7 +66,12 @@ describe.skipIf(!hasRentals)(`a secret of a run on a rented machine${NEEDS_RENTA
     const keys = new Set<string>();
     const look = async (): Promise<boolean> => {
       for (const [key, text] of await objectsOf(rig!)) {
-        keys.add(key.replace(/^gf-[0-9a-f]+\//, '').split('/').at(3) ?? key);
+        keys.add(
+          key
+            .replace(/^gf-[0-9a-f]+\//, '')
+            .split('/')
+            .at(3) ?? key,
+        );
         note(`bucket: ${key}`, text);
       }
       for (const instance of rig!.simulator.instances()) {
@@ -104,7 +109,10 @@ async function objectsOf({ emulator, bucket }: RentedRig): Promise<[string, stri
   );
 }
 
-async function serialOf({ simulator }: RentedRig, { zone = '', name }: { zone?: string; name: string }): Promise<string> {
+async function serialOf(
+  { simulator }: RentedRig,
+  { zone = '', name }: { zone?: string; name: string },
+): Promise<string> {
   const path = `/compute/v1/projects/${simulator.project}/zones/${zone.split('/').at(-1)}/instances/${name}/serialPort`;
   return JSON.stringify(await simulator.call({ method: 'GET', path }));
 }

@@ -131,31 +131,31 @@ describe.skipIf(!hasMachines)(`a machine that is a container${NEEDS_MACHINES}`, 
   });
 
   it('leaves the network of the engine that it is a container of as it was', async () => {
-    await rig.insert('network', `#!/bin/sh\nuntil curl -sf --unix-socket /run/docker.sock http://d/_ping; do sleep 0.1; done`);
+    await rig.insert(
+      'network',
+      `#!/bin/sh\nuntil curl -sf --unix-socket /run/docker.sock http://d/_ping; do sleep 0.1; done`,
+    );
     await rig.shows('network', 'OK');
     expect(existsSync('/sys/class/net/docker0')).toBe(hadBridge);
   });
 
-  it.skipIf(!hasLoopDevices)(
-    `has its further disks, which go with it${NEEDS_LOOP_DEVICES}`,
-    async () => {
-      const boot = { sourceImage: 'projects/debian-cloud/global/images/family/debian-12' };
-      await rig.insert('disks', DISK_USER, {
-        disks: [
-          { boot: true, autoDelete: true, initializeParams: boot },
-          { autoDelete: true, deviceName: 'cache', initializeParams: { diskSizeGb: '100' } },
-        ],
-      });
-      await rig.shows('disks', 'boots on the disk: 1.\n');
-      await rig.operate('reset', 'disks');
-      await rig.shows('disks', 'boots on the disk: 2.\n');
-      const folder = (await rig.container('disks')).Config.Labels[LABEL_DISKS] ?? '';
-      expect(loopFiles()).toContain(`${folder}/cache`);
-      await rig.operate('delete', 'disks');
-      expect(existsSync(folder)).toBe(false);
-      await until(() => !loopFiles().includes(folder), 'the loop device to be free');
-    },
-  );
+  it.skipIf(!hasLoopDevices)(`has its further disks, which go with it${NEEDS_LOOP_DEVICES}`, async () => {
+    const boot = { sourceImage: 'projects/debian-cloud/global/images/family/debian-12' };
+    await rig.insert('disks', DISK_USER, {
+      disks: [
+        { boot: true, autoDelete: true, initializeParams: boot },
+        { autoDelete: true, deviceName: 'cache', initializeParams: { diskSizeGb: '100' } },
+      ],
+    });
+    await rig.shows('disks', 'boots on the disk: 1.\n');
+    await rig.operate('reset', 'disks');
+    await rig.shows('disks', 'boots on the disk: 2.\n');
+    const folder = (await rig.container('disks')).Config.Labels[LABEL_DISKS] ?? '';
+    expect(loopFiles()).toContain(`${folder}/cache`);
+    await rig.operate('delete', 'disks');
+    expect(existsSync(folder)).toBe(false);
+    await until(() => !loopFiles().includes(folder), 'the loop device to be free');
+  });
 
   it('ends with its simulator, whatever it is about to do', async () => {
     const own = openMachineRig();

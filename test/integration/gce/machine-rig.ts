@@ -54,7 +54,11 @@ export function openMachineRig(): MachineRig {
     }),
   });
   const call = async (method: string, path: string, body?: unknown): Promise<Json> => {
-    const answer = await simulator.call({ method, path: `/compute/v1/projects/demo/zones/${ZONE}/${path}`, body });
+    const answer = await simulator.call({
+      method,
+      path: `/compute/v1/projects/demo/zones/${ZONE}/${path}`,
+      body,
+    });
     if (answer === 'disconnect') throw new Error('disconnect');
     if (answer.status !== 200) throw new Error(`${answer.status} ${JSON.stringify(answer.body)}`);
     return answer.body;
@@ -65,7 +69,8 @@ export function openMachineRig(): MachineRig {
     if (ended.error) throw new Error(JSON.stringify(ended.error));
   };
   const status = (name: string) => simulator.instances().find((instance) => instance.name === name)?.status;
-  const serial = async (name: string) => (await call('GET', `instances/${name}/serialPort`)).contents as string;
+  const serial = async (name: string) =>
+    (await call('GET', `instances/${name}/serialPort`)).contents as string;
   const containers = () =>
     docker.listContainers({ all: true, filters: { label: [`${LABEL_SIMULATOR}=${id}`] } });
   return {

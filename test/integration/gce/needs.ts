@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { hasMachinePrograms } from '../../support/machine-image.ts';
 import { hasEngine } from '../../contracts/docker-under-test.ts';
+import { hasMachinePrograms } from '../../support/machine-image.ts';
 
 /** Whether machines can be containers here; the title of what is skipped otherwise. */
 export const hasMachines = hasEngine && hasMachinePrograms();
@@ -11,9 +11,8 @@ const hasRegistry = spawnSync('docker-registry', ['--version']).status === 0;
 
 /** Whether everything that a project rents can be had here. */
 export const hasRentals = hasMachines && hasRegistry;
-export const NEEDS_RENTALS = hasMachines && !hasRegistry
-  ? ' (needs docker-registry: GOLDFISH_SETUP=1 npm test)'
-  : NEEDS_MACHINES;
+export const NEEDS_RENTALS =
+  hasMachines && !hasRegistry ? ' (needs docker-registry: GOLDFISH_SETUP=1 npm test)' : NEEDS_MACHINES;
 
 /** Whether further disks can be made here. */
 export const hasLoopDevices = spawnSync('losetup', ['--find']).status === 0;

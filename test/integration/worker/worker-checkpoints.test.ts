@@ -29,31 +29,37 @@ const saves: [string, string][] = [
     'Python',
     `PYTHONPATH='${assetPath('sdk/python')}' '${PYTHON}' -B -c 'import goldfish; goldfish.save_checkpoint("state", {"n": 1})'`,
   ],
-  ['Node', `'${process.execPath}' -e 'require("${assetPath('sdk/node')}").saveCheckpoint("state", { n: 1 })'`],
+  [
+    'Node',
+    `'${process.execPath}' -e 'require("${assetPath('sdk/node')}").saveCheckpoint("state", { n: 1 })'`,
+  ],
 ];
 
-it.each(saves)('has a checkpoint in the bucket before the library of %s says that it is saved', async (_name, save) => {
-  rig.boot();
-  const [saved, go] = [join(rig.home, 'saved'), join(rig.home, 'go')];
-  const script = `export GOLDFISH_KEPT=wait; ${save}; echo > '${saved}'; while [ ! -e '${go}' ]; do sleep 0.05; done`;
-  const job = await processJob(rig, script, NO_SYNC);
-  const [manifest, data] = ['manifest.json', 'data.json'].map(
-    (name) => `${job.prefix}checkpoints/00000001-state/${name}`,
-  ) as [string, string];
-  await rig.fault({ name: manifest, do: { kind: 'status', status: 503 }, times: 1_000 });
-  await rig.assign(job);
-  const mark = join(rig.job, 'checkpoints/.kept-00000001-state');
-  await rig.until(async () => (await rig.read(data)) !== undefined, 'the first part of it in the bucket');
-  const before = await rig.requests();
-  await rig.until(async () => (await rig.requests()) >= before + 4, 'some more requests');
-  expect([existsSync(saved), existsSync(mark)]).toEqual([false, false]);
-  await rig.noFaults();
-  await rig.until(() => existsSync(saved), 'the checkpoint is saved');
-  expect(await rig.json(manifest)).toMatchObject({ name: 'state', files: [{ path: 'data.json' }] });
-  expect(existsSync(mark)).toBe(true);
-  await writeFile(go, '');
-  expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
-});
+it.each(saves)(
+  'has a checkpoint in the bucket before the library of %s says that it is saved',
+  async (_name, save) => {
+    rig.boot();
+    const [saved, go] = [join(rig.home, 'saved'), join(rig.home, 'go')];
+    const script = `export GOLDFISH_KEPT=wait; ${save}; echo > '${saved}'; while [ ! -e '${go}' ]; do sleep 0.05; done`;
+    const job = await processJob(rig, script, NO_SYNC);
+    const [manifest, data] = ['manifest.json', 'data.json'].map(
+      (name) => `${job.prefix}checkpoints/00000001-state/${name}`,
+    ) as [string, string];
+    await rig.fault({ name: manifest, do: { kind: 'status', status: 503 }, times: 1_000 });
+    await rig.assign(job);
+    const mark = join(rig.job, 'checkpoints/.kept-00000001-state');
+    await rig.until(async () => (await rig.read(data)) !== undefined, 'the first part of it in the bucket');
+    const before = await rig.requests();
+    await rig.until(async () => (await rig.requests()) >= before + 4, 'some more requests');
+    expect([existsSync(saved), existsSync(mark)]).toEqual([false, false]);
+    await rig.noFaults();
+    await rig.until(() => existsSync(saved), 'the checkpoint is saved');
+    expect(await rig.json(manifest)).toMatchObject({ name: 'state', files: [{ path: 'data.json' }] });
+    expect(existsSync(mark)).toBe(true);
+    await writeFile(go, '');
+    expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
+  },
+);
 
 it('sends a checkpoint when it is whole, its manifest last, and follows no link of a stage', async () => {
   rig.boot();
@@ -94,7 +100,10 @@ it('looks again at a checkpoint that was not whole, and survives what no reader 
     while [ ! -e '${go}' ]; do sleep 0.05; done`;
   const job = await rig.assign(await processJob(rig, script, NO_SYNC));
   await rig.until(
-    () => ['00000001-s', '00000002-deep'].every((name) => rig.console.includes(`checkpoint ${name} has no manifest`)),
+    () =>
+      ['00000001-s', '00000002-deep'].every((name) =>
+        rig.console.includes(`checkpoint ${name} has no manifest`),
+      ),
     'that it has seen both',
   );
   await writeFile(more, '');

@@ -63,7 +63,14 @@ it('shows the token of its account to nobody else, however secure', () => {
 
 it('signs in to registries of Google only', () => {
   const trusted = ['europe-docker.pkg.dev', 'us-central1-docker.pkg.dev', 'gcr.io', 'eu.gcr.io'];
-  const others = ['registry.example', 'pkg.dev.example', 'evilpkg.dev', 'notgcr.io', 'gcr.io.example', '127.0.0.1:5000'];
+  const others = [
+    'registry.example',
+    'pkg.dev.example',
+    'evilpkg.dev',
+    'notgcr.io',
+    'gcr.io.example',
+    '127.0.0.1:5000',
+  ];
   const program = `import worker_engine\nprint(json.dumps([host for host in json.loads(sys.argv[1]) if worker_engine.knows_account(host)]))`;
   expect(python(program, [...trusted, ...others])).toEqual(trusted);
 });
