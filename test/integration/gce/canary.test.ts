@@ -57,7 +57,7 @@ describe.skipIf(!hasRentals)(`a secret of a run on a rented machine${NEEDS_RENTA
     project.write(`${slot}/modules/tell.py`, STAGE);
     project.write(
       `${slot}/configs/tell.yaml`,
-      "compute: { backend: gce }\nenvironment: { TOKEN: '${env:TOKEN}' }\n",
+      `compute: { backend: gce }\nenvironment: { TOKEN: '$\{env:TOKEN}' }\n`,
     );
     const { runs } = (await client.call('run', { workspace: 'exp', stages: ['tell'], reason: REASON })) as {
       runs: { run_id: string }[];
