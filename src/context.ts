@@ -129,12 +129,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     sources,
     goldfishVersion,
   };
-  if (role === 'server' && !readOnly) {
-    // What a death interrupted is finished beside the first calls, which do not depend on it.
-    background
-      .run(workspaces.recover())
-      .catch((error: unknown) => log.error({ err: error }, 'recovery of the slots failed'));
-  }
+  if (role === 'server' && !readOnly) recoverSlots({ background, workspaces, log });
   const { hasWards } = backends;
   const base = { root, db, clock, layout, log, hide, runtimeDir: runtimeDir(), hasWards };
   const ensureSupervisor = role === 'supervisor' || readOnly ? async () => undefined : lazyEnsure(base);
@@ -162,6 +157,17 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
       db.close();
     },
   };
+}
+
+/** What a death interrupted is finished beside the first calls, which do not depend on it. */
+function recoverSlots(of: {
+  background: ReturnType<typeof backgroundWork>;
+  workspaces: Workspaces;
+  log: Logger;
+}): void {
+  of.background
+    .run(of.workspaces.recover())
+    .catch((error: unknown) => of.log.error({ err: error }, 'recovery of the slots failed'));
 }
 
 /** Imported with the first work there is. */

@@ -34,7 +34,7 @@ const known = new Map<string, Promise<Interpreter>>();
 export function resolveInterpreter(options: Asked): Promise<Interpreter> {
   const key = [options.python, searchPath(options), options.layout.root].join('\0');
   const found = known.get(key);
-  if (found) return found;
+  if (found !== undefined) return found;
   const asking = askInterpreter(options);
   known.set(key, asking);
   // A failure is not remembered: the user may install what is missing.

@@ -60,10 +60,12 @@ describe('the build context of an image', () => {
 describe('an archive', () => {
   /** On a rented machine; test/integration/worker/worker-bootstrap.test.ts tries what an archive may do there. */
   const UNPACKER = 'runtime/worker/bootstrap.py';
+  /** What such a machine has packed; test/backends/gce/folders.test.ts tries that here. */
+  const UNPACKER_HERE = 'src/backends/gce/unpack-folder.ts';
   /** It makes archives, and opens none. */
   const PACKER = 'runtime/worker/worker_outputs.py';
 
-  it('is unpacked by nothing of ours but the one place that is tried for it', () => {
+  it('is unpacked by nothing of ours but the two places that are tried for it', () => {
     const unpackers = /\b(extract|unpack|gunzip|createGunzip|createUnzip|inflate|unzip|tarfile|zipfile)\b/i;
     const sources = ['src', 'runtime', 'bin'].flatMap((folder) =>
       readdirSync(assetPath(folder), { recursive: true, withFileTypes: true })
@@ -81,6 +83,8 @@ describe('an archive', () => {
       `${UNPACKER}: import tarfile`,
       `${PACKER}: import tarfile`,
       'runtime/worker/worker_prepare.py: from bootstrap import Unusable, inner, open_to_all, unpack',
+      "src/backends/gce/pull-result.ts: import { BadArchive, unpackFolder } from './unpack-folder.ts';",
+      `${UNPACKER_HERE}: import { extract } from 'tar-stream';`,
     ]);
     expect(readFileSync(assetPath(PACKER), 'utf8')).not.toMatch(/tarfile\.open\([^)]*"r|extract/);
   });

@@ -17,8 +17,8 @@ it('looks after what backends hold at every look, one at a time, and keeps no ru
   await project.submit({ stages: ['lone'] });
   await loop.tick();
   await loop.tick();
+  await expect.poll(() => project.fake.launched.map(({ stage }) => stage)).toEqual(['lone']);
   expect(asked).toBe(1);
-  expect(project.fake.launched.map(({ stage }) => stage)).toEqual(['lone']);
   hold.resolve();
   await loop.settled();
   await loop.tick();

@@ -49,11 +49,13 @@ async function fill(archive: string, folder: string): Promise<void> {
   for (const { path, target } of links) await makeLink(folder, { path, target, links });
 }
 
-/** What only the archive can be blamed for. A disk that is full is not among it. */
-const OF_THE_ARCHIVE = ['EEXIST', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', undefined];
+/** Of the system's errors those that only the archive can be blamed for. A disk that is full is not among them. */
+const OF_THE_ARCHIVE = ['EEXIST', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENAMETOOLONG'];
 
 function archiveError(error: unknown): unknown {
-  if (error instanceof BadArchive || !OF_THE_ARCHIVE.includes(errnoOf(error))) return error;
+  if (error instanceof BadArchive) return error;
+  const errno = errnoOf(error);
+  if (errno !== undefined && /^E[A-Z0-9]+$/.test(errno) && !OF_THE_ARCHIVE.includes(errno)) return error;
   return new BadArchive(`the archive of a folder is damaged: ${messageOf(error)}`);
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rentedStatus } from '../../../src/backends/gce/status.ts';
+import { appendLog, readLog } from '../../../src/backends/log-segments.ts';
 import type { BackendStatus } from '../../../src/backends/port.ts';
 import { createRentedRig, HANDLE, type RentedRig } from './rented-rig.ts';
 
@@ -74,7 +75,6 @@ describe('an attempt on a rented machine', () => {
 
   it('shows what the machine has sent, byte by byte, behind the lines of the build', async () => {
     rig.assign(true);
-    const { appendLog } = await import('../../../src/backends/log-segments.ts');
     await appendLog({ dir: rig.folders.log, stream: 'build', texts: ['built'], now: 0 });
     const line = '2026-01-01T00:01:00.000Z o  hello\n';
     await rig.put('log/000000000000.log/000000000000', line);
@@ -83,14 +83,12 @@ describe('an attempt on a rented machine', () => {
     await rig.put('wrapper.json', wrapper());
     await lookUntil(({ phase }) => phase === 'running');
     await rig.put(`log/000000000000.log/${`${line.length}`.padStart(12, '0')}`, line);
-    rig.time.advance(60_000);
-    const { readLog } = await import('../../../src/backends/log-segments.ts');
-    await lookUntil(() => true);
-    await expect
-      .poll(
-        async () => (await look(), (await readLog({ dir: rig.folders.log })).lines.map(({ text }) => text)),
-      )
-      .toEqual(['built', 'hello', 'hello']);
+    const texts = async (): Promise<string[]> => {
+      rig.time.advance(10_000);
+      await look();
+      return (await readLog({ dir: rig.folders.log })).lines.map(({ text }) => text);
+    };
+    await expect.poll(texts).toEqual(['built', 'hello', 'hello']);
     expect(readFileSync(rig.folders.metrics, 'utf8')).toBe('{"name":"loss","value":1}\n');
     expect(readFileSync(rig.folders.heartbeat, 'utf8')).toBe('beat');
   });

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TEST_IMAGE } from '../../../scripts/setup/test-image.ts';
 import { docker } from '../../contracts/docker-under-test.ts';
 import { LABEL_SIMULATOR } from '../../gce-simulator/machine-container.ts';
-import { createTestProject, type TestProject } from '../../support/project.ts';
+import { createTestProject, mountStages, type TestProject } from '../../support/project.ts';
 import { until } from '../until.ts';
 import { hasRentals, NEEDS_RENTALS } from './needs.ts';
 import { openRentedRig, type RentedRig } from './rented-rig.ts';
@@ -44,21 +44,12 @@ describe.skipIf(!hasRentals)(`a secret of a run on a rented machine${NEEDS_RENTA
       config: `docker: { base_image: '${TEST_IMAGE}' }\n${rig.yaml({ enabled: true, max_instances: 1 })}`,
     });
     project.write('.env', `TOKEN=${secret}\n`);
-    const { chmodSync } = await import('node:fs');
     chmodSync(join(project.root, '.env'), 0o600);
-    const client = await project.connect();
-    await client.call('create_workspace', { name: 'exp', goal: 'Hold a secret', reason: REASON });
-    await client.call('mount', { workspace: 'exp', reason: REASON });
-    const slot = 'workspaces/w1';
-    project.write(
-      `${slot}/pipeline.yaml`,
-      'name: tell\nstages:\n  - name: tell\n    outputs: { report: json }\n',
-    );
-    project.write(`${slot}/modules/tell.py`, STAGE);
-    project.write(
-      `${slot}/configs/tell.yaml`,
-      "compute: { backend: gce }\nenvironment: { TOKEN: '${env:TOKEN}' }\n",
-    );
+    const { client } = await mountStages(project, {
+      pipeline: 'name: tell\nstages:\n  - name: tell\n    outputs: { report: json }\n',
+      modules: { tell: STAGE },
+      configs: { tell: `compute: { backend: gce }\nenvironment: { TOKEN: '$\{env:TOKEN}' }\n` },
+    });
     const { runs } = (await client.call('run', { workspace: 'exp', stages: ['tell'], reason: REASON })) as {
       runs: { run_id: string }[];
     };
