@@ -34,13 +34,17 @@ function tokenize(text: string): Token[] {
     const match = TOKEN.exec(text);
     if (!match) throw refusal(text);
     const [, quoted, operator, bracket, word] = match;
-    if (quoted !== undefined)
-      tokens.push({ kind: 'text', value: quoted.slice(1, -1).replaceAll(/\\(.)/g, '$1') });
+    if (quoted !== undefined) tokens.push({ kind: 'text', value: unquote(quoted) });
     else if (operator !== undefined) tokens.push({ kind: 'operator', value: operator });
     else if (bracket !== undefined) tokens.push({ kind: 'bracket', value: bracket });
     else if (word !== undefined) tokens.push(...splitWord(word));
   }
   return tokens;
+}
+
+/** Other backslashes are those of a regular expression. */
+function unquote(quoted: string): string {
+  return quoted.slice(1, -1).replaceAll(/\\(["'\\])/g, '$1');
 }
 
 /** `-status` is NOT status; times and links hold colons, which the pattern above takes for operators. */

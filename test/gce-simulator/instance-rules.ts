@@ -138,11 +138,16 @@ function refuseNewDisk(field: string, { boot, initializeParams }: DiskBody): voi
   );
 }
 
+/** The second form of a family is what gcloud names it by. */
+const IMAGE =
+  /^projects\/([^/]+)\/(?:global\/images\/(family\/)?|zones\/[^/]+\/(imageFamilyViews)\/)([^/]+)$/;
+
 /** An image by its link, or by the link of its family. Throws the ApiError of one that does not exist. */
 export function imageOf(field: string, asked: string): { project: string; name: string; diskSizeGb: number } {
-  const match = /^projects\/([^/]+)\/global\/images\/(family\/)?([^/]+)$/.exec(resourceOf(asked));
+  const match = IMAGE.exec(resourceOf(asked));
   if (!match) throw invalidField(field, asked, 'The URL is malformed.');
-  const [, project = '', family, name] = match;
+  const [, project = '', ofFamily, view, name] = match;
+  const family = ofFamily ?? view;
   for (const [key, image] of Object.entries(IMAGES)) {
     if (key === `${project}/${name}` && family) return { project, ...image };
     if (key.startsWith(`${project}/`) && image.name === name && !family) return { project, ...image };

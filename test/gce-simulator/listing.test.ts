@@ -31,6 +31,7 @@ describe('a filter', () => {
     ['name:fish*', false],
     ['name:FISH', true],
     ['name eq "goldfish-.*"', true],
+    ['name eq ".*\\bgoldfish\\b.*"', true],
     ['name ne "goldfish"', true],
     ['scheduling.provisioningModel=SPOT', true],
     ['scheduling.preemptible=true', true],

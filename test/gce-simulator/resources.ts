@@ -105,9 +105,9 @@ export function link(resource: string): string {
   return `${BASE}${resource}`;
 }
 
-/** `https://…/compute/v1/projects/p/zones/z/instances/i`, or a part of it, to `projects/p/zones/z/instances/i`. */
+/** `https://…/compute/v1/projects/p/zones/z/instances/i`, wherever a client was pointed, or a part of it, to `projects/p/zones/z/instances/i`. */
 export function resourceOf(linkOrPath: string): string {
-  return linkOrPath.replace(/^https:\/\/[^/]+\/compute\/(v1|beta)\//, '');
+  return linkOrPath.replace(/^https?:\/\/[^/]+\/compute\/(v1|beta)\//, '');
 }
 
 export function lastPart(linkOrPath: string): string {

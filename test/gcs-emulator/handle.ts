@@ -4,6 +4,7 @@ import type { Buckets, Wish } from './buckets.ts';
 import { type Content, contentOf } from './content.ts';
 import type { DerivedObjects } from './derive-objects.ts';
 import { listObjects } from './list-objects.ts';
+import { withMediaLink } from './media-link.ts';
 import { parseMultipart } from './parse-multipart.ts';
 import { checkPreconditions } from './preconditions.ts';
 import { readObject } from './read-object.ts';
@@ -32,15 +33,25 @@ const OPERATIONS: Record<Operation, Doing> = {
   'buckets.insert': ({ buckets }, request) => json(buckets.create(bodyOf(request))),
   'buckets.list': ({ buckets }) => json({ kind: 'storage#buckets', items: buckets.all() }),
   'buckets.get': ({ buckets }, { route }) => json(buckets.bucket(route.bucket).meta),
+  'buckets.layout': ({ buckets }, { route }) => {
+    const { name, location } = buckets.bucket(route.bucket).meta;
+    return json({ kind: 'storage#storageLayout', bucket: name, location, locationType: 'multi-region' });
+  },
   'buckets.patch': ({ buckets }, request) =>
     json(Object.assign(buckets.bucket(request.route.bucket).meta, bodyOf(request))),
   'buckets.delete': ({ buckets }, { route }) => {
     buckets.remove(route.bucket);
     return nothing(204);
   },
-  'objects.list': ({ buckets, limits }, { route }) =>
-    json(listObjects(buckets.bucket(route.bucket).objects, route.query, limits.rowsPerPage)),
-  'objects.get': (service, { route }) => json(looked(service, route).meta),
+  'objects.list': ({ buckets, limits }, { route, origin }) => {
+    const { items, ...rest } = listObjects(
+      buckets.bucket(route.bucket).objects,
+      route.query,
+      limits.rowsPerPage,
+    );
+    return json({ ...rest, items: items.map((item) => withMediaLink(item, origin)) });
+  },
+  'objects.get': (service, { route, origin }) => json(withMediaLink(looked(service, route).meta, origin)),
   'objects.read': (service, { route, headers }) => readObject(looked(service, route), headers['range'] ?? ''),
   'objects.insert': insert,
   'objects.patch': (service, request) => {

@@ -12,7 +12,7 @@ export function listObjects(
   objects: ReadonlyMap<string, StoredObject>,
   query: URLSearchParams,
   largest = LARGEST_PAGE,
-): object {
+): { kind: string; items: object[]; prefixes?: string[]; nextPageToken?: string } {
   const prefix = query.get('prefix') ?? '';
   const delimiter = query.get('delimiter') ?? '';
   const [from, to] = [query.get('startOffset'), query.get('endOffset')];

@@ -5,6 +5,7 @@ export const OPERATIONS = [
   'buckets.insert',
   'buckets.list',
   'buckets.get',
+  'buckets.layout',
   'buckets.patch',
   'buckets.delete',
   'objects.list',
@@ -52,6 +53,7 @@ export function routeOf({ method, url, contentRange }: Asked): Route {
   let operation: Operation | undefined;
   if (kind.endsWith('upload')) operation = uploadOperation(method, query, contentRange);
   else if (level === undefined) operation = bucketOperation(method, bucket);
+  else if (level === 'storageLayout') operation = method === 'GET' ? 'buckets.layout' : undefined;
   else if (level === 'o' && name === '') operation = method === 'GET' ? 'objects.list' : undefined;
   else if (level === 'o')
     operation = objectOperation(method, verb, kind === 'download' || query.get('alt') === 'media');
