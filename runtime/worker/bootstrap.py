@@ -209,7 +209,10 @@ def inner(path):
 
 
 def open_to_all(path):
-    """For a container's user to read, and for nobody to write. Links are left alone."""
+    """For a container's user to read, and for nobody but us to write. Links are left alone.
+
+    A folder can be written to by its owner, for whoever copies it with its modes has to add to the copy.
+    """
     for place, folders, files in os.walk(path, topdown=False):
         for name in files:
             make_readable(os.path.join(place, name))
@@ -221,7 +224,7 @@ def open_to_all(path):
 def make_readable(path):
     mode = os.lstat(path).st_mode
     if stat.S_ISDIR(mode):
-        os.chmod(path, 0o555)
+        os.chmod(path, 0o755)
     elif stat.S_ISREG(mode):
         os.chmod(path, 0o555 if mode & 0o100 else 0o444)
 

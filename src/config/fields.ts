@@ -82,6 +82,7 @@ const TAG = '[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}';
 const DIGEST = '[a-z][a-z0-9]*:[0-9a-f]{32,128}';
 /** An image reference as the OCI distribution has them: `[registry/]path[:tag][@digest]`. */
 const REFERENCE = new RegExp(`^(?:${DOMAIN}/)?${PART}(?:/${PART})*(?::${TAG})?(?:@${DIGEST})?$`);
+export const imageSchema = z.string(IMAGE).max(255, IMAGE).regex(REFERENCE, IMAGE);
+
 /** A repository of a registry that is named, without tag: a first part without dot or port would be a user of Docker's. */
 export const REPOSITORY_PATTERN = new RegExp(`^(?=[^/]*[.:]|localhost/)${DOMAIN}(?:/${PART})+$`);
-export const imageSchema = z.string(IMAGE).max(255, IMAGE).regex(REFERENCE, IMAGE);

@@ -1,12 +1,12 @@
-import { type GceConfig, machineProfileOf } from '../config/gce.ts';
+import { machineProfileOf } from '../config/gce.ts';
 import { GCE, gceNotConfigured } from '../config/gce-keys.ts';
 import type { GceProfile } from '../config/gce-profiles.ts';
 import { CLOUD_PROFILES, CLOUD_REFUSAL, type NamedProfile, profileBook } from '../config/profiles.ts';
-import { GoldfishError, isGoldfishError } from '../core/errors.ts';
+import { isGoldfishError } from '../core/errors.ts';
 import type { ProvisioningModel } from '../core/rows.ts';
 import { resolveCompute } from '../pipeline/resolve-compute.ts';
 import { misfitsOf } from './check-fit.ts';
-import type { Backends, RunsDeps } from './deps.ts';
+import type { RunsDeps } from './deps.ts';
 import { type GivenCompute, giver } from './settle-compute.ts';
 
 /** A profile as a stage that says nothing else would get it. `given` is null where it cannot run now. */
@@ -35,7 +35,8 @@ type Deps = Pick<RunsDeps, 'backends' | 'config' | 'settings'>;
 
 /**
  * Every profile there is, with what it means here and now, by the resolver that plans use too. With `backend`, as if
- * every stage named that one. Changes nothing, starts nothing, asks nobody for machines.
+ * every stage named that one. Changes nothing, starts nothing. Errors: BACKEND_UNAVAILABLE for rented machines where none
+ * are configured.
  */
 export async function listProfiles(
   deps: Deps,
@@ -43,7 +44,8 @@ export async function listProfiles(
 ): Promise<ListedProfile[]> {
   const { gce } = deps.config;
   const profiles = profileBook(deps.config);
-  const give = giver({ backends: withoutAsking(deps.backends, gce), settings: deps.settings });
+  if (request.backend === GCE && gce === null) throw gceNotConfigured();
+  const give = giver(deps);
   const listed: ListedProfile[] = [];
   for (const name of profiles.names) {
     const profile = profiles.get(name);
@@ -72,22 +74,6 @@ export async function listProfiles(
     }
   }
   return gce === null ? [...listed, ...cloudProfiles(profiles.names)] : listed;
-}
-
-/** Whether there is a machine shows when one is asked for, which costs money; a list goes by what is configured. */
-function withoutAsking(backends: Backends, gce: GceConfig | null): Backends {
-  return {
-    ...backends,
-    choose: async (requested) => {
-      if (requested !== GCE) return backends.choose(requested);
-      if (gce === null) throw gceNotConfigured();
-      if (gce.problem !== undefined) {
-        const message = `The backend "${GCE}" cannot run work: ${gce.problem}.`;
-        throw new GoldfishError('BACKEND_UNAVAILABLE', { message, details: { backend: GCE } });
-      }
-      return { name: GCE, why: 'it is configured; whether there is a machine shows when one is asked for' };
-    },
-  };
 }
 
 function toMachine({ machineType, models }: GceProfile, zones: readonly string[]): ListedMachine {

@@ -215,6 +215,8 @@ open(goldfish.output_path('same'), 'w').write('one')
 import os, shutil, goldfish
 assert goldfish.input_path('data') != goldfish.output_path('data')
 shutil.copytree(goldfish.input_path('data'), goldfish.output_path('data'), dirs_exist_ok=True)
+# Where there is no sandbox the folder of an input is itself read-only, and copytree copies that too.
+os.chmod(goldfish.output_path('data'), 0o755)
 open(os.path.join(goldfish.output_path('data'), 'new'), 'w').write('from two')
 open(goldfish.output_path('same'), 'w').write('two')
 `,

@@ -84,6 +84,8 @@ describe('resolving a pipeline', () => {
         timeoutSeconds: { value: 60, origin: 'configs/train.yaml:5' },
         heartbeatTimeoutSeconds: { value: null, origin: 'built-in' },
         stopGraceSeconds: { value: 10, origin: 'built-in' },
+        capacityWaitSeconds: { value: 600, origin: 'built-in' },
+        launchTimeoutSeconds: { value: 2700, origin: 'built-in' },
         gpus: { value: 0, origin: 'built-in' },
         memoryBytes: { value: 1024 ** 3, origin: 'configs/train.yaml:4' },
         cpus: undefined,

@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { isoTime } from '../../src/core/clock.ts';
 import { isGoldfishError } from '../../src/core/errors.ts';
 import { cleanUpPool } from '../../src/pool/cleanup.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
 import { begin, finish, giveJob, happen, poolTime, rent, vanish, workerOf } from '../support/pool-rows.ts';
+import { createRig } from './rig.ts';
 
 const IDLE = 'goldfish-aaaaaaaaaaaa';
 const BUSY = 'goldfish-bbbbbbbbbbbb';
@@ -84,6 +86,26 @@ describe('a clean-up', () => {
   it('has nothing to do with a machine that was given work meanwhile', () => {
     giveJob(db, IDLE, { runId: 'stage-000000000004', at: 999 });
     expect(cleanUp()).toEqual({ deleted: [], pending: [], remaining: [IDLE, BUSY] });
+  });
+});
+
+describe('a machine that was marked', () => {
+  it('is deleted by the next looks of the supervisor, and the run after that gets another one', async () => {
+    const rig = createRig();
+    try {
+      rig.start();
+      const first = rig.submit();
+      await rig.until(() => rig.workers().at(0)?.state === 'idle_ready');
+      const { pending } = cleanUpPool(rig.db, { at: isoTime(rig.time.now()) });
+      expect(pending).toEqual(first.workers);
+      await rig.until(() => rig.workers().length === 0, 120);
+      expect(rig.sim.instances()).toEqual([]);
+      const second = rig.submit();
+      await rig.until(() => second.state === 'done');
+      expect([second.workers.length, second.workers[0] === first.workers[0]]).toEqual([1, false]);
+    } finally {
+      rig.dispose();
+    }
   });
 });
 

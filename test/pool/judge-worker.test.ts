@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Judgement, judgeWorker, type Look } from '../../src/pool/judge-worker.ts';
+import { lastLetterOf } from '../../src/pool/letters.ts';
 import { type PoolPolicy, USUAL_POLICY } from '../../src/pool/policy.ts';
 import type { Ages } from '../../src/pool/worker-watch.ts';
 import { letterOf, UNCLAIMED, WORKER, workerRow } from './worker-row.ts';
@@ -106,7 +107,7 @@ describe('a machine', () => {
 
 describe('a machine that lists do not show', () => {
   const absent = (worker = workerRow(), ages: Partial<Ages> = {}) =>
-    judge({ worker, machine: 'absent', ages });
+    judge({ worker, letter: lastLetterOf(worker), machine: 'absent', ages });
 
   it('is gone when that was so often enough, and for long enough', () => {
     expect(absent(workerRow({ absentCount: 1 }), { absent: 100 })).toEqual({});
@@ -118,7 +119,13 @@ describe('a machine that lists do not show', () => {
   });
 
   it('is not gone as long as it may be too new to be shown', () => {
-    const worker = workerRow({ state: 'launching', lease: UNCLAIMED, runningAt: null, absentCount: 100 });
+    const worker = workerRow({
+      ...MUTE,
+      state: 'launching',
+      lease: UNCLAIMED,
+      runningAt: null,
+      absentCount: 100,
+    });
     expect(absent(worker, { absent: 119, place: 119 })).toEqual({});
     expect(absent(worker, { absent: 120, place: 120 })).toEqual({
       event: 'vanish',

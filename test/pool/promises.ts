@@ -19,7 +19,7 @@ export function watchPromises(rig: Rig): Watch {
       if (rig.lives !== lives) strangers.clear();
       lives = rig.lives;
       const now = rig.time.now();
-      const seconds = rig.isAlive() ? (now - looked) / 1000 : 0;
+      const seconds = rig.isAlive() && !rig.isAsleep ? (now - looked) / 1000 : 0;
       looked = now;
       return [
         ...executions(rig),

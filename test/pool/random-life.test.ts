@@ -147,6 +147,23 @@ const STEPS_BY_NAME: Readonly<Record<string, Step>> = {
       count('fault: storage trouble');
     },
   ],
+  'wall clock': [
+    1,
+    (rig, random) => {
+      rig.clockAheadMs = random.between(-3_600_000, 3_600_000);
+      count('fault: wall clock is set');
+    },
+  ],
+  sleep: [
+    1,
+    (rig, random) => {
+      rig.isAsleep = true;
+      rig.time.after(random.between(1, 600) * 1000, () => {
+        rig.isAsleep = false;
+      });
+      count('fault: supervisor sleeps');
+    },
+  ],
   crash: [
     2,
     (rig, random) => {
@@ -175,6 +192,7 @@ async function settleDown(rig: Rig): Promise<void> {
   rig.sim.faults.clear();
   rig.storage.troubles.length = 0;
   rig.storage.out = false;
+  rig.isAsleep = false;
   rig.start();
   await rig.until(() => rig.jobs.every(({ state }) => state !== 'open'), 7_200);
   await rig.until(() => rig.workers().length === 0 && rig.sim.instances().length === 0, 7_200);

@@ -258,7 +258,7 @@ export function createRig(options: RigOptions = {}): Rig {
       models: modelsOf.get(job) ?? ['standard'],
       images: [],
       capacityWaitSeconds: 120,
-      maxSeconds: 86_400,
+      maxSeconds: 7_200,
     };
   }
   return rig;

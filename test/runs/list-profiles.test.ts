@@ -26,7 +26,7 @@ const NO_LIMITS: BackendLimits = {
   keys: {},
 };
 
-/** `process` and `gce`, which executes nothing; who is asked whether it is available is written down. */
+/** `process` and `gce`, which execute nothing; who is asked whether it is available is written down. */
 function backends(): Backends {
   const { backend } = createFakeBackend();
   const capabilities = { ...backend.capabilities, gpu: true, hasLaunchDelay: true };
@@ -35,7 +35,7 @@ function backends(): Backends {
     get: async (name) => (name === 'gce' ? { ...backend, name, capabilities } : backend),
     choose: async (requested) => {
       asked.push(requested);
-      return { name: 'process', why: 'it is here' };
+      return { name: requested === 'auto' ? 'process' : requested, why: `${requested} is here` };
     },
     capacity: () => 1,
     limits: (name) => (name === 'gce' ? { ...NO_LIMITS, gpus: 8 } : NO_LIMITS),
@@ -47,12 +47,11 @@ function backends(): Backends {
   return both;
 }
 
-async function list(text: string, { backend, environment = {} }: Listing = {}) {
+async function list(text: string, request: { backend?: string } = {}) {
   await writeFile(join(root, 'goldfish.yaml'), `project_name: p\n${text}`);
-  const { config, settings } = await loadConfig({ root, cpus: 4, environment });
-  return listProfiles({ config, settings, backends: backends() }, { backend });
+  const { config, settings } = await loadConfig({ root, cpus: 4, environment: {} });
+  return listProfiles({ config, settings, backends: backends() }, request);
 }
-type Listing = { backend?: string; environment?: Record<string, string> };
 
 const RENTED = `storage: { gcs: { bucket: my-bucket } }
 gce:
@@ -63,7 +62,7 @@ gce:
 `;
 
 describe('the list of profiles', () => {
-  it('shows what is rented for each, where and at what price, without asking for it', async () => {
+  it('shows what is rented for each, where and at what price', async () => {
     const listed = await list(
       `${RENTED}  profile_overrides:\n    h100-spot: { price_per_hour: 2.5 }\nprofiles: { mine: { backend: gce, price_per_hour: 9 } }\n`,
     );
@@ -88,14 +87,14 @@ describe('the list of profiles', () => {
     const h100 = listed.find(({ name }) => name === 'h100-spot');
     expect(h100).toMatchObject({
       origin: 'goldfish.yaml',
-      why: 'it is configured; whether there is a machine shows when one is asked for',
+      why: 'gce is here',
       machine: { zones: ['europe-west4-a', 'europe-west4-b'] },
       given: {
         compute: { backend: 'gce', profile: 'h100-spot', gpus: 1, capacityWaitSeconds: 600 },
         origins: { backend: 'profile h100-spot', gpus: 'profile h100-spot' },
       },
     });
-    expect(asked).toEqual(['auto']);
+    expect(asked).toEqual(['auto', 'gce']);
   });
 
   it('shows the local limits where another backend is named, and the machine of cpu-small for default on gce', async () => {
@@ -113,20 +112,6 @@ describe('the list of profiles', () => {
     });
   });
 
-  it('says of a connection that the environment does not name that nothing can be rented', async () => {
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax of the file
-    const text = RENTED.replace('my-gcp-project\n', '"${env:PROJECT}"\n');
-    const [, small] = await list(text);
-    expect(small).toMatchObject({
-      name: 'cpu-small',
-      available: false,
-      why: 'The backend "gce" cannot run work: gce.project_id names PROJECT, which is not set.',
-      given: null,
-    });
-    const [, found] = await list(text, { environment: { PROJECT: 'from-outside' } });
-    expect(found?.available).toBe(true);
-  });
-
   it('names the machines of profiles that wait for a section gce, and what to set', async () => {
     const listed = await list('');
     const a100 = listed.find(({ name }) => name === 'a100-spot');
@@ -135,7 +120,9 @@ describe('the list of profiles', () => {
       why: 'It needs a rented machine, and the backend "gce" is not configured. Set gce.project_id, gce.zones, gce.service_account, gce.artifact_registry and storage.gcs.bucket in goldfish.yaml. Or take a local profile, or define this one under "profiles".',
       machine: { machineType: 'a2-highgpu-1g', zones: [], models: ['spot'] },
     });
-    const [first] = await list('', { backend: 'gce' });
-    expect(first).toMatchObject({ available: false, why: 'The backend "gce" is not configured.' });
+    await expect(list('', { backend: 'gce' })).rejects.toMatchObject({
+      code: 'BACKEND_UNAVAILABLE',
+      message: 'The backend "gce" is not configured.',
+    });
   });
 });

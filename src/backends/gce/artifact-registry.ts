@@ -51,7 +51,8 @@ export function createArtifactRegistry(options: ArtifactRegistryOptions): ImageR
   const find = (image: { name: string; reference: string }, call: CallOptions) =>
     findManifest(way, image, call);
   return {
-    digest: ({ repository, tag }, call = {}) => find({ name: nameOf(way, repository), reference: tag }, call),
+    digest: async ({ repository, tag }, call = {}) =>
+      find({ name: nameOf(way, repository), reference: tag }, call),
     exists: async (reference, call = {}) => {
       const [repository = '', digest = ''] = reference.split('@');
       if (!DIGEST.test(digest)) throw new Error(`${clip(reference)} names no digest`);

@@ -24,10 +24,14 @@ type Going = {
 /** Brings here what machines send, beside the looks of the supervisor, which never wait for it. One per process. */
 export type Puller = {
   /**
-   * Sees to it that the attempt is looked at now and then, at once where it is `over`. `error`: why the last try failed.
+   * Sees to it that the attempt is looked at now and then, often while it is starting, at once where it is over. `error`: why the
+   * last try failed.
    * `isEmpty`: it is over, and a look that began afterwards found no result.
    */
-  poke(attempt: Attempt, of: { isOver: boolean }): { error: string | undefined; isEmpty: boolean };
+  poke(
+    attempt: Attempt,
+    of: { isOver: boolean; isStarting: boolean },
+  ): { error: string | undefined; isEmpty: boolean };
   forget(attempt: Attempt): void;
 };
 
@@ -62,13 +66,14 @@ export function createPuller(deps: GceDeps): Puller {
       });
   };
   return {
-    poke: (attempt, { isOver }) => {
+    poke: (attempt, { isOver, isStarting }) => {
       const going = goingOf(attempt);
       const now = deps.clock.monotonic();
       if (isOver) going.overSince ??= now;
       const { overSince, foundNone, endedAt, error } = going;
       const isEmpty = overSince !== undefined && foundNone !== undefined && foundNone >= overSince;
-      const pauseMs = isOver || error !== undefined ? AGAIN_MS : deps.defaults.logSyncSeconds * 1000;
+      const isSoon = isOver || isStarting || error !== undefined;
+      const pauseMs = isSoon ? AGAIN_MS : deps.defaults.logSyncSeconds * 1000;
       const isFirst = endedAt === undefined || (overSince !== undefined && endedAt < overSince);
       const isDue = isFirst || now - endedAt >= pauseMs;
       if (going.work === undefined && !isEmpty && isDue) start(attempt, going);

@@ -31,9 +31,10 @@ async function look(deps: GceDeps & { puller: Puller }, handle: RunHandle): Prom
   const { job, worker } = found;
   // Whether a machine begins it is the launch's own business.
   if (job.outcome === null && job.claimedAt === null) return absent('waits for a machine');
-  const { error, isEmpty } = deps.puller.poke(handle, { isOver: job.outcome !== null });
-  if (error !== undefined) return unknown(error);
   const sign = await machineSign(folders);
+  const isStarting = sign.startedAt === null;
+  const { error, isEmpty } = deps.puller.poke(handle, { isOver: job.outcome !== null, isStarting });
+  if (error !== undefined) return unknown(error);
   if (job.outcome === null) return going(sign, worker.state);
   if (isEmpty) return exited({ kind: 'read', result: await lostResult(deps, { handle, job, sign }) });
   // Its program does not run any more, and what it made is on the way.

@@ -24,8 +24,8 @@ export type RentedRigOptions = {
 
 /** Everything that a project with rented machines talks to, on this machine alone. */
 export type RentedRig = {
-  /** The sections `gce` and `storage` of goldfish.yaml. `warmPool`: keys of `gce.warm_pool`. */
-  yaml(warmPool?: Record<string, unknown>): string;
+  /** The sections `gce` and `storage` of goldfish.yaml. `warmPool`: keys of `gce.warm_pool`; `more`: of `gce`. */
+  yaml(warmPool?: Record<string, unknown>, more?: Record<string, unknown>): string;
   simulator: Simulator;
   emulator: EmulatorProcess;
   bucket: string;
@@ -63,8 +63,8 @@ export async function openRentedRig(options: RentedRigOptions = {}): Promise<Ren
     ends.push(() => api.close());
     const endpoint = `http://${api.host}:${api.port}`;
     return {
-      yaml: (warmPool = {}) =>
-        rentalSections({ endpoint, registry: registry.host, storage: emulator.url, warmPool }),
+      yaml: (warmPool = {}, more = {}) =>
+        rentalSections({ endpoint, registry: registry.host, storage: emulator.url, warmPool, more }),
       simulator,
       emulator,
       bucket: BUCKET,
@@ -98,6 +98,7 @@ function rentalSections(of: {
   registry: string;
   storage: string;
   warmPool: Record<string, unknown>;
+  more: Record<string, unknown>;
 }): string {
   const gce = {
     project_id: PROJECT,
@@ -106,6 +107,7 @@ function rentalSections(of: {
     artifact_registry: `${of.registry}/goldfish`,
     api_endpoint: of.endpoint,
     warm_pool: of.warmPool,
+    ...of.more,
   };
   const storage = { gcs: { bucket: BUCKET, api_endpoint: of.storage } };
   return `gce: ${JSON.stringify(gce)}\nstorage: ${JSON.stringify(storage)}\n`;

@@ -74,7 +74,7 @@ it('becomes the worker program of the archive, which works from there', async ()
   await rig.told({ phase: 'idle' });
   expect(await readdir(join(rig.root, 'program'))).toEqual([folder.split('/').at(-1)]);
   // Containers read it as another user.
-  expect((await stat(join(folder, 'runtime'))).mode & 0o777).toBe(0o555);
+  expect((await stat(join(folder, 'runtime'))).mode & 0o777).toBe(0o755);
   expect((await stat(join(folder, 'sdk/python/goldfish/run.py'))).mode & 0o777).toBe(0o444);
   const job = await rig.assign(await processJob(rig, 'echo works'));
   expect(await rig.result(job)).toMatchObject({ exitCode: 0 });

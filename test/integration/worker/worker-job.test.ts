@@ -67,7 +67,7 @@ it('does a job from its documents to its result, and tells of each step', async 
 
   const lines = await logLines(job.prefix);
   expect(lines).toEqual([
-    ...['o the code', 'o x,y', 'o deep', 'o 555', 'o {"config": {}}saved'],
+    ...['o the code', 'o x,y', 'o deep', 'o 755', 'o {"config": {}}saved'],
     'e to-stderr',
   ]);
   expect(await rig.joined(`${job.prefix}control/metrics.jsonl`)).toBe('{"name": "loss", "value": 1}\n');
