@@ -35,10 +35,10 @@ export function cleanUpPool(db: Db, request: { worker?: string | undefined; at: 
     const named = typed === undefined ? undefined : findWorker(db, living, typed);
     if (named?.lease) throw hasWork(named.id, named.lease);
     const chosen = named === undefined ? living.filter(({ lease }) => lease === null) : [named];
-    const toGo = chosen.filter(({ state }) => state !== 'deleting' && state !== 'gone');
+    // What goes or is gone already has no such event and stays as it is.
     applyWorkerChanges(
       db,
-      toGo.map((worker) => ({ worker, event: 'delete', reason: 'cleanup' })),
+      chosen.map((worker) => ({ worker, event: 'delete', reason: 'cleanup' })),
       at,
     );
     const left = livingWorkers(db);

@@ -15,6 +15,8 @@ import { type MetadataServer, startMetadataServer } from '../gce-simulator/metad
 import { createSimulator, type Simulator } from '../gce-simulator/simulator.ts';
 import { createRunningTime } from '../gce-simulator/time.ts';
 import { GcsEmulator } from '../gcs-emulator/emulator.ts';
+import { createTestProject } from '../support/project.ts';
+import { goldfish } from './cli-program.ts';
 
 const signal = new AbortController().signal;
 
@@ -82,6 +84,36 @@ describe('the doctor against simulators', () => {
     expect(bucket.buckets.bucket('bucket-1').objects.size).toBe(0);
     expect(simulator.calls.records.filter(({ method }) => method !== 'GET')).toEqual([]);
     expect(simulator.calls.records.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
+  });
+
+  it('is behind the command, which ends with 0 where nothing has failed', async () => {
+    const registry = createServer((_request, response) => {
+      response.writeHead(404, { 'content-type': 'application/json' });
+      response.end('{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}');
+    });
+    await new Promise<void>((resolve) => registry.listen(0, '127.0.0.1', resolve));
+    const { port } = registry.address() as AddressInfo;
+    const project = createTestProject({
+      config: `storage: { gcs: { bucket: bucket-1, api_endpoint: '${bucket.url}' } }
+gce:
+  project_id: demo
+  zones: [us-central1-a]
+  service_account: worker@demo.iam.gserviceaccount.com
+  artifact_registry: 127.0.0.1:${port}/goldfish
+  api_endpoint: http://${compute.host}:${compute.port}
+`,
+    });
+    try {
+      const { code, out } = await goldfish(['doctor', '--gce'], { cwd: project.root });
+      expect(out).toMatch(/^zones +ok +us-central1-a$/m);
+      expect(out).toMatch(/^bucket delete +ok +gs:\/\/bucket-1$/m);
+      expect(out).toMatch(/^registry +ok +127\.0\.0\.1:\d+\/goldfish lets Goldfish in$/m);
+      expect(out).toMatch(/^credentials +not checked +an emulator is configured$/m);
+      expect({ code, failed: out.includes('failed') }).toEqual({ code: 0, failed: false });
+    } finally {
+      await project.dispose();
+      await new Promise((resolve) => registry.close(resolve));
+    }
   });
 });
 

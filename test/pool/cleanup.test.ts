@@ -71,6 +71,11 @@ describe('a clean-up', () => {
     expect(cleanUp(undefined, 1011 + 3600).deleted).toEqual([]);
   });
 
+  it('does not tell of machines that went for other reasons', () => {
+    vanish(db, IDLE, 950);
+    expect(cleanUp()).toEqual({ deleted: [], pending: [], remaining: [BUSY] });
+  });
+
   it('of one worker leaves the others, and tells where that one is', () => {
     finish(db, BUSY, 900);
     expect(cleanUp(BUSY)).toEqual({ deleted: [], pending: [BUSY], remaining: [IDLE] });

@@ -231,6 +231,17 @@ describe('the machine of a run', () => {
   });
 });
 
+describe('what a warm machine saved', () => {
+  it('is not measured by the cold starts of another profile', () => {
+    coldAndWarm(A, { cold: 90, warm: 10, profile: 'a100-spot' });
+    coldAndWarm(B, { cold: 200, warm: 10, profile: 'cpu-small' });
+    const saved = machinesOfRuns(db, [`stage-${A}-2`, `stage-${B}-2`]).map(
+      ({ savedSeconds }) => savedSeconds,
+    );
+    expect(saved).toEqual([expect.closeTo(80, 3), expect.closeTo(190, 3)]);
+  });
+});
+
 describe('machines that cost money for nothing', () => {
   const overdue = (idle: number, deleting: number) =>
     overdueWorkers(db, { withoutWork: poolTime(idle), deleting: poolTime(deleting) }).map(

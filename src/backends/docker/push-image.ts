@@ -8,8 +8,11 @@ import { followPush, type PushEnd } from './push-output.ts';
 type GetEngine = (kind?: 'patient') => Promise<Engine>;
 type PushCall = CallOptions & { onLine: (text: string) => void };
 
-/** An engine pushes names only. Whoever pushes the same at the same time takes the name away when he is done. */
-const NAME_GONE = /does not exist|no such image/i;
+/**
+ * An engine pushes names only, and whoever pushes the same at the same time takes the name away when he is done. Nor does an
+ * engine always wait for the layers that another push of its own is sending.
+ */
+const RACED = /does not exist|no such image|blob unknown/i;
 const MOST_TRIES = 5;
 
 /**
@@ -28,7 +31,7 @@ export async function pushImage(
       if (failure === undefined && digest !== undefined) return { digest };
       call.signal?.throwIfAborted();
       if (failure === undefined) throw untold();
-      if (!NAME_GONE.test(failure) || number === MOST_TRIES) throw pushError(image.repository, failure);
+      if (!RACED.test(failure) || number === MOST_TRIES) throw pushError(image.repository, failure);
     }
   } finally {
     await takeNameBack(engine, image);
