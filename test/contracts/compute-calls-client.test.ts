@@ -1,14 +1,15 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { classifyFailure } from '../../src/backends/gce/classify-failure.ts';
 import type { ComputeCalls } from '../../src/backends/gce/compute-calls.ts';
 import { createComputeClient } from '../../src/backends/gce/compute-client.ts';
 import { type ApiServer, serveApi } from '../gce-simulator/http-server.ts';
+import { type MetadataServer, startMetadataServer } from '../gce-simulator/metadata-server.ts';
 import { createSimulator, type Simulator } from '../gce-simulator/simulator.ts';
 import { createRunningTime } from '../gce-simulator/time.ts';
 import { describeComputeCalls } from './compute-calls.ts';
-import { A, CALLS, contractMachine, failureOf } from './compute-calls-kit.ts';
+import { A, CALLS, contractMachine, failureOf, insertion } from './compute-calls-kit.ts';
 
 /** Simulated seconds per second: a machine is up in a seventh of one, and two minutes of waiting are two seconds. */
 const SPEED = 60;
@@ -43,15 +44,33 @@ describeComputeCalls('The client of the service', {
 
 describe('credentials', () => {
   const KEY = 'GOOGLE_APPLICATION_CREDENTIALS';
-  const before = process.env[KEY];
+  /** Nobody listens there, so that no token leaves this machine. */
+  const NOWHERE = 'https://127.0.0.1:9';
+  let metadata: MetadataServer | undefined;
   beforeEach(() => {
     simulator = newSimulator();
-    process.env[KEY] = '/nowhere/key.json';
+    vi.stubEnv(KEY, '/nowhere/key.json');
+    vi.stubEnv('CLOUDSDK_CONFIG', '/nowhere');
   });
-  afterEach(() => {
-    if (before === undefined) delete process.env[KEY];
-    else process.env[KEY] = before;
+  afterEach(async () => {
+    vi.unstubAllEnvs();
+    await metadata?.close();
+    metadata = undefined;
   });
+
+  /** From now on this is a rented machine that has these accounts. */
+  async function moveTo(name: string, accounts: { email: string; scopes: string[] }[]): Promise<void> {
+    await calls.insertInstance(insertion(name, { serviceAccounts: accounts }));
+    metadata = await startMetadataServer({ metadata: simulator.metadata(name), host: '127.0.0.1', port: 0 });
+    vi.stubEnv(KEY, undefined);
+    vi.stubEnv('GCE_METADATA_HOST', metadata.address);
+  }
+
+  const told = async (call: Promise<unknown>) => {
+    const failure = await failureOf(call);
+    return [failure.status, failure.reason, failure.message, classifyFailure(failure)];
+  };
+  const NONE = [401, 'noCredentials', 'Goldfish found no valid credentials for Google Cloud.', 'refused'];
 
   it('are not sent over plain HTTP', async () => {
     const fresh = createComputeClient({ projectId: 'demo', apiEndpoint: `http://127.0.0.1:${server.port}` });
@@ -61,18 +80,25 @@ describe('credentials', () => {
     expect(records.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
   });
 
-  it('are looked for where the service itself is asked, and it is said that there are none', async () => {
-    const real = createComputeClient({ projectId: 'demo', apiEndpoint: null });
-    // The second time anew: somebody may have signed in.
-    for (const _ of [1, 2]) {
-      const failure = await failureOf(real.getInstance({ zone: A, name: 'm1' }));
-      expect([failure.status, failure.reason, failure.message, classifyFailure(failure)]).toEqual([
-        401,
-        'noCredentials',
-        'Goldfish found no valid credentials for Google Cloud.',
-        'refused',
-      ]);
-    }
+  it('are missed where there are none, and looked for anew by the next call', async () => {
+    const client = createComputeClient({ projectId: 'demo', apiEndpoint: NOWHERE });
+    expect(await told(client.getInstance({ zone: A, name: 'm1' }))).toEqual(NONE);
+    await moveTo('inside', [
+      { email: 'default', scopes: ['https://www.googleapis.com/auth/cloud-platform'] },
+    ]);
+    expect(await told(client.getInstance({ zone: A, name: 'm1' }))).toEqual([
+      undefined,
+      undefined,
+      'The connection to Compute Engine broke (ECONNREFUSED).',
+      'passing',
+    ]);
+  });
+
+  it('that are refused are no answer of the service: not even that there is no such machine', async () => {
+    // Its metadata server says 404 to whoever asks for a token.
+    await moveTo('bare', []);
+    const client = createComputeClient({ projectId: 'demo', apiEndpoint: NOWHERE });
+    expect(await told(client.getInstance({ zone: A, name: 'm1' }))).toEqual(NONE);
   });
 });
 
