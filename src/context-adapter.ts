@@ -12,6 +12,7 @@ export type Adapter = {
   backend: RunBackend;
   environmentKey: Backends['environmentKey'];
   tend?: Backends['tend'];
+  close?: Backends['close'];
 };
 
 export type BackendParts = {

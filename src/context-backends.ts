@@ -44,6 +44,9 @@ export function createBackends(parts: BackendParts): Backends {
     tend: async (options) => {
       if (config.gce !== null) await (await adapter('gce')).tend?.(options);
     },
+    close: async () => {
+      await Promise.allSettled([...made.values()].map(async (one) => (await one).close?.()));
+    },
     hasWards: () => config.gce !== null && countLivingWorkers(db) > 0,
     over: (other) => createBackends({ ...parts, db: other }),
   };

@@ -19,7 +19,7 @@ export async function createRentedAdapter(
   const images = await docker();
   const { apiEndpoint, bucket: name, prefix } = gcs;
   const { capacityWaitSeconds, launchTimeoutSeconds, logSyncSeconds } = config.defaults;
-  const { backend, tend } = createGceBackend({
+  const { backend, tend, close } = createGceBackend({
     gce,
     bucket: { name, prefix, apiEndpoint },
     defaults: { capacityWaitSeconds, launchTimeoutSeconds, logSyncSeconds },
@@ -37,7 +37,7 @@ export async function createRentedAdapter(
       return createComputeClient({ projectId: gce.projectId, apiEndpoint: gce.apiEndpoint });
     },
   });
-  return { backend, tend, environmentKey: (_name, request) => images.environmentKey(request) };
+  return { backend, tend, close, environmentKey: (_name, request) => images.environmentKey(request) };
 }
 
 function imageSupply(

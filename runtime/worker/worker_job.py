@@ -26,7 +26,7 @@ NO_SECRETS = json.dumps({"secrets": {}, "hidden": []}).encode()
 
 
 class JobWork:
-    def __init__(self, job, bucket, engine, token, control):
+    def __init__(self, job, bucket, engine, token, control, on_end):
         self._job, self._bucket, self._engine, self._token, self._control = job, bucket, engine, token, control
         self._sync, self._checkpoints = Sync(job, bucket), Checkpoints(job, bucket)
         self._wrapper = Wrapper(job["wrapper"])
@@ -47,6 +47,7 @@ class JobWork:
             # What the wrapper does not hold, nobody here holds any more.
             del request
             document = self._watch()
+            self._on_end()
         return self._finish(document)
 
     def _not_begun(self, kind):

@@ -78,7 +78,7 @@ class Turns:
         control = Control(job["limitSeconds"])
         self._parts.work_on(control)
         try:
-            work = JobWork(job, self._bucket, self._parts.engine, self._parts.token.get, control)
+            work = JobWork(job, self._bucket, self._parts.engine, self._parts.token.get, control, self._on_end)
             document = work.run(request)
         except Exception:  # noqa: B902 - a defect of ours must not leave the job without an end
             say(traceback.format_exc())
@@ -88,6 +88,10 @@ class Turns:
         if document is None:
             raise Leaving(self._parts.taken)
         return document
+
+    def _on_end(self):
+        """Its program has ended; nobody is to judge it by its silence any more."""
+        self._box.tell(phase="sending")
 
     def _end(self, job, document):
         self._parts.surely(lambda: self._write_result(job.prefix, document))

@@ -24,7 +24,7 @@ export const assignmentSchema = z.strictObject({
 export type Assignment = z.output<typeof assignmentSchema>;
 export type AssignedJob = z.output<typeof job>;
 
-const PHASES = ['starting', 'working', 'cleaning', 'idle', 'leaving'] as const;
+const PHASES = ['starting', 'working', 'sending', 'cleaning', 'idle', 'leaving'] as const;
 
 /** `workers/<worker>/state.json`, written by the machine: at every change, and at least every 20 s. */
 export const letterSchema = z.object({
@@ -32,7 +32,7 @@ export const letterSchema = z.object({
   worker: z.string(),
   /** Counts the boots of the machine from 1. */
   boot: z.int().positive(),
-  /** `idle`: nothing of the last job is left on the machine. */
+  /** `sending`: its program has ended, and what it made is on the way. `idle`: nothing of the last job is left on the machine. */
   phase: z.enum(PHASES),
   /** The newest assignment that it has read, 0 before the first, and what became of it. */
   number: z.int().nonnegative(),

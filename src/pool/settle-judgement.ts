@@ -1,3 +1,4 @@
+import { isGoldfishError } from '../core/errors.ts';
 import type { Worker } from '../core/rows.ts';
 import type { WorkerEnd } from '../core/worker-lifecycle.ts';
 import type { WorkerChange } from '../store/worker-changes.ts';
@@ -47,11 +48,18 @@ async function settleJob(
 
 /** Who stopped a machine that nobody here stopped: its provider says. */
 async function explained(
-  { provider }: PoolDeps,
+  { provider, log }: PoolDeps,
   { worker, reason }: { worker: Worker; reason: WorkerEnd | undefined },
   options: CallOptions,
 ): Promise<WorkerEnd | undefined> {
   const { id, zone } = worker;
   if (zone === null || (reason !== 'stopped' && reason !== 'vanished')) return reason;
-  return (await provider.explain({ id, zone }, options)) === 'preempted' ? 'preempted' : reason;
+  try {
+    return (await provider.explain({ id, zone }, options)) === 'preempted' ? 'preempted' : reason;
+  } catch (error) {
+    // What is never to be known keeps nobody from his end.
+    if (!isGoldfishError(error) || error.retryable) throw error;
+    log.warn({ worker: id, err: error }, 'why a machine ended cannot be asked');
+    return reason;
+  }
 }

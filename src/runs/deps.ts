@@ -48,6 +48,8 @@ export type Backends = {
   ): Promise<string>;
   /** Looks after what backends hold between runs (rented machines); to be called about once a second. */
   tend(options: { signal: AbortSignal }): Promise<void>;
+  /** Ends what goes on beside; nothing is written afterwards. */
+  close(): Promise<void>;
   /** Whether something of that kind is there to be looked after. */
   hasWards(): boolean;
   /** The same over another store: the supervisor's, which ends with its lease. */

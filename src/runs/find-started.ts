@@ -16,7 +16,7 @@ type Deps = Pick<RunsDeps, 'db' | 'clock' | 'backends'>;
 export async function findStarted(deps: Deps, run: StageRun, signal?: AbortSignal): Promise<boolean> {
   const attempt = getAttempt(deps.db, { runId: run.id, attempt: run.attempt });
   if (!attempt || attempt.handle !== null) return false;
-  if ((await phaseOf(deps, { run, attempt, signal })) === 'absent') return false;
+  if ((await statusOf(deps, { run, attempt, signal })).phase === 'absent') return false;
   // kill point: takeover/found
   noteStarted(deps, handleOf(run, attempt));
   return true;
@@ -24,20 +24,21 @@ export async function findStarted(deps: Deps, run: StageRun, signal?: AbortSigna
 
 /** Whether the program of an attempt runs or has ended, whoever knows of it. */
 export async function hasBegun(deps: Deps, run: StageRun, attempt: RunAttempt): Promise<boolean> {
-  const phase = await phaseOf(deps, { run, attempt, signal: undefined });
-  if (phase !== 'running' && phase !== 'exited') return false;
+  const { phase, startedAt } = await statusOf(deps, { run, attempt, signal: undefined });
+  const began = phase === 'running' || phase === 'exited' || (phase === 'starting' && startedAt !== null);
+  if (!began) return false;
   if (attempt.handle === null) noteStarted(deps, handleOf(run, attempt));
   return true;
 }
 
-async function phaseOf(
+async function statusOf(
   deps: Deps,
   asked: { run: StageRun; attempt: RunAttempt; signal: AbortSignal | undefined },
-): Promise<BackendStatus['phase']> {
+): Promise<BackendStatus> {
   const { run, attempt, signal } = asked;
   const backend = await deps.backends.get(run.backend);
   const [status] = await backend.getStatus([handleOf(run, attempt)], signal ? { signal } : {});
-  if (status !== undefined && status.phase !== 'unknown') return status.phase;
+  if (status !== undefined && status.phase !== 'unknown') return status;
   throw new Error(`${run.backend} could not look: ${status?.error ?? 'no answer'}`);
 }
 

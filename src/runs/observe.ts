@@ -94,6 +94,8 @@ async function observeOne(deps: RunsDeps, seen: Seen): Promise<boolean> {
   const { run, status } = seen;
   if (status.phase === 'unknown') {
     deps.log.warn({ run: run.id, error: status.error }, 'the backend could not look');
+    // What was asked for is asked again all the same: it may be the only way to end this.
+    await stopIfDue(deps, seen);
     return false;
   }
   noteSeen(deps, seen);
@@ -134,7 +136,8 @@ function noteSeen(deps: Pick<RunsDeps, 'db' | 'clock'>, seen: Pick<Seen, 'run' |
     const absent = status.phase === 'absent';
     const key = { runId: run.id, attempt: run.attempt };
     noteObservation(deps.db, key, { raw: status.raw, startedAt: status.startedAt, absent, at });
-    if (status.phase !== 'running' || run.state !== 'launching') return;
+    const began = status.phase === 'running' || (status.phase === 'starting' && status.startedAt !== null);
+    if (!began || run.state !== 'launching') return;
     applyRunEvent(deps.db, {
       runId: run.id,
       event: 'start',

@@ -100,6 +100,7 @@ export async function supervise(
   stop.abort();
   clearInterval(renewal);
   await loop.settled();
+  await deps.backends.close();
   if (end === 'stopped' || end === 'config_changed') {
     await wakes.close();
     releaseLease(context.db, { token, isIdle: () => true });

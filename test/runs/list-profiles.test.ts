@@ -41,6 +41,7 @@ function backends(): Backends {
     limits: (name) => (name === 'gce' ? { ...NO_LIMITS, gpus: 8 } : NO_LIMITS),
     environmentKey: async () => 'sha256:e',
     tend: async () => undefined,
+    close: async () => undefined,
     hasWards: () => false,
     over: () => both,
   };

@@ -177,6 +177,13 @@ describe('a backend that could not look', () => {
     expect(project.logged).toContain('the backend could not look');
   });
 
+  it('is asked all the same to end what is to be ended', async () => {
+    project.fake.set(id, 'unknown');
+    cancelRuns(project.deps, { target: id, reason: 'It is not needed any more' });
+    await look(1);
+    expect(project.fake.stops).toMatchObject([{ runId: id, reason: 'cancel' }]);
+  });
+
   it('neither confirms nor ends an absence', async () => {
     project.fake.set(id, 'absent');
     await look(2);

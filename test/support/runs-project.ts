@@ -226,6 +226,7 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
       keys: {},
     }),
     tend: async () => undefined,
+    close: async () => undefined,
     hasWards: () => false,
     over: () => backends,
   };

@@ -8,13 +8,15 @@ import { rentedRuntime } from './runtime.ts';
 import { rentedStatus } from './status.ts';
 import { cleanUpAttempt, createStopper } from './stop.ts';
 
-/** Looks for machines that nobody knows, where the project has none that it knows: one is deleted when it was seen twice. */
-const LOOKS_FOR_STRANGERS = 3;
+/** For so long a supervisor looks for machines that nobody knows, where the project has none that it knows. */
+const STRANGERS_MS = 180_000;
 
 export type GceAdapter = {
   backend: RunBackend;
   /** Brings the rows of machines and the machines together; to be called about once a second. */
   tend(options: { signal: AbortSignal }): Promise<void>;
+  /** Ends what goes on beside; nothing is written afterwards. */
+  close(): Promise<void>;
 };
 
 /**
@@ -33,7 +35,7 @@ export function createGceBackend(options: GceBackendOptions): GceAdapter {
   const own: GceDeps = { ...options, rented };
   const deps = { ...own, puller: createPuller(own), stopper: createStopper(own) };
   const { gce, images, db } = options;
-  let looks = 0;
+  const until = options.clock.monotonic() + STRANGERS_MS;
   return {
     backend: {
       name: 'gce',
@@ -62,9 +64,9 @@ export function createGceBackend(options: GceBackendOptions): GceAdapter {
     },
     tend: async (call) => {
       if (gce.problem !== undefined) return;
-      if (looks >= LOOKS_FOR_STRANGERS && livingWorkers(db).length === 0) return;
+      if (options.clock.monotonic() > until && livingWorkers(db).length === 0) return;
       await (await rented()).pool.reconcile(call);
-      looks += 1;
     },
+    close: () => deps.puller.close(),
   };
 }

@@ -34,14 +34,14 @@ export function limitOf(spec: Pick<RunSpec, 'timeoutSeconds' | 'stopGraceSeconds
 export function jobRequest(
   { gce, defaults }: Pick<GceBackendOptions, 'gce' | 'defaults'>,
   spec: RunSpec,
-  { name, profile, digest }: NamedGceProfile & { digest: string },
+  { name, profile, digest, program }: NamedGceProfile & { digest: string; program: string },
 ): JobRequest {
   const { runId, attempt } = spec;
   return {
     runId,
     attempt,
     profile: name,
-    shape: shapeOf(profile),
+    shape: shapeOf(profile, program),
     zones: gce.zones,
     models: profile.models,
     images: [digest],
@@ -51,11 +51,16 @@ export function jobRequest(
 }
 
 /** All that makes one machine another than the next, and nothing of what it is called or costs. */
-function shapeOf({ machineType, accelerators, gpus, bootDisk, dataDisks }: GceProfile): string {
+function shapeOf(
+  { machineType, accelerators, gpus, bootDisk, dataDisks }: GceProfile,
+  program: string,
+): string {
   return hashJson({
     machineType,
     accelerators: accelerators === null ? null : { ...accelerators },
     gpus,
+    // A kept machine has that of the version that rented it, and containers are given its folders.
+    program,
     bootDisk: { ...bootDisk },
     dataDisks: dataDisks.map((disk) => ({ ...disk })),
   });

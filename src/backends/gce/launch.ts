@@ -8,6 +8,7 @@ import { jobRequest, profileOf } from './job-request.ts';
 import type { GceDeps } from './options.ts';
 import { digestOf, rentedRuntimeSchema } from './runtime.ts';
 import { uploadJob } from './upload-job.ts';
+import { workerProgram } from './worker-program.ts';
 
 /** Ranks of one run share one machine. */
 export const MAX_RANKS = 64;
@@ -28,7 +29,8 @@ export async function launchAttempt(
   const runtime = rentedRuntimeSchema.parse(spec.runtime.data);
   refuseWithoutPython(spec, runtime.python);
   await uploadJob(deps, { spec, profile }, { signal });
-  const request = jobRequest(deps, spec, { ...profile, digest: digestOf(runtime.reference) });
+  const { sha256: program } = await workerProgram();
+  const request = jobRequest(deps, spec, { ...profile, program, digest: digestOf(runtime.reference) });
   const acquired = await withSecrets(deps, spec, {
     signal,
     acquire: async () => (await deps.rented()).pool.acquire(request, { signal }),
@@ -37,7 +39,8 @@ export async function launchAttempt(
     signal.throwIfAborted();
     throw interrupted();
   }
-  if (acquired.kind === 'no_place') throw noCapacity(acquired.message);
+  if (acquired.kind === 'no_place')
+    throw acquired.lasting ? refused(acquired.message) : noCapacity(acquired.message);
   return handleOf(spec, acquired.workerId);
 }
 
@@ -78,6 +81,14 @@ function noCapacity(message: string): GoldfishError {
     message: `No machine was to be had: ${message}`,
     hint: 'Name more zones in gce.zones, another profile, or a longer defaults.capacity_wait_seconds.',
     details: { no_capacity: true },
+  });
+}
+
+/** No place would answer differently, now or later. */
+function refused(message: string): GoldfishError {
+  return new GoldfishError('BACKEND_UNAVAILABLE', {
+    message: `No machine can be rented: ${message}`,
+    hint: 'Ask "goldfish doctor --gce" what is missing.',
   });
 }
 

@@ -10,13 +10,15 @@ import { listAll, pullPieces } from './pull-tail.ts';
 
 /** What is known of the objects of an attempt; without it everything is looked at again, and nothing is lost. */
 export type Known = {
+  /** Ids of checkpoints that are none. */
+  useless: Set<string>;
   logAfter: string | undefined;
   after: Map<string, string>;
   generations: Map<string, string>;
 };
 
 export function nothingKnown(): Known {
-  return { logAfter: undefined, after: new Map(), generations: new Map() };
+  return { useless: new Set(), logAfter: undefined, after: new Map(), generations: new Map() };
 }
 
 type Pulling = {
@@ -38,7 +40,8 @@ export async function pullAttempt(pulling: Pulling, call: CallOptions): Promise<
   await pullOne(pulling, { key: 'wrapper.json', file: join(folders.dir, MACHINE_WRAPPER_FILE) }, call);
   const { ranks } = await machineSign(folders);
   for (let rank = 0; rank < ranks; rank += 1) await pullControl(pulling, rank, call);
-  await pullCheckpoints(bucket, { prefix, folder: folders.checkpoints }, call);
+  const { useless } = pulling.known;
+  await pullCheckpoints(bucket, { prefix, folder: folders.checkpoints, useless }, call);
   return isOver && (await pullResult(bucket, { prefix, folders }, call));
 }
 
@@ -50,7 +53,7 @@ async function pullControl(pulling: Pulling, rank: number, call: CallOptions): P
   await pullOne(pulling, { key: `${below}progress.json`, file: join(control, 'progress.json') }, call);
   const under = `${prefix}${below}metrics.jsonl/`;
   const pieces = await listAll(bucket, { prefix: under, after: known.after.get(under) }, call);
-  const last = await pullPieces(bucket, { pieces, file: join(control, 'metrics.jsonl') }, call);
+  const { last } = await pullPieces(bucket, { pieces, file: join(control, 'metrics.jsonl') }, call);
   if (last !== undefined) known.after.set(under, last);
 }
 

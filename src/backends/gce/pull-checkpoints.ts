@@ -1,10 +1,12 @@
 import { createWriteStream } from 'node:fs';
 import { mkdir, rename } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
+import { errnoOf, isGoldfishError } from '../../core/errors.ts';
 import { hashFile } from '../../data/hash-file.ts';
 import { syncFolder } from '../../os/files.ts';
+import { isMissing } from '../../storage/object-errors.ts';
 import type { CallOptions, ObjectStorage } from '../../storage/port.ts';
 import { syncTree } from '../../workspaces/moves.ts';
 import { pathExists } from '../attempt-files.ts';
@@ -23,26 +25,53 @@ const filesSchema = z.looseObject({
  */
 export async function pullCheckpoints(
   bucket: ObjectStorage,
-  { prefix, folder }: { prefix: string; folder: string },
+  { prefix, folder, useless }: { prefix: string; folder: string; useless: Set<string> },
   call: CallOptions,
 ): Promise<void> {
   const under = `${prefix}checkpoints/`;
   for (const { key } of await listAll(bucket, { prefix: under }, call)) {
     const id = CHECKPOINT.exec(key.slice(under.length))?.[1];
-    if (id === undefined || (await pathExists(join(folder, id)))) continue;
-    await pullOne(bucket, { from: `${under}${id}/`, to: join(folder, id) }, call);
+    if (id === undefined || useless.has(id) || (await pathExists(join(folder, id)))) continue;
+    if (!(await pullOrRefuse(bucket, { from: `${under}${id}/`, to: join(folder, id) }, call)))
+      useless.add(id);
   }
+}
+
+/** False for one that is none: it must keep neither the others nor the result from coming. */
+async function pullOrRefuse(
+  bucket: ObjectStorage,
+  place: { from: string; to: string },
+  call: CallOptions,
+): Promise<boolean> {
+  try {
+    return await pullOne(bucket, place, call);
+  } catch (error) {
+    const isPassing = isGoldfishError(error)
+      ? error.code === 'STORAGE_UNAVAILABLE' && !isMissing(error)
+      : !OF_THE_CHECKPOINT.includes(errnoOf(error) ?? '');
+    if (isPassing) throw error;
+    await removeTree(unfinished(place.to));
+    return false;
+  }
+}
+
+/** A path twice, one below a file, one that no file system takes. */
+const OF_THE_CHECKPOINT = ['EEXIST', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG', 'EILSEQ', 'EINVAL'];
+
+function unfinished(to: string): string {
+  return join(dirname(to), `.pulling-${basename(to)}`);
 }
 
 async function pullOne(
   bucket: ObjectStorage,
   { from, to }: { from: string; to: string },
   call: CallOptions,
-): Promise<void> {
+): Promise<boolean> {
   const manifest = await readObject(bucket, `${from}manifest.json`, call);
   const files = manifest && filesSchema.safeParse(parseJson(manifest)).data?.files;
-  if (manifest === undefined || files === undefined || !files.every(({ path }) => isInside(path))) return;
-  const temporary = join(dirname(to), `.pulling-${to.slice(dirname(to).length + 1)}`);
+  if (manifest === undefined || files === undefined || !files.every(({ path }) => isInside(path)))
+    return false;
+  const temporary = unfinished(to);
   await removeTree(temporary);
   await mkdir(temporary, { recursive: true, mode: 0o700 });
   for (const { path, sha256 } of files) {
@@ -53,13 +82,17 @@ async function pullOne(
       createWriteStream(file, { flags: 'wx', mode: 0o600 }),
     );
     // Damaged there: the machine checked it before it sent it. The one before it counts.
-    if ((await hashFile(file, call.signal)).hash !== `sha256:${sha256}`) return removeTree(temporary);
+    if ((await hashFile(file, call.signal)).hash !== `sha256:${sha256}`) {
+      await removeTree(temporary);
+      return false;
+    }
   }
   const whole = createWriteStream(join(temporary, 'manifest.json'), { flags: 'wx', mode: 0o600 });
   await pipeline([manifest], whole);
   await syncTree(temporary);
   await rename(temporary, to);
   await syncFolder(dirname(to));
+  return true;
 }
 
 function isInside(path: string): boolean {

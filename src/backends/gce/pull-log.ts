@@ -26,12 +26,19 @@ export async function pullLog(
   if (ours.length === 0) return after;
   const base = await logBase(folders);
   const segments = Map.groupBy(ours, ({ key }) => Number(SEGMENT.exec(key.slice(under.length))?.[1]));
+  const starts = [...segments.keys()];
   let done = after;
-  for (const [start, pieces] of segments) {
+  for (const [at, start] of starts.entries()) {
+    // What a flood pushes out again need not come first.
+    if (at > 0 && at <= starts.length - KEPT_SEGMENTS) continue;
+    const pieces = segments.get(start) ?? [];
     const name = `${`${base + start}`.padStart(12, '0')}.log`;
-    const last = await pullPieces(bucket, { pieces, file: join(folders.log, name) }, call);
+    const { last, size } = await pullPieces(bucket, { pieces, file: join(folders.log, name) }, call);
     done = last ?? done;
-    if (last !== pieces.at(-1)?.key) break;
+    const next = starts[at + 1];
+    const isWhole = next === undefined || start + size >= next;
+    // The rest of it is still to come, and is looked for behind what came last of it.
+    if (last !== pieces.at(-1)?.key || !isWhole) break;
   }
   await dropFlood(folders.log);
   return done;

@@ -3,9 +3,11 @@ import { mkdir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
+import { isGoldfishError } from '../../core/errors.ts';
 import type { AttemptLayout } from '../../core/layout.ts';
 import { hashFile } from '../../data/hash-file.ts';
-import { writeFileAtomic } from '../../os/files.ts';
+import { syncFolder, writeFileAtomic } from '../../os/files.ts';
+import { isMissing } from '../../storage/object-errors.ts';
 import type { CallOptions, ObjectStorage } from '../../storage/port.ts';
 import { pathExists } from '../attempt-files.ts';
 import { removeScratch } from '../materialise-inputs.ts';
@@ -92,14 +94,33 @@ async function bringOne(
   await mkdir(passing, { recursive: true, mode: 0o700 });
   await mkdir(dirname(target), { recursive: true, mode: 0o700 });
   const file = join(passing, 'output');
-  await pipeline(await bucket.get(output.object, call), createWriteStream(file, { mode: 0o600 }));
+  try {
+    await fetchOutput(bucket, { output, name, file }, call);
+    if (output.kind === 'file') await rename(file, target);
+    else await unpackFolder(file, target);
+    await syncFolder(dirname(target));
+  } finally {
+    await removeScratch([passing]);
+  }
+}
+
+/** Durable when it resolves: the result says that it is there. */
+async function fetchOutput(
+  bucket: ObjectStorage,
+  { output, name, file }: { output: Output; name: string; file: string },
+  call: CallOptions,
+): Promise<void> {
+  try {
+    const content = await bucket.get(output.object, call);
+    await pipeline(content, createWriteStream(file, { mode: 0o600, flush: true }));
+  } catch (error) {
+    const isNone = isMissing(error) || (isGoldfishError(error) && error.code === 'PATH_OUTSIDE_ROOT');
+    throw isNone ? new NotAsSent(`${name} is not in the bucket any more.`) : error;
+  }
   const { hash, size } = await hashFile(file, call.signal);
   if (hash !== `sha256:${output.sha256}` || size !== output.size) {
     throw new NotAsSent(`${name} is not what the machine sent.`);
   }
-  if (output.kind === 'file') await rename(file, target);
-  else await unpackFolder(file, target);
-  await removeScratch([passing]);
 }
 
 /** Why what is missing is missing. */

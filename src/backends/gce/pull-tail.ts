@@ -5,17 +5,18 @@ import type { CallOptions, ObjectStat, ObjectStorage } from '../../storage/port.
 
 /**
  * Adds to a file of this machine what a rented one has sent of its own: pieces named by the first byte that each holds. How
- * far it came is the file's own length, so it may be interrupted anywhere. Returns the last key it needs no more.
+ * far it came is the file's own length, so it may be interrupted anywhere. Returns the last key that
+ * it needs no more, and how long the file is then.
  */
 export async function pullPieces(
   bucket: ObjectStorage,
   { pieces, file }: { pieces: readonly ObjectStat[]; file: string },
   call: CallOptions,
-): Promise<string | undefined> {
-  if (pieces.length === 0) return undefined;
+): Promise<{ last: string | undefined; size: number }> {
+  if (pieces.length === 0) return { last: undefined, size: 0 };
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const handle = await open(file, 'a', 0o600);
-  let done: string | undefined;
+  let last: string | undefined;
   try {
     let { size } = await handle.stat();
     for (const piece of pieces) {
@@ -28,12 +29,12 @@ export async function pullPieces(
         await handle.appendFile(rest);
         size += rest.length;
       }
-      done = piece.key;
+      last = piece.key;
     }
+    return { last, size };
   } finally {
     await handle.close();
   }
-  return done;
 }
 
 /** All objects below a prefix and after a cursor, in the order of their keys. */

@@ -1,13 +1,18 @@
 import { isoTime } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
-import type { WorkerJob } from '../../core/rows.ts';
+import type { Worker, WorkerJob } from '../../core/rows.ts';
 import { WORKER_ENDS } from '../../core/worker-lifecycle.ts';
+import { letterSchema } from '../../pool/documents.ts';
 import { readResult } from '../attempt-files.ts';
 import type { BackendStatus, ResultReading, RunHandle, RunResult } from '../port.ts';
 import { readStopNote } from '../stop-request.ts';
+import { isSending } from './is-sending.ts';
 import { type MachineSign, machineSign } from './machine-sign.ts';
 import type { GceDeps } from './options.ts';
 import type { Puller } from './puller.ts';
+
+/** A machine writes at least so often. */
+const LETTER_MS = 20_000;
 
 /** What is known here of an attempt on a rented machine. Waits for nothing that is far away. */
 export async function rentedStatus(
@@ -33,12 +38,21 @@ async function look(deps: GceDeps & { puller: Puller }, handle: RunHandle): Prom
   if (job.outcome === null && job.claimedAt === null) return absent('waits for a machine');
   const sign = await machineSign(folders);
   const isStarting = sign.startedAt === null;
-  const { error, isEmpty } = deps.puller.poke(handle, { isOver: job.outcome !== null, isStarting });
+  const { error, isEmpty, isSlow } = deps.puller.poke(handle, { isOver: job.outcome !== null, isStarting });
   if (error !== undefined) return unknown(error);
-  if (job.outcome === null) return going(sign, worker.state);
-  if (isEmpty) return exited({ kind: 'read', result: await lostResult(deps, { handle, job, sign }) });
+  if (job.outcome === null) {
+    if (isSending(worker) || isSlow)
+      return unwatched(isSlow ? 'fetching' : 'sending', sign.startedAt ?? job.claimedAt);
+    return going(sign, worker.state);
+  }
+  if (isEmpty) return exited({ kind: 'read', result: await lostResult(deps, { handle, job, worker, sign }) });
   // Its program does not run any more, and what it made is on the way.
-  return { phase: 'starting', raw: 'ended', startedAt: sign.startedAt, result: null, error: null };
+  return unwatched('ended', sign.startedAt ?? job.claimedAt);
+}
+
+/** Its program does not run any more, or it cannot be said here: nothing of it is to be judged by the time that passes. */
+function unwatched(raw: string, startedAt: string | null): BackendStatus {
+  return { phase: 'starting', raw, startedAt, result: null, error: null };
 }
 
 function going({ startedAt, endedRanks }: MachineSign, raw: string): BackendStatus {
@@ -62,7 +76,7 @@ function unknown(error: string): BackendStatus {
 /** Of an attempt whose machine is gone and left no result: why that is, and whether it was asked to end. */
 async function lostResult(
   { layout, clock }: GceDeps,
-  { handle, job, sign }: { handle: RunHandle; job: WorkerJob; sign: MachineSign },
+  { handle, job, worker, sign }: { handle: RunHandle; job: WorkerJob; worker: Worker; sign: MachineSign },
 ): Promise<RunResult> {
   const note = await readStopNote(layout.attempt(handle.runId, handle.attempt));
   const why = job.reason === null ? undefined : WORKER_ENDS[job.reason];
@@ -80,11 +94,19 @@ async function lostResult(
     lost: note === undefined,
     error: note?.because?.message ?? `Its machine is gone. ${why ?? 'Nobody knows why.'}`,
     startedAt: sign.startedAt,
-    endedAt: job.endedAt ?? isoTime(clock.now()),
+    endedAt: lastSign(job, worker) ?? isoTime(clock.now()),
     ranSeconds: null,
     maxRssBytes: null,
     cpuSeconds: null,
     logBytes: 0,
     failedStep: isPreempted && note === undefined ? 'preempted' : null,
   };
+}
+
+/** As far as the machine told: nobody may have looked for hours, in which it did not run. */
+function lastSign({ claimedAt, endedAt }: WorkerJob, { letter }: Worker): string | null {
+  const told = letterSchema.safeParse(letter).data?.at;
+  if (endedAt === null || claimedAt === null || told === undefined) return endedAt;
+  const at = Date.parse(told) + LETTER_MS;
+  return at > Date.parse(claimedAt) && at < Date.parse(endedAt) ? isoTime(at) : endedAt;
 }

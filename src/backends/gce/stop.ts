@@ -3,6 +3,7 @@ import { attemptPrefix } from '../../pool/documents.ts';
 import { pathExists, readResult } from '../attempt-files.ts';
 import type { CallOptions, CleanupAnswer, RunHandle, StopRequest } from '../port.ts';
 import { noteStop } from '../stop-request.ts';
+import { isSending } from './is-sending.ts';
 import type { GceDeps } from './options.ts';
 import type { Puller } from './puller.ts';
 import { removeTraces } from './remove-traces.ts';
@@ -10,7 +11,7 @@ import { removeTraces } from './remove-traces.ts';
 /** After its grace a machine that says nothing of the end has so long to send what is left; then it goes itself. */
 const OVERDUE_MS = 180_000;
 /** Whoever asks is not kept longer than this by a bucket that does not answer; it goes on beside. */
-const PATIENCE_MS = 3_000;
+const PATIENCE_MS = 250;
 const AGAIN_MS = 2_000;
 
 type Asked = { dueAt: number; request: StopRequest; delivery: Promise<void> | undefined };
@@ -27,12 +28,14 @@ export function createStopper(deps: GceDeps): Stopper {
     terminate: async (handle, request) => {
       const folders = deps.layout.attempt(handle.runId, handle.attempt);
       if (!(await pathExists(folders.dir)) || (await readResult(folders, handle))?.kind === 'read') return;
-      // For whoever has to say why it ended, where the machine cannot.
-      const { graceSeconds, reason, because } = await noteStop(deps.clock, folders, request);
+      const { graceSeconds, reason, because } = await note(deps, handle, request);
       const { pool } = await deps.rented();
-      const job = pool.find(handle)?.job;
+      const found = pool.find(handle);
+      const job = found?.job;
       // One that no machine has begun is called off when it is released.
       if (job === undefined || job.outcome !== null || job.claimedAt === null) return;
+      // It bounds that itself, by the limit of its job.
+      if (found !== undefined && isSending(found.worker)) return;
       const one = remember(asked, deps, { handle, graceSeconds });
       if (deps.clock.monotonic() >= one.dueAt) {
         await pool.release({ runId: handle.runId, attempt: handle.attempt, ended: false });
@@ -48,6 +51,18 @@ export function createStopper(deps: GceDeps): Stopper {
       asked.delete(keyOf(handle));
     },
   };
+}
+
+/** For whoever has to say why it ended, where the machine cannot. A disk that is full keeps nobody from being stopped. */
+async function note(deps: GceDeps, handle: RunHandle, request: StopRequest): Promise<StopRequest> {
+  try {
+    const folders = deps.layout.attempt(handle.runId, handle.attempt);
+    const { graceSeconds, reason, because } = await noteStop(deps.clock, folders, request);
+    return { graceSeconds, reason, ...(because === undefined ? {} : { because }) };
+  } catch (error) {
+    deps.log.warn({ run: handle.runId, err: error }, 'a request to stop could not be written down');
+    return request;
+  }
 }
 
 function remember(
@@ -97,6 +112,8 @@ export async function cleanUpAttempt(
   const found = pool.find(handle);
   const isHeld = found !== undefined && found.job.outcome !== 'called_off' && found.job.outcome !== 'done';
   if (isHeld && found.worker.state !== 'gone') return 'unconfirmed';
+  // It has ended, and what it made is not here yet.
+  if (found?.job.outcome === 'done' && !ended) return 'unconfirmed';
   deps.puller.forget(handle);
   deps.stopper.forget(handle);
   try {

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar-stream';
 import { errnoOf, messageOf } from '../../core/errors.ts';
+import { syncTree } from '../../workspaces/moves.ts';
 import { pathExists } from '../attempt-files.ts';
 import { removeTree } from '../materialise-inputs.ts';
 
@@ -23,6 +24,7 @@ export async function unpackFolder(archive: string, folder: string): Promise<voi
   await mkdir(temporary, { recursive: true, mode: 0o700 });
   try {
     await fill(archive, temporary);
+    await syncTree(temporary);
     await rename(temporary, folder);
   } catch (error) {
     await removeTree(temporary);

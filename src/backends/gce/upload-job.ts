@@ -4,12 +4,13 @@ import { attemptPrefix } from '../../pool/documents.ts';
 import type { CallOptions } from '../../storage/port.ts';
 import { removeScratch, requireInputs } from '../materialise-inputs.ts';
 import type { RunSpec, SpecInput } from '../port.ts';
-import { putOnce, type StoredObject, storeFile } from './bucket-files.ts';
+import { type StoredObject, storeFile } from './bucket-files.ts';
 import { jobDocument } from './job-content.ts';
 import { type JobDocument, jobSchema } from './job-document.ts';
 import type { NamedGceProfile } from './job-request.ts';
 import type { GceDeps } from './options.ts';
 import { packFolder } from './pack-folder.ts';
+import { readObject } from './pull-document.ts';
 import { rentedRuntimeSchema } from './runtime.ts';
 import { storeProgram } from './store-program.ts';
 
@@ -26,9 +27,11 @@ export async function uploadJob(
   const { bucket } = await deps.rented();
   const prefix = attemptPrefix(spec);
   const key = `${prefix}job.json`;
-  if (await bucket.stat(key, call)) return;
-  await requireInputs(spec.inputs);
   const program = await storeProgram({ ...deps, bucket }, call);
+  const before = await readObject(bucket, key, call);
+  // One that names the program of another version is of no use to a machine that is rented now.
+  if (before?.includes(program.sha256) === true) return;
+  await requireInputs(spec.inputs);
   const code = await storeFolder(deps, spec.codeDir, call);
   const inputs: JobDocument['inputs'] = [];
   for (const input of spec.inputs) inputs.push(await storeInput(deps, input, call));
@@ -45,7 +48,7 @@ export async function uploadJob(
     user: deps.user,
     projectMark: await deps.projectMark(),
   });
-  await putOnce(bucket, { key, body: Buffer.from(JSON.stringify(jobSchema.parse(document))) }, call);
+  await bucket.put(key, Buffer.from(JSON.stringify(jobSchema.parse(document))), call);
 }
 
 async function storeInput(

@@ -162,9 +162,9 @@ it('names the places of a machine as the worker program has them', () => {
 it('asks for a machine of the stage’s profile, and of cpu-small where that is a local one', () => {
   const rig = createRentedRig();
   try {
-    const of = (profile: string) => {
+    const of = (profile: string, program = 'a') => {
       const named = profileOf(rig.deps, profile);
-      return jobRequest(rig.deps, { ...SPEC, profile }, { ...named, digest: DIGEST });
+      return jobRequest(rig.deps, { ...SPEC, profile }, { ...named, program, digest: DIGEST });
     };
     expect(of('h100-spot')).toMatchObject({ profile: 'h100-spot', models: ['spot'], images: [DIGEST] });
     expect(of('default')).toMatchObject({
@@ -173,11 +173,13 @@ it('asks for a machine of the stage’s profile, and of cpu-small where that is 
       capacityWaitSeconds: 600,
     });
     expect(of('default').shape).not.toBe(of('h100-spot').shape);
+    // Its containers are given folders of the worker program that it was rented with.
+    expect(of('default').shape).not.toBe(of('default', 'b').shape);
     expect(of('default').maxSeconds).toBe(60 + 10 + 3_600 + 900);
     const longer = jobRequest(
       rig.deps,
       { ...SPEC, capacityWaitSeconds: 7 },
-      { ...profileOf(rig.deps, 'x'), digest: DIGEST },
+      { ...profileOf(rig.deps, 'x'), program: 'a', digest: DIGEST },
     );
     expect(longer.capacityWaitSeconds).toBe(7);
   } finally {

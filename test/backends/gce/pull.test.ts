@@ -73,6 +73,17 @@ describe('the log of a machine', () => {
     );
   });
 
+  it('waits for the rest of a segment, though the next one is there', async () => {
+    await rig.put(`log/${offset(0)}.log/${offset(0)}`, line('one'));
+    const size = line('one').length;
+    await rig.put(`log/${offset(2 * size)}.log/${offset(0)}`, line('three'));
+    await pull();
+    await rig.put(`log/${offset(0)}.log/${offset(size)}`, line('two'));
+    await pull();
+    await pull();
+    expect(await lines()).toEqual(['one', 'two', 'three']);
+  });
+
   it('of a flood keeps the first segment and the newest seven', async () => {
     for (let at = 0; at < 12; at += 1)
       await rig.put(`log/${offset(at * 30)}.log/${offset(0)}`, line('xyz').slice(0, 30));
@@ -139,10 +150,18 @@ describe('checkpoints of a stage', () => {
     ['that are damaged', manifest(sum('other'))],
     ['with a path that leads out', manifest(sum('data'), '../../data.bin')],
     ['with a manifest that is none', '{'],
-  ])('%s are left alone', async (_what, text) => {
+    ['of which a file is not there', manifest(sum('data'), 'other.bin')],
+    [
+      'that name a file twice',
+      JSON.stringify({ name: 's', files: [1, 2].map(() => ({ path: 'data.bin', sha256: sum('data') })) }),
+    ],
+    ['with a name that no key can have', manifest(sum('data'), 'a\\b')],
+  ])('%s are left alone, and keep nothing else from coming', async (_what, text) => {
     await rig.put(`checkpoints/${ID}/data.bin`, 'data');
     await rig.put(`checkpoints/${ID}/manifest.json`, text);
+    await rig.put('checkpoints/00000002-good/data.bin', 'data');
+    await rig.put('checkpoints/00000002-good/manifest.json', manifest(sum('data')));
     await pull();
-    expect(readdirSync(rig.folders.checkpoints)).toEqual([]);
+    expect(readdirSync(rig.folders.checkpoints)).toEqual(['00000002-good']);
   });
 });

@@ -23,7 +23,7 @@ export const HANDLE: RunHandle = {
   externalId: 'goldfish-stage-0123456789ab-1',
   data: {},
 };
-const WORKER = 'goldfish-00000000000a';
+export const WORKER = 'goldfish-00000000000a';
 const AT = '2026-01-01T00:00:00.000Z';
 
 /** The parts of the backend that look after a run on a machine: real rows and files, a bucket in memory, no machine. */

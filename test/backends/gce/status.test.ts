@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rentedStatus } from '../../../src/backends/gce/status.ts';
 import { appendLog, readLog } from '../../../src/backends/log-segments.ts';
 import type { BackendStatus } from '../../../src/backends/port.ts';
-import { createRentedRig, HANDLE, type RentedRig } from './rented-rig.ts';
+import { createRentedRig, HANDLE, type RentedRig, WORKER } from './rented-rig.ts';
 
 let rig: RentedRig;
 beforeEach(() => {
@@ -170,6 +170,46 @@ describe('an attempt on a rented machine', () => {
     rig.change({ event: 'drain', claimed: true });
     expect((await lookUntil(({ phase }) => phase === 'exited')).result).toMatchObject({
       result: { error: 'outputs/a is a link, or lies behind one.' },
+    });
+  });
+
+  it('is judged by no passing time while its machine sends what it made, and has begun', async () => {
+    rig.assign(true);
+    await rig.put('wrapper.json', wrapper());
+    await lookUntil(({ phase }) => phase === 'running');
+    const letter = {
+      schema: 1,
+      worker: WORKER,
+      boot: 1,
+      phase: 'sending',
+      number: 1,
+      job: 'claimed',
+      leaves: null,
+      publicKey: null,
+      at: '2026-01-01T00:00:00.000Z',
+    };
+    rig.change({ sighting: { letter: { generation: '1', content: letter } } });
+    expect(await look()).toMatchObject({ phase: 'starting', raw: 'sending', startedAt: STARTED });
+    await rig.deps.stopper.terminate(HANDLE, { reason: 'timeout', graceSeconds: 1 });
+    rig.time.advance(1_000_000);
+    await rig.deps.stopper.terminate(HANDLE, { reason: 'timeout', graceSeconds: 1 });
+    expect(rig.released).toEqual([]);
+  });
+
+  it('has begun where its program was over before anybody saw it', async () => {
+    rig.assign(true);
+    rig.change({ event: 'drain', claimed: true });
+    expect(await look()).toMatchObject({ phase: 'starting', raw: 'ended', startedAt: expect.any(String) });
+  });
+
+  it('tells of an output that is not in the bucket any more', async () => {
+    rig.assign(true);
+    const object = `${rig.prefix}outputs/a.json`;
+    const output = { path: 'attempt/outputs/a.json', kind: 'file', object, size: 2, sha256: '0'.repeat(64) };
+    await rig.put('exit.json', exit({ outputs: [output] }));
+    rig.change({ event: 'drain', claimed: true });
+    expect((await lookUntil(({ phase }) => phase === 'exited')).result).toMatchObject({
+      result: { failedStep: 'upload', error: 'a.json is not in the bucket any more.' },
     });
   });
 

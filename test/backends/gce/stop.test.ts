@@ -1,6 +1,24 @@
+import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cleanUpAttempt } from '../../../src/backends/gce/stop.ts';
 import { createRentedRig, HANDLE, type RentedRig } from './rented-rig.ts';
+
+const RESULT = JSON.stringify({
+  schema: 1,
+  runId: HANDLE.runId,
+  attempt: HANDLE.attempt,
+  started: true,
+  exitCode: 0,
+  signal: null,
+  stoppedBy: null,
+  oom: false,
+  error: null,
+  startedAt: null,
+  endedAt: '2026-01-01T00:02:00.000Z',
+  maxRssBytes: null,
+  cpuSeconds: null,
+  logBytes: 0,
+});
 
 let rig: RentedRig;
 beforeEach(() => {
@@ -66,6 +84,10 @@ describe('cleaning up', () => {
     ])
       await rig.put(key, '{}');
     rig.change({ event: 'drain', claimed: true });
+    // It has ended, and what it made is not here yet.
+    expect(await cleanUpAttempt(rig.deps, HANDLE)).toBe('unconfirmed');
+    expect(rig.bucket.keys()).toHaveLength(6);
+    writeFileSync(rig.folders.result, RESULT);
     expect(await cleanUpAttempt(rig.deps, HANDLE)).toBe('released');
     expect(rig.bucket.keys().sort()).toEqual([`${rig.prefix}claims/w-1.json`, `${rig.prefix}exit.json`]);
     expect(await cleanUpAttempt(rig.deps, HANDLE)).toBe('released');
@@ -83,6 +105,7 @@ describe('cleaning up', () => {
     rig.assign(true);
     await rig.put('job.json', '{}');
     rig.change({ event: 'drain', claimed: true });
+    writeFileSync(rig.folders.result, RESULT);
     rig.bucket.out = true;
     expect(await cleanUpAttempt(rig.deps, HANDLE)).toBe('unconfirmed');
   });
