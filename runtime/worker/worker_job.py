@@ -28,6 +28,7 @@ NO_SECRETS = json.dumps({"secrets": {}, "hidden": []}).encode()
 class JobWork:
     def __init__(self, job, bucket, engine, token, control, on_end):
         self._job, self._bucket, self._engine, self._token, self._control = job, bucket, engine, token, control
+        self._on_end = on_end
         self._sync, self._checkpoints = Sync(job, bucket), Checkpoints(job, bucket)
         self._wrapper = Wrapper(job["wrapper"])
 
