@@ -10,9 +10,9 @@ type PushCall = CallOptions & { onLine: (text: string) => void };
 
 /**
  * An engine pushes names only, and whoever pushes the same at the same time takes the name away when he is done. Nor does an
- * engine always wait for the layers that another push of its own is sending.
+ * engine always wait for the layers that another push of its own is sending; and a registry may fail over two that meet.
  */
-const RACED = /does not exist|no such image|blob unknown/i;
+const RACED = /does not exist|no such image|blob unknown|unexpected HTTP status: 500\b/i;
 const MOST_TRIES = 5;
 
 /**

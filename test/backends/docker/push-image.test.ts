@@ -143,6 +143,15 @@ describe('a push', () => {
     expect(calls.filter((call) => call === 'POST tag')).toHaveLength(3);
   });
 
+  it.each(['blob unknown to registry', 'received unexpected HTTP status: 500 Internal Server Error'])(
+    'goes on where it met another one of the same: %s',
+    async (error) => {
+      pushes = [said({ error }), said(PUSHED)];
+      expect((await push()).digest).toBe(DIGEST);
+      expect(calls.filter((call) => call === 'POST push')).toHaveLength(2);
+    },
+  );
+
   it('does not do so for ever', async () => {
     pushes = [said({ error: `tag does not exist: ${NAME}` })];
     await expect(push()).rejects.toMatchObject({ code: 'BACKEND_UNAVAILABLE', retryable: true });
