@@ -2,6 +2,7 @@ import { lstat, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf } from '../core/errors.ts';
+import { parseJson } from '../core/json.ts';
 import type { AttemptLayout } from '../core/layout.ts';
 import { isProcessAlive } from '../os/process-identity.ts';
 import type { ResultReading, RunHandle, RunResult } from './port.ts';
@@ -124,13 +125,5 @@ export async function pathExists(path: string): Promise<boolean> {
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return false;
     throw error;
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

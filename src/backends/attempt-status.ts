@@ -44,7 +44,7 @@ async function look(layout: Layout, handle: RunHandle): Promise<BackendStatus> {
   return { phase: 'absent', raw, startedAt, result: null, error: null };
 }
 
-function exited(result: ResultReading): BackendStatus {
+export function exited(result: ResultReading): BackendStatus {
   const startedAt = result.kind === 'read' ? result.result.startedAt : null;
   return { phase: 'exited', raw: `exited (${result.kind})`, startedAt, result, error: null };
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { errnoOf, GoldfishError, messageOf } from '../core/errors.ts';
+import { parseJson } from '../core/json.ts';
 import { type HostOptions, searchPath } from './host-options.ts';
 import { runCommand } from './run-command.ts';
 
@@ -69,14 +70,6 @@ async function askInterpreter(options: Asked): Promise<Interpreter> {
 function isTooOld(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1]);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function unavailable(message: string): GoldfishError {

@@ -1,19 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { Profile } from '../../src/config/config.ts';
+import { type Profile, toProfiles } from '../../src/config/config.ts';
 import { GCE_PROFILES, gceProfile } from '../../src/config/gce-profiles.ts';
 import { profileBook } from '../../src/config/profiles.ts';
 
-const OWN: Profile = {
-  description: null,
-  backend: null,
-  memoryBytes: null,
-  cpus: null,
-  gpus: null,
-  pidsLimit: null,
-  network: null,
-  image: null,
-  pricePerHour: null,
-};
+/** It says nothing. */
+const OWN = toProfiles({ own: {} })['own']!;
 const MACHINES = {
   ...GCE_PROFILES,
   t4: gceProfile({

@@ -110,8 +110,11 @@ describe('the simulator that people start', () => {
       return operation.error?.errors[0].code;
     };
     expect([await run('m1'), await run('m2')]).toEqual(['ZONE_RESOURCE_POOL_EXHAUSTED', undefined]);
-    await expect.poll(() => lines.find((line) => line.startsWith('m2: metadata at')), PATIENT).toBeDefined();
-    const address = /http:\S+/.exec(lines.find((line) => line.startsWith('m2:')) ?? '')?.[0];
+    const said = () => lines.find((line) => line.startsWith('m2:'));
+    await expect
+      .poll(said, PATIENT)
+      .toMatch(/^m2: metadata at http:\/\/127\.0\.10\.\d+:\d+\/computeMetadata\/v1\/$/);
+    const address = /http:\S+/.exec(said() ?? '')?.[0];
     expect(await (await fetch(`${address}instance/name`, { headers: GOOGLE })).text()).toBe('m2');
     expect((await json('/simulator/instances/m2/preempt', {})).status).toBe(200);
     const status = async () => (await json('/simulator')).body.instances[0].status;

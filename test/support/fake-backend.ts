@@ -9,7 +9,7 @@ import type {
   StopReason,
 } from '../../src/backends/port.ts';
 
-const AT = '2026-01-02T03:04:05.000Z';
+import { RESULT_AT, runResult } from './run-result.ts';
 
 /** A backend that executes nothing: the test says what becomes of each attempt. Keeps what it was asked. */
 export type FakeBackend = {
@@ -49,7 +49,7 @@ export function createFakeBackend(): FakeBackend {
   const status = (phase: BackendStatus['phase'], result: BackendStatus['result'] = null): BackendStatus => ({
     phase,
     raw: phase,
-    startedAt: phase === 'running' || phase === 'exited' ? AT : null,
+    startedAt: phase === 'running' || phase === 'exited' ? RESULT_AT : null,
     result,
     error: phase === 'unknown' ? 'the engine does not answer' : null,
   });
@@ -68,26 +68,7 @@ export function createFakeBackend(): FakeBackend {
     cleanupAnswer: 'released',
     set: (runId, phase) => tell(runId, status(phase)),
     end: (runId, result = {}) => {
-      const whole: RunResult = {
-        schema: 1,
-        runId,
-        attempt: attemptOf(runId),
-        started: true,
-        exitCode: 0,
-        signal: null,
-        stoppedBy: null,
-        oom: false,
-        rank: 0,
-        lost: false,
-        error: null,
-        startedAt: AT,
-        endedAt: AT,
-        ranSeconds: null,
-        maxRssBytes: null,
-        cpuSeconds: null,
-        logBytes: 0,
-        ...result,
-      };
+      const whole = runResult({ runId, attempt: attemptOf(runId) }, result);
       tell(runId, status('exited', { kind: 'read', result: whole }));
     },
     spoil: (runId, kind) => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { createSecrets } from '../../src/config/secrets.ts';
+import { NO_LIMITS } from '../../src/context-limits.ts';
 import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { systemIds } from '../../src/core/ids.ts';
 import { projectLayout } from '../../src/core/layout.ts';
@@ -215,16 +216,7 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
     choose: async () => ({ name: 'process', why: 'a fake of the tests' }),
     capacity: () => config.process.maxParallel,
     environmentKey: async () => 'sha256:environment',
-    limits: () => ({
-      memoryBytes: null,
-      cpus: null,
-      pidsLimit: null,
-      network: true,
-      gpus: 0,
-      images: false,
-      image: null,
-      keys: {},
-    }),
+    limits: () => NO_LIMITS,
     tend: async () => undefined,
     close: async () => undefined,
     hasWards: () => false,

@@ -1,3 +1,4 @@
+import { untilAborted } from '../../core/until-aborted.ts';
 import { ComputeFailure } from './compute-calls.ts';
 
 export type CallLimit = {
@@ -18,11 +19,8 @@ export async function withinLimit<T>(
   signal?.throwIfAborted();
   const time = AbortSignal.timeout(limitMs);
   const ended = AbortSignal.any(signal ? [signal, time] : [time]);
-  const stopped = new Promise<never>((_, reject) => {
-    ended.addEventListener('abort', () => reject(ended.reason), { once: true });
-  });
   try {
-    return await Promise.race([work(ended), stopped]);
+    return await untilAborted(work(ended), ended);
   } catch (error) {
     signal?.throwIfAborted();
     if (time.aborted) {

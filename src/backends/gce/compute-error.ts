@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { errnoBehind, messageOf } from '../../core/errors.ts';
+import { parseJson } from '../../core/json.ts';
 import { ComputeFailure, NO_CREDENTIALS } from './compute-calls.ts';
 
 /** Beside its own number for a refusal, which says less, the vendor's client keeps what the service answered. */
@@ -77,15 +78,7 @@ function statusOf(error: unknown): number | undefined {
 
 /** It is text, or read already. */
 function refusalIn(answer: unknown): z.infer<typeof refusalSchema>['error'] | undefined {
-  return refusalSchema.safeParse(typeof answer === 'string' ? jsonOf(answer) : answer).data?.error;
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  return refusalSchema.safeParse(typeof answer === 'string' ? parseJson(answer) : answer).data?.error;
 }
 
 function statusOfResponse(error: unknown): number | undefined {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf } from '../../core/errors.ts';
+import { parseJson } from '../../core/json.ts';
 import type { AttemptLayout } from '../../core/layout.ts';
 
 /** What the run wrapper says of itself, under another name than here: its pids are those of another machine. */
@@ -21,7 +22,7 @@ export type MachineSign = {
 
 /** The last that is known here of how a machine's program goes. */
 export async function machineSign({ dir }: AttemptLayout): Promise<MachineSign> {
-  const found = signSchema.safeParse(await readJson(join(dir, MACHINE_WRAPPER_FILE))).data;
+  const found = signSchema.safeParse(parseJson(await readText(join(dir, MACHINE_WRAPPER_FILE)))).data;
   const ranks = found?.ranks ?? [];
   return {
     startedAt: found?.startedAt ?? null,
@@ -30,11 +31,11 @@ export async function machineSign({ dir }: AttemptLayout): Promise<MachineSign> 
   };
 }
 
-async function readJson(file: string): Promise<unknown> {
+async function readText(file: string): Promise<string> {
   try {
-    return JSON.parse(await readFile(file, 'utf8'));
+    return await readFile(file, 'utf8');
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
+    if (errnoOf(error) === 'ENOENT') return '';
     throw error;
   }
 }

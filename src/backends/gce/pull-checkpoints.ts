@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { errnoOf, isGoldfishError } from '../../core/errors.ts';
+import { parseJson } from '../../core/json.ts';
 import { hashFile } from '../../data/hash-file.ts';
 import { syncFolder } from '../../os/files.ts';
 import { isMissing } from '../../storage/object-errors.ts';
@@ -68,7 +69,7 @@ async function pullOne(
   call: CallOptions,
 ): Promise<boolean> {
   const manifest = await readObject(bucket, `${from}manifest.json`, call);
-  const files = manifest && filesSchema.safeParse(parseJson(manifest)).data?.files;
+  const files = manifest && filesSchema.safeParse(parseJson(manifest.toString('utf8'))).data?.files;
   if (manifest === undefined || files === undefined || !files.every(({ path }) => isInside(path)))
     return false;
   const temporary = unfinished(to);
@@ -98,12 +99,4 @@ async function pullOne(
 function isInside(path: string): boolean {
   const parts = path.split('/');
   return parts.every((part) => part !== '' && part !== '.' && part !== '..') && path !== 'manifest.json';
-}
-
-function parseJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }

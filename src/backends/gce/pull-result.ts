@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { isGoldfishError } from '../../core/errors.ts';
+import { parseJson } from '../../core/json.ts';
 import type { AttemptLayout } from '../../core/layout.ts';
 import { hashFile } from '../../data/hash-file.ts';
 import { syncFolder, writeFileAtomic } from '../../os/files.ts';
@@ -46,7 +47,7 @@ export async function pullResult(
 ): Promise<boolean> {
   const text = await readObject(bucket, `${prefix}exit.json`, call);
   if (text === undefined) return false;
-  const document = extraSchema.safeParse(parseJson(text)).data;
+  const document = extraSchema.safeParse(parseJson(text.toString('utf8'))).data;
   // What makes no sense is kept as it is: whoever reads it says so.
   if (document === undefined) {
     await writeFileAtomic(folders.result, text);
@@ -129,12 +130,4 @@ function told(document: z.output<typeof extraSchema>): object {
   if (problems.length === 0 || error !== null) return document;
   const sentences = problems.map(({ path, message }) => `${path.replace(OUTPUTS, 'outputs/')} ${message}.`);
   return { ...document, error: sentences.join(' ').slice(0, 1000) };
-}
-
-function parseJson(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }

@@ -46,8 +46,8 @@ export function createPuller(deps: GceDeps): Puller {
   const attempts = new Map<string, Going>();
   const ending = new AbortController();
   const goingOf = (attempt: Attempt): Going => {
-    const going = attempts.get(keyOf(attempt)) ?? newGoing();
-    attempts.set(keyOf(attempt), going);
+    const going = attempts.get(attemptPrefix(attempt)) ?? newGoing();
+    attempts.set(attemptPrefix(attempt), going);
     return going;
   };
   const start = (attempt: Attempt, going: Going): void => {
@@ -86,7 +86,7 @@ export function createPuller(deps: GceDeps): Puller {
       return { error, isEmpty, isSlow };
     },
     forget: (attempt) => {
-      attempts.delete(keyOf(attempt));
+      attempts.delete(attemptPrefix(attempt));
     },
     close: async () => {
       ending.abort();
@@ -117,8 +117,4 @@ async function pullOnce(
   if (await pathExists(folders.result)) return true;
   const { bucket } = await deps.rented();
   return pullAttempt({ bucket, prefix: attemptPrefix(attempt), folders, known }, { signal });
-}
-
-function keyOf({ runId, attempt }: Attempt): string {
-  return `${runId}/${attempt}`;
 }

@@ -1,8 +1,8 @@
 import type { Clock } from '../../core/clock.ts';
+import { untilAborted } from '../../core/until-aborted.ts';
 import type { ImageBuilder } from '../image-builder.ts';
 import type { ImageRegistry } from '../image-registry.ts';
 import type { CallOptions } from '../port.ts';
-import { untilAborted } from '../until-aborted.ts';
 
 export type PushDeps = {
   builder: Pick<ImageBuilder, 'push'>;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { untilAborted } from '../../core/until-aborted.ts';
 import type { CallOptions } from '../port.ts';
 import { registryError } from '../registry-error.ts';
-import { untilAborted } from '../until-aborted.ts';
 import { askRegistry, type RegistryWay, refusal, tooLate } from './registry-request.ts';
 
 /** Google's registries take an access token for a password, under this name. */

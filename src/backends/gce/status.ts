@@ -4,7 +4,8 @@ import type { Worker, WorkerJob } from '../../core/rows.ts';
 import { WORKER_ENDS } from '../../core/worker-lifecycle.ts';
 import { letterSchema } from '../../pool/documents.ts';
 import { readResult } from '../attempt-files.ts';
-import type { BackendStatus, ResultReading, RunHandle, RunResult } from '../port.ts';
+import { exited } from '../attempt-status.ts';
+import type { BackendStatus, RunHandle, RunResult } from '../port.ts';
 import { readStopNote } from '../stop-request.ts';
 import { isSending } from './is-sending.ts';
 import { type MachineSign, machineSign } from './machine-sign.ts';
@@ -58,11 +59,6 @@ function unwatched(raw: string, startedAt: string | null): BackendStatus {
 function going({ startedAt, endedRanks }: MachineSign, raw: string): BackendStatus {
   const phase = startedAt === null ? 'starting' : 'running';
   return { phase, raw, startedAt, result: null, error: null, endedRanks };
-}
-
-function exited(result: ResultReading): BackendStatus {
-  const startedAt = result.kind === 'read' ? result.result.startedAt : null;
-  return { phase: 'exited', raw: `exited (${result.kind})`, startedAt, result, error: null };
 }
 
 function absent(raw: string): BackendStatus {

@@ -48,7 +48,7 @@ export function createStopper(deps: GceDeps): Stopper {
       await Promise.race([one.delivery, deps.clock.sleep(PATIENCE_MS)]);
     },
     forget: (handle) => {
-      asked.delete(keyOf(handle));
+      asked.delete(attemptPrefix(handle));
     },
   };
 }
@@ -71,10 +71,10 @@ function remember(
   { handle, graceSeconds }: { handle: RunHandle; graceSeconds: number },
 ): Asked {
   const dueAt = clock.monotonic() + graceSeconds * 1000 + OVERDUE_MS;
-  const before = asked.get(keyOf(handle));
+  const before = asked.get(attemptPrefix(handle));
   const one: Asked = before ?? { dueAt, request: { graceSeconds, reason: 'cancel' }, delivery: undefined };
   one.dueAt = Math.min(one.dueAt, dueAt);
-  asked.set(keyOf(handle), one);
+  asked.set(attemptPrefix(handle), one);
   return one;
 }
 
@@ -124,8 +124,4 @@ export async function cleanUpAttempt(
     deps.log.warn({ run: runId, err: error }, 'what is left of a run in the bucket could not be removed yet');
     return 'unconfirmed';
   }
-}
-
-function keyOf({ runId, attempt }: Pick<RunHandle, 'runId' | 'attempt'>): string {
-  return `${runId}/${attempt}`;
 }

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { untilAborted } from '../../core/until-aborted.ts';
 import { GcsFailure } from './gcs-failure.ts';
 
 export type Body = Readable | Uint8Array | { file: string };
@@ -62,20 +63,5 @@ async function nextPiece(pieces: AsyncIterator<unknown>): Promise<Buffer | undef
       : Buffer.from(String(value));
   } catch (error) {
     throw new GcsFailure('source', { cause: error });
-  }
-}
-
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work;
-  const done = new AbortController();
-  const aborted = new Promise<never>((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true, signal: done.signal });
-  });
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    done.abort();
   }
 }

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rentedStatus } from '../../../src/backends/gce/status.ts';
 import { appendLog, readLog } from '../../../src/backends/log-segments.ts';
 import type { BackendStatus } from '../../../src/backends/port.ts';
+import { runResult } from '../../support/run-result.ts';
 import { createRentedRig, HANDLE, type RentedRig, WORKER } from './rented-rig.ts';
 
 let rig: RentedRig;
@@ -33,28 +34,7 @@ const wrapper = (ended = false): string =>
     ranks: [{ rank: 0, groups: [], ended }],
   });
 const exit = (change: object = {}): string =>
-  JSON.stringify({
-    schema: 1,
-    runId: HANDLE.runId,
-    attempt: HANDLE.attempt,
-    started: true,
-    exitCode: 0,
-    signal: null,
-    stoppedBy: null,
-    oom: false,
-    rank: 0,
-    lost: false,
-    error: null,
-    startedAt: STARTED,
-    endedAt: '2026-01-01T00:02:00.000Z',
-    maxRssBytes: null,
-    cpuSeconds: null,
-    logBytes: 3,
-    outputs: [],
-    problems: [],
-    failedStep: null,
-    ...change,
-  });
+  JSON.stringify({ ...runResult(HANDLE), outputs: [], problems: [], failedStep: null, ...change });
 
 describe('an attempt on a rented machine', () => {
   it('is absent as long as no machine has begun it', async () => {

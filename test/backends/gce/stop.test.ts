@@ -1,24 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cleanUpAttempt } from '../../../src/backends/gce/stop.ts';
+import { runResult } from '../../support/run-result.ts';
 import { createRentedRig, HANDLE, type RentedRig } from './rented-rig.ts';
 
-const RESULT = JSON.stringify({
-  schema: 1,
-  runId: HANDLE.runId,
-  attempt: HANDLE.attempt,
-  started: true,
-  exitCode: 0,
-  signal: null,
-  stoppedBy: null,
-  oom: false,
-  error: null,
-  startedAt: null,
-  endedAt: '2026-01-01T00:02:00.000Z',
-  maxRssBytes: null,
-  cpuSeconds: null,
-  logBytes: 0,
-});
+const RESULT = JSON.stringify(runResult(HANDLE));
 
 let rig: RentedRig;
 beforeEach(() => {
