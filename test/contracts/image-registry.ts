@@ -109,8 +109,8 @@ export function describeImageRegistry(name: string, open: () => Promise<Registry
       expect(await h.namesOf(id)).toEqual([]);
       const tag = freshTag();
       await push(id, tag);
-      // With its last name the engine would remove the image itself.
-      expect(await h.namesOf(id)).toEqual([`${h.repository}:${tag}`]);
+      // With its last name the engine would remove the image itself. What it calls it by digest is the engine's affair.
+      expect(await h.namesOf(id)).toContain(`${h.repository}:${tag}`);
     });
 
     it('is told of line by line while a push goes on', async () => {
