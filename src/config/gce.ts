@@ -20,7 +20,7 @@ export type GceConfig = {
   externalAddress: boolean;
   /** `europe-docker.pkg.dev/project/repository`, or `127.0.0.1:5000/name`. */
   artifactRegistry: string;
-  /** Of the Compute API, without a slash at its end; null: the public one. To another one no credentials are sent. */
+  /** Of the Compute API, without a slash at its end; null: the public one. Credentials are sent to Google's own only. */
   apiEndpoint: string | null;
   /** Runs at once on the backend. */
   maxParallel: number;
@@ -45,7 +45,7 @@ export type GcsConfig = {
   bucket: string;
   /** Before every name in it: empty, or with a slash at its end. */
   prefix: string;
-  /** Of the JSON API, without a slash at its end; null: the public one. */
+  /** Of the JSON API, without a slash at its end; null: the public one. Credentials are sent to Google's own only. */
   apiEndpoint: string | null;
 };
 
