@@ -89,6 +89,7 @@ export function createRentedRig(): RentedRig {
     defaults: { capacityWaitSeconds: 600, launchTimeoutSeconds: 2700, logSyncSeconds: 10 },
     user: '1000:1000',
     projectMark: async () => 'gf-0000000000000001',
+    markProblem: async () => null,
     layout,
     clock: time.clock,
     ids: createIds(),
