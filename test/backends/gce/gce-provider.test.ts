@@ -197,6 +197,37 @@ describe('the search for a place', () => {
     },
   );
 
+  /** The service does what it is asked for, and its answer does not come. */
+  function keepingBack(method: 'insertInstance' | 'waitOperation' | 'getInstance' | 'deleteInstance') {
+    const calls = simulatedCompute(sim);
+    const silent = async (request: never, call: { signal?: AbortSignal } = {}): Promise<never> => {
+      await calls[method](request, call);
+      return new Promise((_, reject) => {
+        call.signal?.addEventListener('abort', () => reject(call.signal?.reason));
+      });
+    };
+    return newProvider({ ...calls, [method]: silent });
+  }
+
+  it.each(['insertInstance', 'waitOperation', 'getInstance', 'deleteInstance'] as const)(
+    'that is called off does not wait for an answer to %s, and leaves no machine',
+    async (method) => {
+      const stop = new AbortController();
+      let stoppedAt = 0;
+      // Boots so long that the machine itself is looked for.
+      fault({ kind: 'slow-provisioning', ms: 600_000 });
+      time.after(200_000, () => {
+        stoppedAt = time.now();
+        stop.abort();
+      });
+      const answer = await create({}, { signal: stop.signal, of: keepingBack(method) });
+      expect([answer.kind, time.now() - stoppedAt <= 5_000]).toEqual(['unclear', true]);
+      expect(inserts()).toBe(1);
+      await time.advance(1_200_000);
+      expect(machines()).toEqual([]);
+    },
+  );
+
   it.each(Object.keys(GCE_PROFILES))('asks for %s as the service wants it', async (profile) => {
     const { models = [], machineType } = GCE_PROFILES[profile] ?? {};
     expect(await create({ profile, models })).toEqual({ kind: 'created' });
