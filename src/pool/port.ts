@@ -21,8 +21,8 @@ export type WorkerProvider = {
   list(options?: CallOptions): Promise<MachineList>;
   /** Asks for the end of a machine and its disks; that it is gone shows in the list only. Harmless where it is gone. */
   delete(machine: MachineName, options?: CallOptions): Promise<void>;
-  /** Why a machine that nobody here stopped is off, or gone. */
-  explain(machine: MachineName, options?: CallOptions): Promise<'preempted' | 'unknown'>;
+  /** Names of machines of a zone that it has taken back lately, in one call. */
+  preempted(zone: string, options?: CallOptions): Promise<ReadonlySet<string>>;
   /** The last it wrote while it booted, for people; empty where there is nothing. */
   console(machine: MachineName, options?: CallOptions): Promise<string>;
 };

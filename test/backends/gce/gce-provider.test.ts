@@ -295,6 +295,8 @@ it('tells a machine that was taken back from one that somebody stopped', async (
   sim.preempt('goldfish-1');
   sim.stop('goldfish-2');
   await time.advance(300_000);
-  const explain = (id: string) => provider.explain({ id, zone: A });
-  expect([await explain('goldfish-1'), await explain('goldfish-2')]).toEqual(['preempted', 'unknown']);
+  expect([await provider.preempted(A), await provider.preempted(B)]).toEqual([
+    new Set(['goldfish-1']),
+    new Set(),
+  ]);
 });
