@@ -61,7 +61,7 @@ export function createGceBackend(options: GceBackendOptions): GceAdapter {
       },
       build: (request, call) => rentedRuntime(images, request, call),
       launch: (spec, call) => launchAttempt(deps, spec, call),
-      getStatus: (handles) => Promise.all(handles.map((handle) => rentedStatus(deps, handle))),
+      getStatus: (handles, call) => Promise.all(handles.map((handle) => rentedStatus(deps, handle, call))),
       terminate: (handle, request) => deps.stopper.terminate(handle, request),
       cleanup: (handle, call) => cleanUpAttempt(deps, handle, call),
     },
