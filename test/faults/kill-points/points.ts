@@ -120,7 +120,7 @@ export const KILL_POINTS: readonly KillPoint[] = [
   point('container', 'wrapper/request-read', NOT_STARTED),
   point('container', 'wrapper/taken', NOT_STARTED),
   point('container', 'wrapper/program-wanted', NOT_STARTED),
-  point('container', 'container/attached', TAKEN),
+  point('container', 'container/attached', NOT_STARTED),
   point('container', 'container/started', TAKEN),
   point('container', 'container/secrets-handed', TAKEN),
   point('container', 'wrapper/start-noted', TAKEN),
