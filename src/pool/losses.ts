@@ -46,6 +46,9 @@ export function createLosses({ provider, log }: Pick<PoolDeps, 'provider' | 'log
 }
 
 /** Null where nothing is to be asked of a machine: it is there, or it is known why not. */
-export function zoneToAsk({ zone }: Pick<Worker, 'zone'>, { reason }: Pick<Judgement, 'reason'>): string | null {
+export function zoneToAsk(
+  { zone }: Pick<Worker, 'zone'>,
+  { reason }: Pick<Judgement, 'reason'>,
+): string | null {
   return reason === 'stopped' || reason === 'vanished' ? zone : null;
 }

@@ -2,7 +2,8 @@ import type { ServerContext } from '../context.ts';
 import { isoTime } from '../core/clock.ts';
 import { currentProcess } from '../os/process-identity.ts';
 import { listenForWakes, wakeSocketPath } from '../os/wake-socket.ts';
-import { isLeaseHeld, isOlder, LEASE_RENEW_MS, seemsStuck } from '../runs/supervisor-lease.ts';
+import { LEASE_RENEW_MS, seemsStuck } from '../runs/supervisor-lease.ts';
+import { mayTakeOver } from '../runs/take-over.ts';
 import { isWorkLeft } from '../runs/work-left.ts';
 import { fencedBy, isLeaseLost, readLease, releaseLease, renewLease, takeLease } from '../store/lease.ts';
 import { configWatch } from './config-watch.ts';
@@ -57,6 +58,7 @@ export async function supervise(
   );
   options.signal.addEventListener('abort', bell.ring, { once: true });
   log.info({ token, pid: process.pid }, 'supervisor started');
+  sayWhatIsLacking(context);
 
   const work = { isLeft: () => isWorkLeft(db, clock, deps.backends.hasWards) };
   const configChanged = configWatch(context.runsDeps);
@@ -109,6 +111,13 @@ export async function supervise(
   return end;
 }
 
+/** Whoever has it takes over as soon as there is something to be looked after. */
+function sayWhatIsLacking({ runsDeps, log }: SuperviseContext): void {
+  const { problem } = runsDeps.config.gce ?? {};
+  if (problem === undefined) return;
+  log.warn({ problem }, 'this supervisor cannot look after rented machines: its environment lacks a setting');
+}
+
 /** What is under way is interrupted and begun anew by the next supervisor, so it is given some time. */
 function isQuiet(busy: number, waitedMs: number): boolean {
   return busy === 0 || waitedMs >= QUIET_MS;
@@ -137,10 +146,12 @@ async function acquire(
     await context.clock.sleep(2 * LEASE_RENEW_MS + LEASE_RENEW_MS / 2, { signal });
   }
   const self = currentProcess();
+  const { clock, goldfishVersion: version, runsDeps } = context;
+  const claimant = { clock, version, tending: runsDeps.backends.tending };
   return takeLease(context.db, {
     holder: { ...self, version: context.goldfishVersion, socket },
     at: isoTime(context.clock.now()),
-    mayTake: (current) => !isLeaseHeld(current, context.clock) || isOlder(current, context.goldfishVersion),
+    mayTake: (current) => mayTakeOver(current, claimant),
   });
 }
 

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { isoTime } from '../../src/core/clock.ts';
 import { currentProcess } from '../../src/os/process-identity.ts';
 import { createRuns } from '../../src/runs/runs.ts';
+import { NOTHING_TO_TEND } from '../../src/runs/tending.ts';
 import { renewLease, takeLease } from '../../src/store/lease.ts';
 import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
@@ -48,6 +49,23 @@ function supervisorOf(version: string): number {
 describe('a run that has not begun says what it waits for:', () => {
   it('a stage of the same pipeline run', () => {
     expect(why('two')).toBe(`stage one (${idOf('one')})`);
+  });
+
+  it('a supervisor that has what its backend takes from the environment, also when it was claimed already', async () => {
+    await project.loop.tick();
+    const lacks = 'backend process: docker.host names DOCKER_HOST, which is not set';
+    project.deps.backends.tending = { ...NOTHING_TO_TEND, obstacle: () => lacks };
+    await project.loop.settled();
+    expect(why('keyed')).toBe('environment SOME_KEY');
+    project.environment['SOME_KEY'] = 'a value';
+    expect(why('keyed')).toBe(lacks);
+    const { launchCalls } = project.fake;
+    const before = launchCalls.length;
+    for (let n = 0; n < 5; n += 1) await project.tick();
+    expect([launchCalls.length, project.run(idOf('keyed')).state]).toEqual([before, 'pending']);
+    project.deps.backends.tending = NOTHING_TO_TEND;
+    await project.tick();
+    expect(launchCalls).toContain(idOf('keyed'));
   });
 
   it('a slot of its backend, with how many there are', async () => {

@@ -137,7 +137,10 @@ async function find({ calls, zone, body, signal }: Placing): Promise<InstanceFac
  * Deletes what may be there. Whether it was is not waited for, and the answer not for long: the place stays written in the
  * machine's row, and the pool looks for it there, and deletes it there, until it is certain.
  */
-async function takeBack({ calls, clock, zone, body, number }: Placing, message: string): Promise<PlaceAnswer> {
+async function takeBack(
+  { calls, clock, zone, body, number }: Placing,
+  message: string,
+): Promise<PlaceAnswer> {
   const requestId = requestIdOf('take back', body.name, zone, number);
   const answered = new AbortController();
   const asking = calls.deleteInstance({ zone, name: body.name, requestId }).catch((error: unknown) => {

@@ -64,7 +64,8 @@ export function createRentedRig(): RentedRig {
       const worker = job && getWorker(db, job.workerId);
       return job && worker && { job, worker };
     },
-    hasBegun: (job, options = {}) => hasBegun({ db, clock: time.clock, mail: createMail(bucket) }, job, options),
+    hasBegun: (job, options = {}) =>
+      hasBegun({ db, clock: time.clock, mail: createMail(bucket) }, job, options),
     release: async ({ runId, attempt, ended }) => void released.push({ runId, attempt, ended }),
     reconcile: async () => undefined,
   };
