@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { link, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errnoOf, GoldfishError } from '../core/errors.ts';
+import { errnoOf, GoldfishError, isGoldfishError } from '../core/errors.ts';
 import { isJsonObject, parseJson } from '../core/json.ts';
 import type { Layout } from '../core/layout.ts';
 import { syncFolder, writeFileAtomic } from './files.ts';
@@ -50,9 +50,15 @@ export async function markProblem(
   { stateDir }: Pick<Layout, 'stateDir'>,
   { hasMachines }: MarkOptions,
 ): Promise<GoldfishError | null> {
-  const known = await readMark(join(stateDir, FILE));
-  if (known === undefined || known.home === null || isSame(known.home, await homeOf(stateDir))) return null;
-  return hasMachines() ? strayed() : null;
+  try {
+    const known = await readMark(join(stateDir, FILE));
+    const home = known?.home ?? null;
+    if (home === null || isSame(home, await homeOf(stateDir))) return null;
+    return hasMachines() ? strayed() : null;
+  } catch (error) {
+    if (isGoldfishError(error)) return error;
+    throw error;
+  }
 }
 
 async function homeOf(stateDir: string): Promise<Home> {
@@ -126,6 +132,9 @@ function readHome(line: string): Home | null {
   return isWhole ? { device, inode, path } : null;
 }
 
-function damaged(): Error {
-  return new Error(`${FILE} of the project's state is damaged`);
+function damaged(): GoldfishError {
+  return new GoldfishError('CONFLICT', {
+    message: `The file "${FILE}" of the state folder is damaged: it tells this project's machines from those of others.`,
+    hint: 'Put its content back; where no machine is rented, remove it.',
+  });
 }

@@ -51,7 +51,8 @@ export type CreateAnswer =
   | { kind: 'created' }
   /** There is no machine of this name. `lasting`: it makes no difference to wait. */
   | { kind: 'no_place'; message: string; lasting: boolean }
-  /** Nobody can say whether one will come, at the place that was committed last. It was asked not to. */
+  /** Nobody can say whether one will come, at the place that was committed last. It was asked not to, unless the search
+   * is handed over (`HandedOver`). */
   | { kind: 'unclear'; message: string };
 
 export type MachineList = {

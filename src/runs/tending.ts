@@ -84,10 +84,12 @@ export function createTending(project: TendingOf): Tending {
 /** Of the supervisor at work; of this process where there is none, since whoever looks may start one. */
 function seenAtWork(project: TendingOf): Seen {
   const { settings, db, clock, isAtWork } = project;
+  if (isAtWork) return { problem: settings.problem, of: 'supervisor' };
+  const ours: Seen = { problem: settings.problem, of: 'us' };
+  if (settings.references === undefined) return ours;
   const lease = readLease(db);
-  const pid = !isAtWork && isLeaseHeld(lease, clock) ? lease.pid : null;
-  const theirs = pid === null ? undefined : seenIn(project, pid);
-  return theirs ?? { problem: settings.problem, of: isAtWork ? 'supervisor' : 'us' };
+  const pid = isLeaseHeld(lease, clock) ? lease.pid : null;
+  return (pid === null ? undefined : seenIn(project, pid)) ?? ours;
 }
 
 /** Undefined where its environment cannot be read. */

@@ -1,5 +1,6 @@
 import type { ServerContext } from '../context.ts';
 import { isoTime } from '../core/clock.ts';
+import { HandedOver } from '../core/handed-over.ts';
 import { currentProcess } from '../os/process-identity.ts';
 import { listenForWakes, wakeSocketPath } from '../os/wake-socket.ts';
 import { LEASE_RENEW_MS, seemsStuck } from '../runs/supervisor-lease.ts';
@@ -40,8 +41,12 @@ export async function supervise(
   // kill point: takeover/lease-taken
   const db = fencedBy(context.db, token);
   const stop = new AbortController();
-  const signal = AbortSignal.any([options.signal, stop.signal]);
+  const { signal } = stop;
   const bell = createBell();
+  const leave = (): void => {
+    stop.abort(new HandedOver());
+    bell.ring();
+  };
   let wakes = await listen(context, socket, bell.ring);
   // kill point: takeover/listening
   const deps = { ...context.runsDeps, db, backends: context.runsDeps.backends.over(db) };
@@ -49,14 +54,14 @@ export async function supervise(
   let end: SuperviseEnd = 'stopped';
   const lose = (): void => {
     end = 'lease_lost';
-    stop.abort();
-    bell.ring();
+    leave();
   };
   const renewal = setInterval(
     () => renew({ db, token, at: isoTime(clock.now()), lose, log }),
     LEASE_RENEW_MS,
   );
-  options.signal.addEventListener('abort', bell.ring, { once: true });
+  if (options.signal.aborted) leave();
+  options.signal.addEventListener('abort', leave, { once: true });
   log.info({ token, pid: process.pid }, 'supervisor started');
   sayWhatIsLacking(context);
 
@@ -99,7 +104,7 @@ export async function supervise(
     await bell.wait(clock.sleep, idle ? Math.min(LOOK_MS, linger) : LOOK_MS, signal);
   }
 
-  stop.abort();
+  leave();
   clearInterval(renewal);
   await loop.settled();
   await deps.backends.close();

@@ -55,7 +55,14 @@ it('is made once, whoever asks first, and stays', async () => {
 
 it('is never replaced where it is damaged', async () => {
   writeFileSync(join(stateDir, 'project-mark'), 'gf-');
-  await expect(mark()).rejects.toThrow("project-mark of the project's state is damaged");
+  const damaged = {
+    code: 'CONFLICT',
+    message:
+      'The file "project-mark" of the state folder is damaged: it tells this project\'s machines from those of others.',
+    hint: 'Put its content back; where no machine is rented, remove it.',
+  };
+  await expect(mark()).rejects.toMatchObject(damaged);
+  expect(await problem()).toMatchObject(damaged);
 });
 
 it('that was written without a place is kept, and is that of this place from then on', async () => {

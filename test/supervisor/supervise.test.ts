@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { isoTime } from '../../src/core/clock.ts';
+import { HandedOver } from '../../src/core/handed-over.ts';
 import { currentProcess, processStart } from '../../src/os/process-identity.ts';
 import { poke, wakeSocketPath } from '../../src/os/wake-socket.ts';
 import { cancelRuns } from '../../src/runs/cancel.ts';
+import type { Backends } from '../../src/runs/deps.ts';
 import { NOTHING_TO_TEND } from '../../src/runs/tending.ts';
 import { readLease, renewLease, takeLease } from '../../src/store/lease.ts';
 import { eventsOfRun } from '../../src/store/run-events.ts';
@@ -362,6 +364,19 @@ describe('a supervisor that is asked to end', () => {
       'finish',
       'complete',
     ]);
+  });
+
+  it('tells everything that is under way that another one goes on with it', async () => {
+    let told: AbortSignal | undefined;
+    const tend: Backends['tend'] = async ({ signal }) => {
+      told = signal;
+    };
+    const backends = { ...project.deps.backends, over: () => ({ ...project.deps.backends, tend }) };
+    const running = start({ context: { runsDeps: { ...project.deps, backends } } });
+    await until(() => told !== undefined, 'its first look');
+    stop.abort();
+    expect(await running).toBe('stopped');
+    expect(told?.reason).toBeInstanceOf(HandedOver);
   });
 
   it('before it has begun leaves everything as it is', async () => {

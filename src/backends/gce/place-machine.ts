@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
+import { isHandedOver } from '../../core/handed-over.ts';
 import {
   classifyFailure,
   classifyOperation,
@@ -24,7 +25,7 @@ export type PlaceAnswer =
   | { kind: 'created' }
   /** There is no machine of that name in the zone, nor will there be one. */
   | { kind: 'failed'; why: Exclude<FailureClass, 'exists' | 'passing'>; message: string }
-  /** Nobody can say; it was asked not to come. */
+  /** Nobody can say; it was asked not to come, unless the search is handed over. */
   | { kind: 'unclear'; message: string };
 
 type Placing = {
@@ -39,7 +40,8 @@ type Placing = {
 
 /**
  * Asks for one machine in one zone and follows the request to its end: until the machine runs, or it is certain that
- * there is none. An abort ends whatever is waited for; what was asked for by then, heard or not, is taken back.
+ * there is none. An abort ends whatever is waited for; what was asked for by then, heard or not, is taken
+ * back, unless another supervisor goes on with the search.
  */
 export async function placeMachine(placing: Placing): Promise<PlaceAnswer> {
   const asked = await ask(placing);
@@ -77,7 +79,7 @@ async function follow(placing: Placing, asked: OperationFacts): Promise<PlaceAns
   const since = clock.monotonic();
   let operation = asked;
   for (let pause = FIRST_PAUSE_MS; operation.status !== 'DONE'; ) {
-    if (signal.aborted) return takeBack(placing, ENDED);
+    if (signal.aborted) return letGo(placing, ENDED);
     try {
       operation = await calls.waitOperation({ zone, operation: operation.name }, { signal });
       pause = FIRST_PAUSE_MS;
@@ -114,7 +116,8 @@ async function settle(placing: Placing, message: string): Promise<PlaceAnswer> {
     const found = await find(placing);
     if (found?.status === 'RUNNING') return { kind: 'created' };
     const limitMs = found !== undefined && isComing(found) ? OPERATION_MS : PATIENCE_MS;
-    if (signal.aborted || clock.monotonic() - since >= limitMs) return takeBack(placing, message);
+    if (signal.aborted) return letGo(placing, message);
+    if (clock.monotonic() - since >= limitMs) return takeBack(placing, message);
     await clock.sleep(FIRST_PAUSE_MS, { signal });
   }
 }
@@ -131,6 +134,11 @@ async function find({ calls, zone, body, signal }: Placing): Promise<InstanceFac
     if (isComputeFailure(error) || signal.aborted) return undefined;
     throw error;
   }
+}
+
+/** Nobody here waits any more. Who goes on with the search sends the same request again, and gets the same machine. */
+async function letGo(placing: Placing, message: string): Promise<PlaceAnswer> {
+  return isHandedOver(placing.signal) ? { kind: 'unclear', message } : takeBack(placing, message);
 }
 
 /**

@@ -6,6 +6,7 @@ import {
 } from '../../../src/backends/gce/compute-calls.ts';
 import { createGceProvider } from '../../../src/backends/gce/gce-provider.ts';
 import { GCE_PROFILES } from '../../../src/config/gce-profiles.ts';
+import { HandedOver } from '../../../src/core/handed-over.ts';
 import type { CreateAnswer, MachineRequest, Place, WorkerProvider } from '../../../src/pool/port.ts';
 import { type FaultInput, STOCK_OUT_WORDINGS } from '../../gce-simulator/faults.ts';
 import { createSimulator, type Simulator } from '../../gce-simulator/simulator.ts';
@@ -194,6 +195,23 @@ describe('the search for a place', () => {
       await time.advance(300_000);
       if (answer.kind === 'unclear') expect(machines()).toEqual([]);
       expect(inserts()).toBe(1);
+    },
+  );
+
+  it.each([0, 1_000, 4_000, 7_000])(
+    'that is handed over after %i ms leaves its machine to whoever goes on with the same request',
+    async (ms) => {
+      const stop = new AbortController();
+      time.after(ms, () => stop.abort(new HandedOver()));
+      expect(await create({}, { signal: stop.signal })).toEqual({
+        kind: 'unclear',
+        message: 'The search was ended.',
+      });
+      await time.advance(300_000);
+      expect(machines()).toEqual([`${A} RUNNING`]);
+      const last = { zone: A, model: 'standard', number: 1 } as const;
+      expect(await create({ last }, { of: newProvider() })).toEqual({ kind: 'created' });
+      expect([machines(), sim.calls.count('instances.delete')]).toEqual([[`${A} RUNNING`], 0]);
     },
   );
 
