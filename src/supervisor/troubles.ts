@@ -19,12 +19,12 @@ export type Troubles = {
   isPatient(id: string): boolean;
 };
 
-export function createTroubles({ monotonic }: Pick<Clock, 'monotonic'>): Troubles {
+export function createTroubles(clock: Pick<Clock, 'monotonic'>): Troubles {
   /** Since when it was seen to fail, and how often it did. */
   const known = new Map<string, { since: number; tries: number }>();
   return {
     note: (id, { unseen }) => {
-      const now = monotonic();
+      const now = clock.monotonic();
       const { since, tries } = known.get(id) ?? { since: now, tries: 0 };
       known.set(id, { since: unseen ? now : since, tries: tries + 1 });
       return Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS);
@@ -34,7 +34,7 @@ export function createTroubles({ monotonic }: Pick<Clock, 'monotonic'>): Trouble
     },
     isPatient: (id) => {
       const trouble = known.get(id);
-      return trouble === undefined || monotonic() - trouble.since < LAUNCH_PATIENCE_MS;
+      return trouble === undefined || clock.monotonic() - trouble.since < LAUNCH_PATIENCE_MS;
     },
   };
 }
