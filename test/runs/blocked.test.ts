@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { isoTime } from '../../src/core/clock.ts';
 import { currentProcess } from '../../src/os/process-identity.ts';
+import { admitRuns } from '../../src/runs/admit.ts';
 import { createRuns } from '../../src/runs/runs.ts';
 import { NOTHING_TO_TEND } from '../../src/runs/tending.ts';
 import { renewLease, takeLease } from '../../src/store/lease.ts';
@@ -52,20 +53,18 @@ describe('a run that has not begun says what it waits for:', () => {
   });
 
   it('a supervisor that has what its backend takes from the environment, also when it was claimed already', async () => {
-    await project.loop.tick();
+    admitRuns(project.deps);
     const lacks = 'backend process: docker.host names DOCKER_HOST, which is not set';
     project.deps.backends.tending = { ...NOTHING_TO_TEND, obstacle: () => lacks };
-    await project.loop.settled();
-    expect(why('keyed')).toBe('environment SOME_KEY');
     project.environment['SOME_KEY'] = 'a value';
-    expect(why('keyed')).toBe(lacks);
-    const { launchCalls } = project.fake;
-    const before = launchCalls.length;
     for (let n = 0; n < 5; n += 1) await project.tick();
-    expect([launchCalls.length, project.run(idOf('keyed')).state]).toEqual([before, 'pending']);
+    const stages = ['one', 'keyed'];
+    expect(stages.map(why)).toEqual([lacks, lacks]);
+    expect(stages.map((stage) => project.run(idOf(stage)).state)).toEqual(['preparing', 'pending']);
+    expect(project.fake.launchCalls).toEqual([]);
     project.deps.backends.tending = NOTHING_TO_TEND;
     await project.tick();
-    expect(launchCalls).toContain(idOf('keyed'));
+    expect(new Set(project.fake.launchCalls)).toEqual(new Set(stages.map(idOf)));
   });
 
   it('a slot of its backend, with how many there are', async () => {
