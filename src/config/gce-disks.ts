@@ -14,8 +14,8 @@ export const sizeSchema = numberOf('a whole number of gigabytes from 10 to 65536
   whole: true,
 });
 
-/** Where a stage has its own things, as far as disks may be there at all; a test compares with its container. */
-export const STAGE_PLACES = [
+/** Where a stage has its own things, as far as disks may be there at all; a test compares with its container’s. */
+const STAGE_PLACES = [
   '/mnt/inputs',
   '/mnt/outputs',
   '/mnt/control',
