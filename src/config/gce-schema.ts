@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { isName } from '../core/names.ts';
 import { referencedName } from './environment-reference.ts';
 import { gpusSchema, numberOf, oneOf, REPOSITORY_PATTERN, section } from './fields.ts';
-import { diskTypeSchema, disksSchema, sizeSchema, typeSchema } from './gce-disks.ts';
+import { disksSchema, diskTypeSchema, sizeSchema, typeSchema } from './gce-disks.ts';
 
 /** A setting of a connection: its text has one form, or it is `${env:NAME}`, whose value must have that form. */
 type Form = { pattern: RegExp; error: string };

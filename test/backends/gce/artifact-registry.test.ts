@@ -113,7 +113,10 @@ describe('an image by its id', () => {
   const hash = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
 
   /** Whether the description is taken for the image of that id, where the registry has it under its own digest. */
-  async function isIt(text: string, { id = ID, type = MEDIA_TYPE, digest = hash(text) } = {}): Promise<boolean> {
+  async function isIt(
+    text: string,
+    { id = ID, type = MEDIA_TYPE, digest = hash(text) } = {},
+  ): Promise<boolean> {
     at.handle = answer(200, { 'content-type': type, 'docker-content-digest': digest }, text);
     return registry().isImage(`${REPOSITORY}/goldfish@${digest}`, id);
   }
@@ -124,7 +127,9 @@ describe('an image by its id', () => {
     expect(at.asked).toEqual([`GET /v2/p/r/goldfish/manifests/${hash(text)}`]);
     expect(await isIt(text, { id: OTHER })).toBe(false);
     const oci = 'application/vnd.oci.image.manifest.v1+json';
-    expect(await isIt(JSON.stringify({ ...plain, mediaType: oci, annotations: {} }), { type: oci })).toBe(true);
+    expect(await isIt(JSON.stringify({ ...plain, mediaType: oci, annotations: {} }), { type: oci })).toBe(
+      true,
+    );
   });
 
   it('is the description itself where the engine calls it so, and then nobody is asked', async () => {

@@ -149,7 +149,9 @@ it('gives each rank the data disks of its profile, where that says, to be writte
   const profile = { ...parts.profile, profile: { ...parts.profile.profile, dataDisks } };
   const spec = { ...SPEC, resources: { ...SPEC.resources, nodes: 2 } };
   const { containers } = jobDocument({ ...parts, profile, spec });
-  const mounts = containers.map(({ body }) => (body as { HostConfig: { Mounts: object[] } }).HostConfig.Mounts);
+  const mounts = containers.map(
+    ({ body }) => (body as { HostConfig: { Mounts: object[] } }).HostConfig.Mounts,
+  );
   const disk = {
     Type: 'bind',
     Source: '/var/lib/goldfish/disks/cache/stage',
