@@ -5,7 +5,8 @@ import {
   NO_CREDENTIALS,
 } from '../../../src/backends/gce/compute-calls.ts';
 import { createGceProvider } from '../../../src/backends/gce/gce-provider.ts';
-import { GCE_PROFILES } from '../../../src/config/gce-profiles.ts';
+import { rentRefusal } from '../../../src/backends/gce/rent-refusal.ts';
+import { GCE_PROFILES, type GceProfile } from '../../../src/config/gce-profiles.ts';
 import { HandedOver } from '../../../src/core/handed-over.ts';
 import type { CreateAnswer, MachineRequest, Place, WorkerProvider } from '../../../src/pool/port.ts';
 import { type FaultInput, STOCK_OUT_WORDINGS } from '../../gce-simulator/faults.ts';
@@ -27,7 +28,7 @@ beforeEach(() => {
   places = [];
 });
 
-function newProvider(calls: ComputeCalls = simulatedCompute(sim)): WorkerProvider {
+function newProvider(calls: ComputeCalls = simulatedCompute(sim), profiles = GCE_PROFILES): WorkerProvider {
   return createGceProvider({
     calls,
     clock: clockOf(time),
@@ -40,7 +41,7 @@ function newProvider(calls: ComputeCalls = simulatedCompute(sim)): WorkerProvide
       startupScript: '#!/usr/bin/python3\n',
       settings: { bucket: 'b' },
     },
-    profiles: GCE_PROFILES,
+    profiles,
     zones: [A, B],
     pricePerHour: () => null,
   });
@@ -252,6 +253,46 @@ describe('the search for a place', () => {
     const [instance] = sim.instances();
     expect(instance?.machineType.endsWith(`/${machineType}`)).toBe(true);
     expect(instance?.scheduling.automaticRestart).toBe(false);
+  });
+});
+
+describe('a machine as its profile says', () => {
+  /** The profile with something else in it, and what asks for machines of it. */
+  function changed(name: string, change: (of: GceProfile) => Partial<GceProfile>) {
+    const usual = GCE_PROFILES[name]!;
+    const profile = { ...usual, ...change(usual) };
+    return { profile, of: newProvider(simulatedCompute(sim), { [name]: profile }) };
+  }
+
+  it('has its data disks, and is told their names and what it was booted from', async () => {
+    const dataDisks = [{ name: 'cache', sizeGb: 100, type: 'pd-ssd', mount: '/mnt/cache' }];
+    const { of } = changed('cpu-small', () => ({ dataDisks }));
+    expect(await create({}, { of })).toEqual({ kind: 'created' });
+    expect(sim.disks().map(({ sizeGb }) => sizeGb)).toEqual(['50', '100']);
+    const { body } = sim.metadata('goldfish-1').answer({ path: 'instance/attributes/goldfish-worker' });
+    expect(JSON.parse(body)).toMatchObject({
+      dataDisks: ['cache'],
+      image: 'projects/debian-cloud/global/images/family/debian-12',
+    });
+  });
+
+  it('is refused where its image is not there, with the key that names another one', async () => {
+    const image = 'projects/deeplearning-platform-release/global/images/family/common-cu999';
+    const { of, profile } = changed('h100-spot', ({ bootDisk }) => ({ bootDisk: { ...bootDisk, image } }));
+    const answer = await create({ profile: 'h100-spot', models: ['spot'] }, { of });
+    const message = `Invalid value for field 'resource.disks[0].initializeParams.sourceImage': '${image}'. The referenced image resource cannot be found.`;
+    expect([answer, tried()]).toEqual([{ kind: 'no_place', message, lasting: true }, [`${A} spot`]]);
+    const hintOf = (said: string) => rentRefusal(said, { name: 'h100-spot', profile }).hint;
+    const look =
+      'Look up an image that is there (gcloud compute images list --project=deeplearning-platform-release --no-standard-images), and name it with gce.profile_overrides.h100-spot.boot_disk.image.';
+    expect(hintOf(message)).toBe(look);
+    expect(hintOf(`The resource '${image}' was not found`)).toBe(look);
+    expect(hintOf(`Required 'compute.images.useReadOnly' permission for '${image}'`)).toBe(
+      'Ask "goldfish doctor --gce" what is missing.',
+    );
+    expect(rentRefusal(message, { name: 'h100-spot', profile }).message).toBe(
+      `No machine can be rented: ${message}`,
+    );
   });
 });
 
