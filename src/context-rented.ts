@@ -26,6 +26,7 @@ export async function createRentedAdapter(
     user: config.docker.user,
     projectMark: () => projectMark(layout),
     layout,
+    minFreeBytes: config.storage.keep.minFreeBytes,
     clock,
     ids,
     log,

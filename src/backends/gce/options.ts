@@ -30,6 +30,8 @@ export type GceBackendOptions = {
   /** Tells the project's machines from those of others. */
   projectMark: () => Promise<string>;
   layout: Layout;
+  /** What is fetched leaves so much of the disk free. */
+  minFreeBytes: number;
   clock: Clock;
   ids: Pick<Ids, 'worker' | 'reference'>;
   log: Logger;

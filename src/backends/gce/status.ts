@@ -39,16 +39,17 @@ async function look(deps: GceDeps & { puller: Puller }, handle: RunHandle): Prom
   if (job.outcome === null && job.claimedAt === null) return absent('waits for a machine');
   const sign = await machineSign(folders);
   const isStarting = sign.startedAt === null;
-  const { error, isEmpty, isSlow } = deps.puller.poke(handle, { isOver: job.outcome !== null, isStarting });
+  const isOver = job.outcome !== null;
+  const { error, waits, isEmpty, isSlow } = deps.puller.poke(handle, { isOver, isStarting });
   if (error !== undefined) return unknown(error);
-  if (job.outcome === null) {
+  if (!isOver) {
     if (isSending(worker) || isSlow)
       return unwatched(isSlow ? 'fetching' : 'sending', sign.startedAt ?? job.claimedAt);
-    return going(sign, worker.state);
+    return going(sign, waits ?? worker.state);
   }
   if (isEmpty) return exited({ kind: 'read', result: await lostResult(deps, { handle, job, worker, sign }) });
   // Its program does not run any more, and what it made is on the way.
-  return unwatched('ended', sign.startedAt ?? job.claimedAt);
+  return unwatched(waits ?? 'ended', sign.startedAt ?? job.claimedAt);
 }
 
 /** Its program does not run any more, or it cannot be said here: nothing of it is to be judged by the time that passes. */

@@ -40,6 +40,8 @@ export type RentedRig = {
   /** The machine has been given the attempt; `begun`: and has claimed it. */
   assign(begun: boolean): void;
   change(change: Omit<Parameters<typeof applyWorkerChanges>[1][number], 'worker'>): void;
+  /** As storage.keep.min_free_gb does. */
+  holdBack(bytes: number): void;
   dispose(): void;
 };
 
@@ -90,6 +92,7 @@ export function createRentedRig(): RentedRig {
     user: '1000:1000',
     projectMark: async () => 'gf-0000000000000001',
     layout,
+    minFreeBytes: 0,
     clock: time.clock,
     ids: createIds(),
     log: { debug: note, info: note, warn: note, error: note },
@@ -123,6 +126,9 @@ export function createRentedRig(): RentedRig {
     change: (change) => {
       const worker = getWorker(db, WORKER);
       if (worker) applyWorkerChanges(db, [{ worker, ...change }], AT);
+    },
+    holdBack: (bytes) => {
+      own.minFreeBytes = bytes;
     },
     dispose: () => {
       db.close();
