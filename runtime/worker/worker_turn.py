@@ -4,7 +4,7 @@ import json
 import time
 import traceback
 
-from bootstrap import Unusable, say
+from bootstrap import Unusable, say, say_through
 from engine_client import EngineGone, EngineRefused
 from worker_bucket import Conflict
 from worker_clean import wipe
@@ -117,6 +117,8 @@ class Turns:
     def _end(self, job, document):
         self._write_end(job, document, phase="cleaning")
         self.clean([container["name"] for container in job["containers"]] if job.document else [])
+        # Nothing is left that could tell one, but in what is said of a failure.
+        say_through(None)
         if self._broken:
             raise Leaving("failed")
 
