@@ -32,6 +32,7 @@ class Worker:
         # Whatever changes there may be a poke: it is only a reason to look.
         Watch("instance/attributes/?recursive=true", lambda _value: self._parts.wake.set()).start()
         threading.Thread(target=self._grow_old, daemon=True).start()
+        # kill point: worker/boot-counted
         memory, parts = self._memory, self._parts
         self._box.tell(publicKey=parts.seal.public_key, number=memory.number, job=memory.job)
         if memory.job == "claimed":
@@ -40,6 +41,7 @@ class Worker:
         mount_disks(self._settings["dataDisks"])
         driver = wait_until_ready(parts.engine, self._settings["accelerators"], parts.check)
         self._turns.clean()
+        # kill point: worker/ready
         self._box.tell(driver=driver, images=self._images())
         self._start_letters()
         while True:
@@ -66,10 +68,12 @@ class Worker:
             self._parts.wake.set()
         if self._box.phase != "idle" and not self._is_spent():
             self._box.tell(phase="idle", images=self._images())
+            # kill point: worker/idle-said
         self._idle_since = self._idle_since or time.monotonic()
         why = self._reason_to_leave()
         if why is not None:
             if self._mail.close():
+                # kill point: worker/closed
                 raise Leaving(why)
             say("was given a job while it was about to leave")
 
@@ -135,6 +139,7 @@ class Worker:
         self._box.tell(phase="leaving", leaves=why)
         self._start_letters()
         self._box.flush(LETTER_SECONDS)
+        # kill point: worker/leave-said
         if why in ("preempted", "asked"):
             # Whoever takes it away deletes it too; only a machine that is still there then has to ask.
             time.sleep(OVERDUE_SECONDS)

@@ -48,9 +48,12 @@ class Turns:
             if sealed is None:
                 return self._be_patient()
         self._waiting_since = None
+        # kill point: turn/document-read
         # Before the claim: a boot that comes after this one must know of it.
         self._memory.keep(number=job.number, job="claimed", runId=job.run_id, attempt=job.attempt, prefix=job.prefix)
+        # kill point: turn/claim-remembered
         claim = self._parts.surely(lambda: self._parts.mail.claim(job.number, job.prefix))
+        # kill point: turn/claimed
         if claim == CALLED_OFF:
             self._memory.keep(job="called_off")
             self._box.tell(job="called_off")
@@ -95,9 +98,12 @@ class Turns:
 
     def _end(self, job, document):
         self._parts.surely(lambda: self._write_result(job.prefix, document))
+        # kill point: turn/result-written
         self._memory.keep(job="ended")
+        # kill point: turn/end-remembered
         self._box.tell(job="ended", phase="cleaning")
         self.clean([container["name"] for container in job["containers"]] if job.document else [])
+        # kill point: turn/wiped
         if self._broken:
             raise Leaving("failed")
 
@@ -110,6 +116,7 @@ class Turns:
         else:
             document = lost(job, LOST_REBOOT, read_started_at())
             self._parts.surely(lambda: self._write_result(prefix, document))
+            # kill point: turn/loss-written
             self._memory.keep(job="ended")
         self._box.tell(phase="cleaning", job=self._memory.job)
 

@@ -50,8 +50,11 @@ export function createReconcile(deps: PoolDeps): Reconcile {
     });
     await deletions.ask([...deleting, ...(list === undefined ? [] : strangersIn(list, workers))], options);
     if (list !== undefined) deletions.forget(list);
-    for (const { worker, event } of changes)
-      if (event === 'vanish' && moved.has(worker.id)) kept.add(worker.id);
+    for (const { worker, event } of changes) {
+      if (event !== 'vanish' || !moved.has(worker.id)) continue;
+      // kill point: pool/gone-noted
+      kept.add(worker.id);
+    }
     await removeKept(options);
   };
 
@@ -69,6 +72,7 @@ export function createReconcile(deps: PoolDeps): Reconcile {
       [...kept].map(async (worker) => {
         try {
           await deps.mail.remove(worker, options);
+          // kill point: pool/letters-removed
           kept.delete(worker);
         } catch (error) {
           deps.log.warn(

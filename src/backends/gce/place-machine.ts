@@ -51,6 +51,7 @@ async function ask(placing: Placing): Promise<PlaceAnswer | { kind: 'asked'; ope
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     try {
       const operation = await calls.insertInstance({ zone, requestId, body });
+      // kill point: machine/inserted
       return { kind: 'asked', operation };
     } catch (error) {
       if (!isComputeFailure(error)) throw error;
@@ -74,6 +75,7 @@ async function follow(placing: Placing, asked: OperationFacts): Promise<PlaceAns
     if (signal.aborted) return takeBack(placing, 'The search was ended.');
     try {
       operation = await calls.waitOperation({ zone, operation: operation.name });
+      // kill point: machine/operation-seen
       pause = FIRST_PAUSE_MS;
       if (operation.status === 'DONE') break;
     } catch (error) {
@@ -135,6 +137,7 @@ async function takeBack(placing: Placing, message: string): Promise<PlaceAnswer>
   const requestId = requestIdOf('take back', body.name, zone, number);
   try {
     await calls.deleteInstance({ zone, name: body.name, requestId });
+    // kill point: machine/taken-back
   } catch (error) {
     if (!isComputeFailure(error)) throw error;
   }

@@ -54,8 +54,10 @@ export async function pullResult(
     return true;
   }
   const problem = await bringOutputs(bucket, { outputs: document.outputs, prefix, folders }, call);
+  // kill point: fetch/outputs-here
   const result = problem === undefined ? told(document) : { ...document, ...problem };
   await writeFileAtomic(folders.result, JSON.stringify(result));
+  // kill point: fetch/result-written
   return true;
 }
 
@@ -97,8 +99,10 @@ async function bringOne(
   const file = join(passing, 'output');
   try {
     await fetchOutput(bucket, { output, name, file }, call);
+    // kill point: fetch/output-fetched
     if (output.kind === 'file') await rename(file, target);
     else await unpackFolder(file, target);
+    // kill point: fetch/output-named
     await syncFolder(dirname(target));
   } finally {
     await removeScratch([passing]);
