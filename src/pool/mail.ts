@@ -31,8 +31,8 @@ type OneJob = { worker: string; number: number; prefix: string };
 export type Mail = {
   /**
    * Names a job of a machine: the first before it is asked for (`generation` '0'), the next when it rests. Done twice, it is
-   * done once. `refused`: the object is another than `generation`, because the machine leaves and reads nothing any more, or
-   * for a reason nobody knows.
+   * done once. `generation` may be of an earlier job: who named the last one may have died before it was noted. `refused`:
+   * the machine has closed the object, because it leaves and reads nothing any more, or for a reason nobody knows.
    */
   assign(
     of: { worker: string; number: number; job: AssignedJob; generation: string },
@@ -50,6 +50,8 @@ export type Mail = {
     known: ReadonlyMap<string, string | null>,
     options?: CallOptions,
   ): Promise<{ letters: FoundLetter[]; unread: { worker: string; error: unknown }[] }>;
+  /** All workers of which anything is kept. */
+  workers(options?: CallOptions): Promise<string[]>;
   /** Everything that is kept of a worker that is gone. */
   remove(worker: string, options?: CallOptions): Promise<void>;
 };
@@ -64,6 +66,11 @@ export function createMail(storage: ObjectStorage): Mail {
       return claim !== undefined && claim.by !== CONTROLLER;
     },
     read: (known, options) => readLetters(storage, known, options),
+    workers: async (options) => {
+      const ids = new Set<string>();
+      for await (const { key } of listWorkers(storage, options)) ids.add(key.split('/')[1] ?? '');
+      return [...ids];
+    },
     remove: async (worker, options) => {
       await storage.delete(letterKey(worker), options);
       await storage.delete(assignmentKey(worker), options);
@@ -86,9 +93,12 @@ async function assign(
     if (!isConflict(error)) throw error;
   }
   const found = await readDocument(storage, key, assignmentSchema, options);
+  if (found === undefined || found.document.job === null) return { kind: 'refused' };
+  const { document, generation } = found;
   // It was this very write whose answer was lost, perhaps in an earlier life of this program.
-  const isOurs = found?.document.number === number && sameJob(found.document.job, job);
-  return isOurs ? { kind: 'written', generation: found.generation } : { kind: 'refused' };
+  if (document.number === number && sameJob(document.job, job)) return { kind: 'written', generation };
+  const isNews = document.number < number && generation !== ifGeneration;
+  return isNews ? assign(storage, { ...of, generation }, options) : { kind: 'refused' };
 }
 
 async function callOff(
@@ -110,13 +120,9 @@ async function readLetters(
 ): Promise<{ letters: FoundLetter[]; unread: { worker: string; error: unknown }[] }> {
   const workers = new Map([...known.keys()].map((worker) => [letterKey(worker), worker]));
   const changed: { worker: string; stat: ObjectStat }[] = [];
-  for (let cursor: string | null | undefined; cursor !== null; ) {
-    const page = await storage.list('workers/', { ...options, ...(cursor === undefined ? {} : { cursor }) });
-    for (const stat of page.objects) {
-      const worker = workers.get(stat.key);
-      if (worker !== undefined && known.get(worker) !== stat.generation) changed.push({ worker, stat });
-    }
-    cursor = page.nextCursor;
+  for await (const stat of listWorkers(storage, options)) {
+    const worker = workers.get(stat.key);
+    if (worker !== undefined && known.get(worker) !== stat.generation) changed.push({ worker, stat });
   }
   const letters: FoundLetter[] = [];
   const unread: { worker: string; error: unknown }[] = [];
@@ -134,6 +140,14 @@ async function readLetters(
     }),
   );
   return { letters, unread };
+}
+
+async function* listWorkers(storage: ObjectStorage, options: CallOptions = {}): AsyncGenerator<ObjectStat> {
+  for (let cursor: string | null | undefined; cursor !== null; ) {
+    const page = await storage.list('workers/', { ...options, ...(cursor === undefined ? {} : { cursor }) });
+    yield* page.objects;
+    cursor = page.nextCursor;
+  }
 }
 
 /** Undefined where the key is there already. */

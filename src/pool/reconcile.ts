@@ -1,7 +1,7 @@
 import { isoTime } from '../core/clock.ts';
 import type { Worker } from '../core/rows.ts';
 import { applyWorkerChanges, type WorkerChange } from '../store/worker-changes.ts';
-import { livingWorkers } from '../store/workers.ts';
+import { goneAmong, livingWorkers } from '../store/workers.ts';
 import { createDeletions } from './deletions.ts';
 import type { PoolDeps } from './deps.ts';
 import { judgeWorker, type Look } from './judge-worker.ts';
@@ -26,6 +26,7 @@ export function createReconcile(deps: PoolDeps): Reconcile {
   const deletions = createDeletions(deps);
   // Workers that are gone, of which the bucket may still keep something.
   const kept = new Set<string>();
+  let isKeptKnown = false;
 
   return async (options) => {
     const workers = livingWorkers(deps.db);
@@ -68,6 +69,7 @@ export function createReconcile(deps: PoolDeps): Reconcile {
 
   /** Else the list of letters would grow with every machine there ever was. */
   async function removeKept(options: CallOptions): Promise<void> {
+    if (!isKeptKnown) await findKept(options);
     await Promise.all(
       [...kept].map(async (worker) => {
         try {
@@ -82,6 +84,16 @@ export function createReconcile(deps: PoolDeps): Reconcile {
         }
       }),
     );
+  }
+
+  /** What an earlier supervisor, which died or ended before that, did not come to remove. */
+  async function findKept(options: CallOptions): Promise<void> {
+    try {
+      for (const id of goneAmong(deps.db, await deps.mail.workers(options))) kept.add(id);
+      isKeptKnown = true;
+    } catch (error) {
+      deps.log.warn({ err: error }, 'what is kept of machines could not be listed yet');
+    }
   }
 }
 
