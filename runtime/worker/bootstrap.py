@@ -41,8 +41,7 @@ class Unusable(Exception):
 def main():
     os.umask(0o077)
     os.environ.setdefault("PATH", PATH)
-    patience = float(os.environ.get("GOLDFISH_WORKER_PATIENCE", LIMIT_SECONDS)) if MOVED else LIMIT_SECONDS
-    limit, pause, known = time.monotonic() + patience, SHORTEST_PAUSE, {}
+    limit, pause, known = time.monotonic() + patience(LIMIT_SECONDS), SHORTEST_PAUSE, {}
     while True:
         try:
             program = install(known)
@@ -57,6 +56,11 @@ def main():
     say("starts the worker program")
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-I", "-S", "-B", program])
+
+
+def patience(seconds):
+    """How long to wait for what may never come: so long, or as a test says."""
+    return float(os.environ.get("GOLDFISH_WORKER_PATIENCE", seconds)) if MOVED else seconds
 
 
 def say(text):

@@ -126,6 +126,16 @@ class Bucket:
                 raise
             return found
 
+    def delete(self, key, check=nothing, budget=BUDGET_SECONDS):
+        """One that is not there is as good."""
+        path = self._object(key)
+
+        def remove():
+            with self._endpoint.open("DELETE", path) as answer:
+                answer.expect(200, 204, 404)
+
+        patiently(remove, check, budget)
+
     def put_piece(self, key, data, check=nothing):
         """Made once. How many bytes of data it holds: fewer where an earlier try, whose answer was lost, had fewer."""
         try:

@@ -33,6 +33,8 @@ class Checkpoints:
         self._bucket, self._prefix = bucket, job.prefix + "checkpoints/"
         # Those that came with the job need not be sent back.
         self._sent = {item["path"].split("/")[0] for item in job["checkpoints"]}
+        # Those that were sent from here: the keys of their objects, in the order in which they are to go.
+        self._made = {}
         # Those that are none, as they were then.
         self._unfit = {}
         self._again_at = 0.0
@@ -50,6 +52,21 @@ class Checkpoints:
             if CHECKPOINT.match(name) and name not in self._sent:
                 check()
                 self._try(name, check, last)
+        self._drop_removed(check)
+
+    def _drop_removed(self, check):
+        """What the stage has removed in favour of a newer one goes from the bucket, too. The newest stays whatever it does."""
+        there = set(names_in(CHECKPOINTS)) & set(self._made)
+        for name in sorted(set(self._made) - there):
+            if any(other > name for other in there):
+                check()
+                try:
+                    for key in self._made[name]:
+                        self._bucket.delete(key, check)
+                    del self._made[name]
+                except (Away, Refused) as error:
+                    self._again_at = time.monotonic() + AGAIN_SECONDS
+                    say("the checkpoint %s could not be taken from the bucket: %s" % (name, error))
 
     def _try(self, name, check, last):
         seen = look_of(name)
@@ -84,6 +101,7 @@ class Checkpoints:
                     raise Unfit("is damaged")
                 self._bucket.put_file(key + path, file, check)
         self._bucket.put(key + "manifest.json", manifest, "0", check)
+        self._made[name] = [key + path for path in ["manifest.json"] + [path for path, _digest in files]]
 
 
 def read_manifest(folder):

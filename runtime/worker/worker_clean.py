@@ -1,4 +1,4 @@
-"""The end of everything that was of a job: its containers, its processes, its files. Its image may stay."""
+"""The end of everything that was of a job: its containers, its processes, its files, on data disks too. Its image may stay."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import time
 
 import wrapper_linux as linux
+from worker_disks import wipe_disks
 from worker_files import remove_tree
 from worker_places import ATTEMPT, JOB
 
@@ -21,6 +22,7 @@ def wipe(run_id, engine, names=()):
     if run_id is not None:
         end_processes(run_id)
     remove_tree(JOB)
+    wipe_disks()
 
 
 def end_wrapper():

@@ -15,6 +15,7 @@ from worker_prepare import Failed, Preparation
 from worker_result import LATE, LOST_LIFE, LOST_WRAPPER, ended_well, killed, lost, result, stopped_early
 from worker_sync import Sync
 from worker_wrapper import NotStarted, Wrapper, read_started_at
+from wrapper_log import Redactor
 
 LOOK_SECONDS = 0.2
 STOP_LOOK_SECONDS = 2.0
@@ -30,6 +31,7 @@ class JobWork:
         self._job, self._bucket, self._engine, self._token, self._control = job, bucket, engine, token, control
         self._on_end = on_end
         self._sync, self._checkpoints = Sync(job, bucket), Checkpoints(job, bucket)
+        self._redactor = Redactor([])
         self._wrapper = Wrapper(job["wrapper"])
 
     def run(self, request=NO_SECRETS):
@@ -38,6 +40,8 @@ class JobWork:
             try:
                 Preparation(self._job, self._bucket, self._engine, self._token, self._control.check).run()
                 self._control.check()
+                self._redactor = redactor_of(request)
+                self._sync.hide(self._redactor)
                 self._wrapper.start(request)
             except Interrupted as interrupted:
                 return self._not_begun(interrupted.kind)
@@ -45,13 +49,23 @@ class JobWork:
                 return result(self._job, error=str(failed), errno=failed.errno, failedStep=failed.step)
             except NotStarted as failed:
                 return result(self._job, error=str(failed), failedStep="machine")
-            # What the wrapper does not hold, nobody here holds any more.
+            # What the wrapper does not hold, nobody here holds any more, but for what is to be hidden.
             del request
             # kill point: job/wrapper-started
             document = self._watch()
             # kill point: job/program-ended
             self._on_end()
-        return self._finish(document)
+        return self._hidden(self._finish(document))
+
+    def _hidden(self, document):
+        """Names of files, which the stage chose, stand in sentences about them."""
+        if document is None:
+            return None
+        problems = [dict(it, message=self._hide(it["message"])) for it in document.get("problems") or []]
+        return dict(document, error=self._hide(document["error"]), problems=problems)
+
+    def _hide(self, text):
+        return text and self._redactor.apply(text.encode("utf-8", "replace")).decode("utf-8", "replace")
 
     def _not_begun(self, kind):
         if kind == PREEMPTED:
@@ -152,6 +166,11 @@ class JobWork:
         except Interrupted:
             pass
         say("the rest of the job's log, metrics and checkpoints is not sent")
+
+
+def redactor_of(request):
+    """Of what the run wrapper is told, in the words that it hides itself."""
+    return Redactor(json.loads(request)["hidden"])
 
 
 class StopRequests:

@@ -6,8 +6,9 @@ import time
 from bootstrap import end_machine, say
 from engine_client import EngineGone, EngineRefused
 from worker_bucket import Conflict
+from worker_disks import mount_disks
 from worker_http import Away, Refused
-from worker_machine import mount_disks, wait_until_ready
+from worker_machine import Unfit, wait_until_ready
 from worker_metadata import Watch
 from worker_parts import LOOK_SECONDS, Leaving, Parts
 from worker_turn import Turns
@@ -17,6 +18,7 @@ AGE_SECONDS = 5.0
 # What does not come to its end so long after its time is ended from outside.
 OVERDUE_SECONDS = 600.0
 LETTER_SECONDS = 30.0
+UNFIT = "The image %s has no %s. Name one that has in gce.profile_overrides.%s.boot_disk.image (docs/gce.md, step 7)."
 
 
 class Worker:
@@ -39,7 +41,7 @@ class Worker:
             self._box.start()
             self._turns.give_up()
         mount_disks(self._settings["dataDisks"])
-        driver = wait_until_ready(parts.engine, self._settings["accelerators"], parts.check)
+        driver = self._wait_until_ready()
         self._turns.clean()
         # kill point: worker/ready
         self._box.tell(driver=driver, images=self._images())
@@ -52,6 +54,14 @@ class Worker:
                 say("looks again: %s" % error)
             parts.wake.wait(LOOK_SECONDS)
             parts.wake.clear()
+
+    def _wait_until_ready(self):
+        try:
+            return wait_until_ready(self._parts.engine, self._settings["accelerators"], self._parts.check)
+        except Unfit as unfit:
+            sentence = UNFIT % (self._settings["image"], unfit, self._settings["profile"])
+            say(sentence)
+            self._turns.refuse(sentence)
 
     def _step(self):
         assignment = self._mail.read()

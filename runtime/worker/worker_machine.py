@@ -1,23 +1,24 @@
-"""The machine itself: what it remembers over a reboot, how old it is, whether it is ready, its disks."""
+"""The machine itself: what it remembers over a reboot, how old it is, whether it is ready."""
 
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
 
-from bootstrap import say
+from bootstrap import patience, say
 from worker_files import write_whole
 from worker_http import wait
-from worker_places import DEVICES, LIVED, STATE
+from worker_places import ENGINE, LIVED, STATE
 
 COMMAND_SECONDS = 60
-FORMAT_SECONDS = 600
 LOOK_SECONDS = 1.0
+# What an image installs at its boot is there by then; what is not there by then does not come.
+INSTALL_SECONDS = 120.0
 NOTHING = {"boots": 0, "firstBoot": None, "number": 0, "job": "none", "runId": None, "attempt": 0, "prefix": None}
 DRIVER = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-# blkid's word for a disk on which it finds nothing at all.
-NO_FILE_SYSTEM = 2
+ENGINES = ("dockerd", "docker", "podman")
 
 
 class Memory:
@@ -84,9 +85,16 @@ def read_json(path, otherwise):
 # --- readiness -----------------------------------------------------------------------------------------------------
 
 
+class Unfit(Exception):
+    """The machine's image lacks what no waiting brings; the text says what."""
+
+
 def wait_until_ready(engine, accelerators, check):
-    """Until the container engine answers, and a driver where there are accelerators: its version, or None. check() may raise."""
-    told = None
+    """Until the container engine answers, and a driver where there are accelerators: its version, or None.
+
+    Raises Unfit where one of them is not even installed; check() may raise.
+    """
+    told, limit = None, time.monotonic() + patience(INSTALL_SECONDS)
     while True:
         engine_answers = engine.answers()
         driver = driver_version() if accelerators else None
@@ -96,7 +104,19 @@ def wait_until_ready(engine, accelerators, check):
         if missing != told:
             told = missing
             say("waits for %s" % missing)
+        lacks = lacking(engine_answers)
+        if lacks is not None and time.monotonic() >= limit:
+            raise Unfit(lacks)
         wait(LOOK_SECONDS, check)
+
+
+def lacking(engine_answers):
+    """What is not there to come up; None where it is."""
+    if engine_answers:
+        return None if shutil.which(DRIVER[0]) else "driver for its GPUs"
+    # A socket may be there before the program that answers at it is looked for.
+    is_there = os.path.exists(ENGINE.split("://", 1)[1]) or any(shutil.which(name) for name in ENGINES)
+    return None if is_there else "container engine"
 
 
 def driver_version():
@@ -112,38 +132,3 @@ def run(command, seconds):
     return subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=seconds
     )
-
-
-# --- disks ---------------------------------------------------------------------------------------------------------
-
-
-class DiskTrouble(Exception):
-    """A data disk that cannot be used."""
-
-
-def mount_disks(disks):
-    """Each where it belongs. One that holds anything is never formatted."""
-    for disk in disks:
-        device = os.path.join(DEVICES, "google-%s" % disk["name"])
-        if not os.path.exists(device):
-            raise DiskTrouble("the disk %s is not there" % disk["name"])
-        os.makedirs(disk["mount"], mode=0o755, exist_ok=True)
-        if os.path.ismount(disk["mount"]):
-            continue
-        # Low-level probing: what a cache knows may be of another disk.
-        probed = run(["blkid", "-p", "-o", "value", "-s", "TYPE", device], COMMAND_SECONDS)
-        if probed.returncode == NO_FILE_SYSTEM:
-            say("formats the disk %s" % disk["name"])
-            must(["mkfs.ext4", "-q", "-m", "0", device], FORMAT_SECONDS)
-        elif probed.returncode != 0 or not probed.stdout.strip():
-            raise DiskTrouble("nobody can say what is on the disk %s" % disk["name"])
-        must(["mount", "-o", "discard,defaults", device, disk["mount"]], COMMAND_SECONDS)
-
-
-def must(command, seconds):
-    try:
-        if run(command, seconds).returncode == 0:
-            return
-    except (OSError, subprocess.TimeoutExpired):
-        pass
-    raise DiskTrouble("%s failed" % command[0])

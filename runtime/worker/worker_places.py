@@ -1,4 +1,4 @@
-"""Where things are on a machine. The same stands in MACHINE of src/backends/gce/job-document.ts."""
+"""Where things are on a machine. The same stands in src/backends/gce/machine-places.ts; a test compares the two."""
 
 import os
 
@@ -12,6 +12,9 @@ INPUTS = os.path.join(JOB, "inputs")
 CHECKPOINTS = os.path.join(JOB, "checkpoints")
 # What has to be on the way: archives before they are unpacked or sent.
 PASSING = os.path.join(JOB, "passing")
+
+# Data disks, each below its name; what a job sees of one is the folder "stage" in it.
+DISKS = os.path.join(ROOT, "disks")
 
 # What the machine remembers over a reboot.
 STATE = os.path.join(ROOT, "state.json")

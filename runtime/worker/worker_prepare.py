@@ -5,13 +5,19 @@ import os
 
 from bootstrap import Unusable, inner, open_to_all, unpack
 from engine_client import EngineGone, EngineRefused
+from worker_disks import hand_out_disks
 from worker_engine import PullFailed
 from worker_files import give, give_tree, remove_tree, write_whole
+from worker_guard import Unguarded, guard_metadata, has_network
 from worker_http import Away, Refused
 from worker_places import ATTEMPT, CHECKPOINTS, CODE, INPUTS, JOB, PASSING
 from wrapper_linux import errno_name
 
 OUR_ERRORS = (Away, Refused, Unusable, PullFailed, EngineGone, EngineRefused, OSError)
+UNGUARDED = (
+    "The stage has a network, and its machine cannot keep it from the metadata server, and so from the account of the"
+    " machine: %s. Its image must have iptables (docs/gce.md, step 7)."
+)
 
 
 class Failed(Exception):
@@ -54,6 +60,7 @@ class Preparation:
         with step("machine", "The job could not be prepared"):
             self._files()
         # kill point: job/files-written
+        self._guard()
         with step("image", "The image could not be pulled"):
             image = self._job["image"]
             self._engine.pull(image["reference"], self._token if image["login"] == "metadata" else None, self._check)
@@ -70,6 +77,7 @@ class Preparation:
         remove_tree(JOB)
         for folder in (JOB, ATTEMPT, PASSING, INPUTS, CHECKPOINTS):
             os.mkdir(folder, 0o700)
+        hand_out_disks(self._job["user"])
 
     def _inputs(self):
         for item in self._job["inputs"]:
@@ -107,6 +115,15 @@ class Preparation:
             write_whole(target, item["text"].encode(), 0o400 if stage else 0o600)
             if stage:
                 give(target, self._job["user"])
+
+    def _guard(self):
+        """Before anything of a stage's runs with a network."""
+        if not any(has_network(container["body"]) for container in self._job["containers"]):
+            return
+        try:
+            guard_metadata()
+        except Unguarded as error:
+            raise Failed("machine", UNGUARDED % error) from error
 
     def _try(self, command):
         """In a container like that of rank 0, which is told no secrets."""

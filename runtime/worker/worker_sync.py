@@ -1,6 +1,7 @@
 """What is sent while a program runs: its log and metrics piece by piece, its signs of life.
 
-Folders that a stage may write to can hold anything: no link in them is followed, and nothing there is read without bound.
+Folders that a stage may write to can hold anything: no link in them is followed, nothing there is read without bound, and
+secrets in what is there are hidden before it is sent. The log comes from the run wrapper, which has hidden them.
 """
 
 import os
@@ -11,6 +12,7 @@ from worker_bucket import Conflict
 from worker_files import names_in, open_below
 from worker_http import Away, Refused
 from worker_places import ATTEMPT
+from wrapper_log import Redactor
 
 PIECE_BYTES = 4 * 1024 * 1024
 METRICS_BYTES = 512 * 1024 * 1024
@@ -23,8 +25,13 @@ class Sync:
     def __init__(self, job, bucket):
         self._job, self._bucket = job, bucket
         self._tails, self._documents = {}, {}
+        self._as_it_is, self._redactor = Redactor([]), Redactor([])
         # Of the last time: whether everything got through, and whether anything was refused for good.
         self.complete = self.refused = False
+
+    def hide(self, redactor):
+        """What is to be hidden from now on. Before the first program runs."""
+        self._redactor = redactor
 
     def once(self, check, last=False):
         """Sends what is new. `last`: also what is not a whole line. Raises what check() raises; else what failed is
@@ -44,15 +51,17 @@ class Sync:
         for key, folder in self._job.control_folders:
             for name in DOCUMENTS:
                 yield lambda check, at=(key + name, folder, name): self._document(at, check)
-            yield self._tail(key + "metrics.jsonl", folder, "metrics.jsonl", last, METRICS_BYTES)
+            made = (self._bucket, self._job.prefix + key + "metrics.jsonl", self._redactor, METRICS_BYTES)
+            yield self._tail(made, (folder, "metrics.jsonl"), last)
         yield lambda check: self._document(("wrapper.json", ATTEMPT, "wrapper.json"), check)
         for name in sorted(names_in(log)):
             if SEGMENT.match(name):
-                yield self._tail("log/" + name, log, name, last, None)
+                made = (self._bucket, self._job.prefix + "log/" + name, self._as_it_is, None)
+                yield self._tail(made, (log, name), last)
 
-    def _tail(self, key, folder, name, last, limit):
-        tail = self._tails.setdefault(key, Tail(self._bucket, self._job.prefix + key, limit))
-        return lambda check: tail.send(folder, name, last, check)
+    def _tail(self, made, place, last):
+        tail = self._tails.setdefault(place, Tail(*made))
+        return lambda check: tail.send(place, last, check)
 
     def _document(self, at, check):
         """Replaced when it is another one, or was touched."""
@@ -66,33 +75,44 @@ class Sync:
             seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if self._documents.get(key) == seen:
                 return
-            data = file.read(DOCUMENT_BYTES)
+            data = self._redactor.apply(file.read(DOCUMENT_BYTES + self._redactor.longest))[:DOCUMENT_BYTES]
         self._bucket.put(self._job.prefix + key, data, check=check)
         self._documents[key] = seen
 
 
 class Tail:
-    """A file that only grows, as objects named by the first byte that each holds."""
+    """A file that only grows, as objects named by the first byte that each holds of what is sent of it."""
 
-    def __init__(self, bucket, key, limit):
-        self._bucket, self._key, self._limit = bucket, key, limit
-        self._offset = 0
+    def __init__(self, bucket, key, redactor, limit):
+        self._bucket, self._key, self._redactor, self._limit = bucket, key, redactor, limit
+        # How much of the file was read, what of that is to be sent yet, and how much was sent.
+        self._read, self._pending, self._sent = 0, b"", 0
 
-    def send(self, folder, name, last, check):
+    def send(self, place, last, check):
         try:
-            descriptor = open_below(folder, name)
+            descriptor = open_below(*place)
         except OSError:
             return
         try:
             while True:
                 check()
-                length = PIECE_BYTES if self._limit is None else min(PIECE_BYTES, self._limit - self._offset)
-                data = os.pread(descriptor, length, self._offset) if length > 0 else b""
-                if not last and len(data) < PIECE_BYTES:
-                    # The rest of a line is still to come, or may be taken back.
-                    data = data[: data.rfind(b"\n") + 1]
-                if not data:
+                data = self._next(descriptor, last)
+                pending = self._pending + self._redactor.apply(data)
+                if not pending:
                     return
-                self._offset += self._bucket.put_piece("%s/%012d" % (self._key, self._offset), data, check)
+                size = self._bucket.put_piece("%s/%012d" % (self._key, self._sent), pending, check)
+                self._read, self._pending, self._sent = self._read + len(data), pending[size:], self._sent + size
         finally:
             os.close(descriptor)
+
+    def _next(self, descriptor, last):
+        """At most a piece, in which no secret is cut off."""
+        length = PIECE_BYTES if self._limit is None else min(PIECE_BYTES, self._limit - self._read)
+        if length <= 0:
+            return b""
+        wanted = length + self._redactor.longest
+        data = os.pread(descriptor, wanted, self._read)
+        if len(data) == wanted:
+            return data[: self._redactor.safe_cut(data, length)]
+        # The rest of a line is still to come, or may be taken back.
+        return data if last else data[: data.rfind(b"\n") + 1]

@@ -49,17 +49,38 @@ class Turns:
                 return self._be_patient()
         self._waiting_since = None
         # kill point: turn/document-read
-        # Before the claim: a boot that comes after this one must know of it.
-        self._memory.keep(number=job.number, job="claimed", runId=job.run_id, attempt=job.attempt, prefix=job.prefix)
-        # kill point: turn/claim-remembered
-        claim = self._parts.surely(lambda: self._parts.mail.claim(job.number, job.prefix))
+        claim = self._claim(job)
         # kill point: turn/claimed
         if claim == CALLED_OFF:
-            self._memory.keep(job="called_off")
-            self._box.tell(job="called_off")
+            self._note_called_off()
         else:
             self._end(job, self._work(job, sealed, problem) if claim == OURS else lost(job, LOST_REBOOT))
         return True
+
+    def _claim(self, job):
+        # Before the claim: a boot that comes after this one must know of it.
+        self._memory.keep(number=job.number, job="claimed", runId=job.run_id, attempt=job.attempt, prefix=job.prefix)
+        # kill point: turn/claim-remembered
+        return self._parts.surely(lambda: self._parts.mail.claim(job.number, job.prefix))
+
+    def _note_called_off(self):
+        self._memory.keep(job="called_off")
+        self._box.tell(job="called_off")
+
+    def refuse(self, sentence):
+        """Ends what the machine was given with that, for it can do nothing. Raises Leaving."""
+        assignment = self._parts.surely(self._parts.mail.read)
+        if assignment is not None and assignment.job is not None and assignment.number > self._memory.number:
+            job = Job(assignment.job, assignment.number)
+            self._box.tell(number=job.number)
+            claim = self._claim(job)
+            if claim == CALLED_OFF:
+                self._note_called_off()
+            else:
+                # Not as a failed check, after which restarts do not count: another machine of this image is no better.
+                unfit = result(job, error=sentence, failedStep="machine")
+                self._write_end(job, unfit if claim == OURS else lost(job, LOST_REBOOT))
+        raise Leaving("failed")
 
     def _be_patient(self):
         self._waiting_since = self._waiting_since or time.monotonic()
@@ -97,15 +118,18 @@ class Turns:
         self._box.tell(phase="sending")
 
     def _end(self, job, document):
-        self._parts.surely(lambda: self._write_result(job.prefix, document))
-        # kill point: turn/result-written
-        self._memory.keep(job="ended")
-        # kill point: turn/end-remembered
-        self._box.tell(job="ended", phase="cleaning")
+        self._write_end(job, document, phase="cleaning")
         self.clean([container["name"] for container in job["containers"]] if job.document else [])
         # kill point: turn/wiped
         if self._broken:
             raise Leaving("failed")
+
+    def _write_end(self, job, document, **told):
+        self._parts.surely(lambda: self._write_result(job.prefix, document))
+        # kill point: turn/result-written
+        self._memory.keep(job="ended")
+        # kill point: turn/end-remembered
+        self._box.tell(job="ended", **told)
 
     def give_up(self):
         """What an earlier boot had begun, or was about to. It is never begun again."""

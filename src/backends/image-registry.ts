@@ -10,6 +10,12 @@ export type ImageRegistry = {
   digest(image: TaggedImage, options?: CallOptions): Promise<string | undefined>;
   /** Whether the image of a reference with a digest (`…/goldfish@sha256:<hex>`) is there. */
   exists(reference: string, options?: CallOptions): Promise<boolean>;
+  /**
+   * Whether the image of a reference with a digest, which is there, is the one that an engine knows by this id
+   * (`sha256:<hex>`): whoever may push can put anything under a tag. False also where that cannot be told, as of a list of
+   * images for several kinds of machines, unless the engine calls the list itself so.
+   */
+  isImage(reference: string, id: string, options?: CallOptions): Promise<boolean>;
   /** For an engine that pushes; null where nobody signs in. It holds for minutes: ask anew before each push. */
   login(options?: CallOptions): Promise<RegistryLogin | null>;
 };

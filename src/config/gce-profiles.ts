@@ -19,7 +19,7 @@ export type GceProfile = {
   preflight: readonly (readonly string[])[];
 };
 
-/** A second disk: made with the machine, formatted and mounted there, deleted with it. */
+/** A second disk, made with the machine and deleted with it; `mount`: the folder that a stage has it as. */
 export type DataDisk = { name: string; sizeGb: number; type: string; mount: string };
 
 const DEBIAN = 'projects/debian-cloud/global/images/family/debian-12';

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { isName } from '../core/names.ts';
 import { referencedName } from './environment-reference.ts';
 import { gpusSchema, numberOf, oneOf, REPOSITORY_PATTERN, section } from './fields.ts';
+import { disksSchema, diskTypeSchema, sizeSchema, typeSchema } from './gce-disks.ts';
 
 /** A setting of a connection: its text has one form, or it is `${env:NAME}`, whose value must have that form. */
 type Form = { pattern: RegExp; error: string };
@@ -83,19 +84,6 @@ const zonesSchema = z
   .max(100, ZONES)
   .refine((zones) => new Set(zones).size === zones.length, ZONES);
 
-/** What `[series]-[kind]-[size]` and the types of disks and accelerators are made of. */
-const TYPE = /^[a-z][a-z0-9]*(-[a-z0-9]+)+$/;
-const typeSchema = (of: string) => {
-  const error = `must be a type of ${of}`;
-  return z.string(error).max(63, error).regex(TYPE, error);
-};
-const diskTypeSchema = typeSchema('disk such as pd-balanced');
-const sizeSchema = numberOf('a whole number of gigabytes from 10 to 65536', {
-  min: 10,
-  max: 65_536,
-  whole: true,
-});
-
 const IMAGE = 'must be an image such as projects/debian-cloud/global/images/family/debian-12';
 const IMAGE_PATTERN = /^(projects\/[a-z0-9.:-]+\/)?global\/images\/(family\/)?[a-z0-9-]+$/;
 
@@ -104,37 +92,6 @@ const modelsSchema = z
   .array(oneOf(['spot', 'standard']), MODELS)
   .min(1, MODELS)
   .refine((models) => new Set(models).size === models.length, MODELS);
-
-const DISK_NAME = 'must be a name of up to 30 lowercase letters, digits or "-" other than boot';
-const MOUNT = 'must be a folder below /mnt, /srv or /opt such as /mnt/data';
-const DISKS = 'must be a list of up to 16 disks';
-const UNIQUE = 'must name each disk and each folder once';
-const disksSchema = z
-  .array(
-    z.strictObject(
-      {
-        name: z
-          .string(DISK_NAME)
-          .regex(/^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$/, DISK_NAME)
-          .refine((name) => name !== 'boot', DISK_NAME),
-        size_gb: sizeSchema,
-        type: diskTypeSchema.nullish(),
-        mount: z
-          .string(MOUNT)
-          .max(200, MOUNT)
-          .regex(/^\/(mnt|srv|opt)(\/[\w-][\w.-]*)+$/, MOUNT),
-      },
-      'must be a mapping',
-    ),
-    DISKS,
-  )
-  .max(16, DISKS)
-  .refine(
-    (disks) =>
-      new Set(disks.map(({ name }) => name)).size === disks.length &&
-      new Set(disks.map(({ mount }) => mount)).size === disks.length,
-    UNIQUE,
-  );
 
 const WORD = 'must be text of up to 4096 characters';
 const COMMAND = 'must be a list of 1 to 100 words';

@@ -6,6 +6,7 @@ import { createDeletions } from './deletions.ts';
 import type { PoolDeps } from './deps.ts';
 import { judgeWorker, type Look } from './judge-worker.ts';
 import { createLetters, lastLetterOf, type Reading } from './letters.ts';
+import { createLosses } from './losses.ts';
 import { placeOf } from './place-of.ts';
 import type { CallOptions, MachineList, MachineSight } from './port.ts';
 import { settleJudgement } from './settle-judgement.ts';
@@ -16,12 +17,13 @@ export type Reconcile = (options: CallOptions) => Promise<void>;
 
 /**
  * Brings rows and machines together: one question to the provider, one list of letters, one read of the rows; then a
- * judgement for each worker, one transaction for all that changed, and deletions. Nothing else moves a worker that was
- * not just given a job, so what this misses is noticed by the next one.
+ * judgement for each worker; where any is lost, one more question, why; one transaction for all that changed; and deletions.
+ * Nothing else moves a worker that was not just given a job, so what this misses is noticed by the next one.
  */
 export function createReconcile(deps: PoolDeps): Reconcile {
   const letters = createLetters(deps);
   const watch = createWorkerWatch(deps.clock);
+  const losses = createLosses(deps);
   const strangers = createStrangers(deps);
   const deletions = createDeletions(deps);
   // Workers that are gone, of which the bucket may still keep something.
@@ -40,8 +42,10 @@ export function createReconcile(deps: PoolDeps): Reconcile {
       const letter = news?.letter ?? lastLetterOf(worker);
       return { ...sight, letter, surplus: surplus.has(worker.id), policy: deps.policy };
     });
+    const judged = looks.map((one) => ({ worker: one.worker, judged: judgeWorker(one) }));
+    const explain = await losses.ask(judged, options);
     const changes = await Promise.all(
-      looks.map((one) => settleJudgement(deps, { worker: one.worker, judged: judgeWorker(one) }, options)),
+      judged.map((one) => settleJudgement(deps, { ...one, explain }, options)),
     );
     const moved = applyWorkerChanges(deps.db, changes.filter(isChange), isoTime(deps.clock.now()));
     const deleting = changes.flatMap(({ worker, event }) => {

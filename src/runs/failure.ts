@@ -58,14 +58,16 @@ export async function describeFailure(
   const dir = deps.layout.attempt(run.id, run.attempt).log;
   // A log that cannot be read makes the report poorer; it must not keep the run from ending.
   const lines = await tailLog({ dir, lines: SEARCH_LINES }).catch(() => []);
-  const error = findErrorLine(lines, SAYS_WHY.includes(cause));
+  // A build that went well has no part in what failed after it.
+  const spoken = cause === 'build_failed' ? lines : lines.filter(({ stream }) => stream !== 'build');
+  const error = findErrorLine(spoken, SAYS_WHY.includes(cause));
   const fault = FAULTS[cause];
   const faultClass = end.failureClass ?? fault.class;
   return {
     class: faultClass,
     firstErrorLine: error ? error.text.slice(0, MAX_LINE) : null,
     logCursor: error ? formatLogCursor({ attempt: run.attempt, offset: error.offset }) : null,
-    logTail: lines.slice(-TAIL_LINES).map((line) => line.text.slice(0, MAX_LINE)),
+    logTail: spoken.slice(-TAIL_LINES).map((line) => line.text.slice(0, MAX_LINE)),
     // A program that is not there will not be there the next time.
     retrySafe: end.retrySafe ?? (fault.retrySafe && faultClass !== 'config'),
     ...(errno === undefined ? {} : { errno }),

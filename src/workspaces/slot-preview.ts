@@ -8,6 +8,7 @@ import type { FileReader } from '../pipeline/file-reader.ts';
 import { findKnownWorkspace, findVersion } from '../store/workspaces.ts';
 import { codeHashOf } from './file-tree.ts';
 import type { GitPlace } from './git.ts';
+import { lookAtSlot } from './looking.ts';
 import { slotCondition, slotFolders } from './mounting.ts';
 import type { ActionDeps } from './slot-actions.ts';
 import { refuseSlot, type SlotProblem } from './slot-problems.ts';
@@ -72,7 +73,7 @@ async function liveTree(deps: ActionDeps, slot: string, scratch: Scratch): Promi
   const { dir } = slotFolders(layout, slot);
   const index = layout.slotIndex(slot);
   const folder = { git: await store.git(), dir, index, maxFileBytes: deps.maxFileBytes };
-  return stageSlot(folder, join(scratch.dir, `${slot}.index`), scratch.place);
+  return stageSlot(folder, join(scratch.dir, `${slot}.${deps.ids.reference()}.index`), scratch.place);
 }
 
 export type DiffRequest = DiffPage & {
@@ -135,6 +136,6 @@ function before(deps: ActionDeps, side: Side): Side {
 }
 
 async function treeOf(deps: ActionDeps, side: Side, scratch: Scratch): Promise<StagedSlot> {
-  if ('slot' in side) return liveTree(deps, side.slot, scratch);
+  if ('slot' in side) return lookAtSlot(deps, side.slot, () => liveTree(deps, side.slot, scratch));
   return { tree: 'version' in side ? side.version.treeSha : EMPTY_TREE, problems: [] };
 }

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { PLACES } from '../../src/backends/container.ts';
 import { machineProfileOf } from '../../src/config/gce.ts';
 import { GCE_PROFILES } from '../../src/config/gce-profiles.ts';
 import { checkConfig } from '../../src/config/load-config.ts';
@@ -305,6 +306,14 @@ describe('profile_overrides', () => {
       'cpu-small: { data_disks: [{ name: a, size_gb: 10, mount: /mnt/a }, { name: b, size_gb: 10, mount: /mnt/a }] }',
       'must name each disk and each folder once',
     ],
+    [
+      'cpu-small: { data_disks: [{ name: a, size_gb: 10, mount: /mnt/a/b }, { name: b, size_gb: 10, mount: /mnt/a }] }',
+      'must name each disk and each folder once, and no folder inside another',
+    ],
+    [
+      'cpu-small: { data_disks: [{ name: a, size_gb: 10, mount: /mnt/a }, { name: a, size_gb: 10, mount: /mnt/b }] }',
+      'must name each disk and each folder once',
+    ],
     ['cpu-small: { preflight: [nvidia-smi] }', 'must be a list of 1 to 100 words, not "nvidia-smi".'],
     ['cpu-small: { preflight: [[]] }', 'must be a list of 1 to 100 words'],
     ['cpu-small: { price_per_hour: -1 }', 'must be an amount of money from 0, not -1.'],
@@ -313,6 +322,30 @@ describe('profile_overrides', () => {
     const { problems } = await overrides(line);
     expect(problems).toHaveLength(1);
     expect(problems[0]).toContain(message);
+  });
+
+  it.each([
+    ...['/', '/etc', '/proc', '/mnt', '/opt/goldfish', '/opt/goldfish/node', '/mnt/outputs/model'],
+    ...Object.values(PLACES),
+  ])('lay no disk over what a stage needs: %s', async (mount) => {
+    const { problems } = await overrides(
+      `cpu-small: { data_disks: [{ name: a, size_gb: 10, mount: ${mount} }] }`,
+    );
+    expect(problems).toEqual([
+      expect.stringMatching(
+        /^goldfish\.yaml:11:62 "gce\.profile_overrides\.cpu-small\.data_disks\[0\]\.mount" must be a folder (below \/mnt|apart from what every stage has)/,
+      ),
+    ]);
+  });
+
+  it('take a disk for a folder beside those of a stage', async () => {
+    const disks = '{ name: a, size_gb: 10, mount: /mnt/inputs2 }, { name: b, size_gb: 10, mount: /mnt/in }';
+    const { config, problems } = await overrides(`cpu-small: { data_disks: [${disks}] }`);
+    expect(problems).toEqual([]);
+    expect(config?.gce?.profiles['cpu-small']?.dataDisks.map(({ mount }) => mount)).toEqual([
+      '/mnt/inputs2',
+      '/mnt/in',
+    ]);
   });
 });
 

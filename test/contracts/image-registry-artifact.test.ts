@@ -142,6 +142,30 @@ describe.skipIf(!able)(`an image for rented machines${NEEDS}`, () => {
     expect(await pushedImage(ofProcess(), { id, onLine })).toBe(reference);
     expect(lines).toEqual([`${shown} is in ${repository}/goldfish already.`]);
   });
+
+  it('is never another one that somebody has put under its tag', async () => {
+    const repository = `${registry.host}/project`;
+    const deps = {
+      registry: createArtifactRegistry({ repository, token: null }),
+      builder: builderOf('p'),
+      repository,
+      clock: systemClock,
+    };
+    const [id, other] = [await makeImage(), await makeImage()];
+    const lines: string[] = [];
+    const onLine = (line: string): void => void lines.push(line);
+    const image = { id: other, repository: `${repository}/goldfish`, tag: `id-${id.slice(7)}`, login: null };
+    const { digest: theirs } = await deps.builder.push(image, { onLine: () => undefined });
+    const reference = await pushedImage(deps, { id, onLine });
+    expect(lines[0]).toBe(
+      `The image ${id.slice(7, 19)} is not surely what ${image.repository} has under its tag; it is being pushed.`,
+    );
+    expect(reference).not.toBe(`${image.repository}@${theirs}`);
+    expect(await deps.registry.isImage(reference, id)).toBe(true);
+    // With the push the tag is ours again.
+    expect(await pushedImage(deps, { id, onLine })).toBe(reference);
+    expect(lines.at(-1)).toBe(`The image ${id.slice(7, 19)} is in ${image.repository} already.`);
+  });
 });
 
 /** The name that access tokens go under, with the password "secret-token". */

@@ -72,6 +72,13 @@ export function describeImageRegistry(name: string, open: () => Promise<Registry
       expect(await h.fetchAnew(id, `${h.repository}@${digest}`)).toBe(id);
     });
 
+    it('tells the image that was pushed from any other', async () => {
+      const [id, other] = [await h.makeImage('named'), await h.makeImage('named')];
+      const reference = `${h.repository}@${await push(id, freshTag())}`;
+      expect(await h.registry.isImage(reference, id)).toBe(true);
+      expect(await h.another().registry.isImage(reference, other)).toBe(false);
+    });
+
     it('tells what a tag points to now, and keeps what it pointed to', async () => {
       const tag = freshTag();
       const first = await push(await h.makeImage('named'), tag);

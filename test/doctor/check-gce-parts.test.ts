@@ -120,7 +120,7 @@ describe('profiles', () => {
         {
           state: 'failed',
           detail:
-            'debian-12-bookworm-v20260115 has no container engine, for which machines would wait until they are given up',
+            'debian-12-bookworm-v20260115 has no container engine, without which a machine ends the run at once',
           fix: 'make an image (docs/gce.md, "The image of the machines"), and name it in gce.profile_overrides',
         },
       ],

@@ -1,6 +1,6 @@
 import type { Cause } from '../../src/core/causes.ts';
 
-export type Backend = 'process' | 'docker';
+export type Backend = 'process' | 'docker' | 'gce';
 
 /** What the test does to a run whose program has begun and waits. See causes-project.ts. */
 export type Deed =

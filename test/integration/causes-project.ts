@@ -23,7 +23,7 @@ export type CausesProject = {
   /** Submits; the ids of the runs by stage, and of the pipeline run as `pipeline`. */
   run(workspace: string, more?: Row): Promise<Record<string, string>>;
   inspect(runId: string, include?: readonly string[]): Promise<Row>;
-  /** The last lines as `stream: text`. */
+  /** The last lines as `stream: text`. Without those of a build on rented machines, where each image is pushed first. */
   tail(runId: string, count: number): Promise<string[]>;
   attempt(runId: string): AttemptLayout;
   /** Until the program of the run has said that it has begun. */
@@ -46,6 +46,8 @@ ${more}`,
   const client = await project.connect();
   const layout = projectLayout(project.root);
   const attempt = (runId: string): AttemptLayout => layout.attempt(runId, 1);
+  const control = (runId: string): string | undefined =>
+    backend === 'gce' ? controlOnMachine(runId) : attempt(runId).control;
   const inspect: CausesProject['inspect'] = (runId, include = []) =>
     client.call('inspect_run', { run_id: runId, include });
   return {
@@ -71,14 +73,14 @@ ${more}`,
     inspect,
     tail: async (runId, count) => {
       const answer = await client.call('logs', { run_id: runId, tail: count });
-      return (answer['lines'] as { stream: string; text: string }[]).map(
-        ({ stream, text }) => `${stream}: ${text}`,
-      );
+      return (answer['lines'] as { stream: string; text: string }[])
+        .filter(({ stream }) => backend !== 'gce' || stream !== 'build')
+        .map(({ stream, text }) => `${stream}: ${text}`);
     },
     attempt,
     begun: (runId) =>
-      until(() => existsSync(join(attempt(runId).control, 'go')), 90_000, `the program of ${runId}`),
-    release: (runId) => writeFileSync(join(attempt(runId).control, 'on'), ''),
+      until(() => existsSync(join(control(runId) ?? '', 'go')), 90_000, `the program of ${runId}`),
+    release: (runId) => writeFileSync(join(control(runId) ?? '', 'on'), ''),
     deed: async (deed, runId) => {
       if (deed === 'cancel') {
         const reason = 'See what a canceled run says';
@@ -96,6 +98,10 @@ ${more}`,
         if (status !== 0) throw new Error(`${deed} of ${runId}: ${stderr}`);
         return;
       }
+      if (backend === 'gce') {
+        process.kill(wrapperOnMachine(runId), 'SIGKILL');
+        return;
+      }
       const folders = attempt(runId);
       if (deed.startsWith('garble')) writeFileSync(folders.result, 'no good thing');
       if (deed.startsWith('hide')) mkdirSync(folders.result);
@@ -108,6 +114,27 @@ ${more}`,
 
 function killWrapper({ wrapper }: AttemptLayout): void {
   process.kill((JSON.parse(readFileSync(wrapper, 'utf8')) as { pid: number }).pid, 'SIGKILL');
+}
+
+/** A rented machine is a container here: its processes can be seen, and files through those that have them. */
+function controlOnMachine(runId: string): string | undefined {
+  const [pid] = programsOf(runId);
+  const words = read(`/proc/${pid}/environ`).split('\0');
+  const folder = words.find((word) => word.startsWith('GOLDFISH_CONTROL='))?.split('=')[1];
+  return folder && `/proc/${pid}/root${folder}`;
+}
+
+/** A machine has one job at a time, so one wrapper. */
+function wrapperOnMachine(runId: string): number {
+  const machineOf = (pid: number): string | undefined =>
+    /[0-9a-f]{64}/.exec(read(`/proc/${pid}/cgroup`))?.[0];
+  const machine = machineOf(programsOf(runId)[0] ?? 0);
+  const found = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && read(`/proc/${name}/cmdline`).includes('/run_wrapper.py'))
+    .map(Number)
+    .filter((pid) => machine !== undefined && machineOf(pid) === machine);
+  if (found.length !== 1) throw new Error(`${found.length} run wrappers of ${runId} were found`);
+  return found[0]!;
 }
 
 /** Processes of a run without what Goldfish put around them. */

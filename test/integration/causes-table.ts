@@ -343,16 +343,16 @@ export const LATER: Readonly<Partial<Record<Cause, string>>> = {
   completed_with_warnings: 'output contracts',
   contract_violated: 'output contracts',
   review_blocked: 'the review before a run',
-  preflight_failed: 'rented machines',
-  no_capacity: 'rented machines',
-  preempted: 'rented machines',
   budget: 'budgets',
   sweep_stopped: 'sweeps',
 };
 
-/** Causes whose runs stand in a file of their own, below test/integration. */
+/** Causes whose runs stand in a file of tests of their own, below test/integration. */
 export const ELSEWHERE: Readonly<Partial<Record<Cause, string>>> = {
   stopped_by_monitor: 'monitors',
+  preflight_failed: 'gce/causes',
+  no_capacity: 'gce/causes',
+  preempted: 'gce/causes',
 };
 
 export const PROGRAM_THAT_WAITS = `${HEAD}${HOLD}${SAVE}`;

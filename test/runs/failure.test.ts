@@ -57,6 +57,14 @@ describe('the report of a failed run', () => {
     ]);
   });
 
+  it('quotes no line of a build, unless it was the build that failed', async () => {
+    await print('build', 'collecting packages', 'ERROR: no such package', 'it was not needed');
+    await print('stdout', 'epoch 1');
+    for (const cause of ['exit_nonzero', 'oom', 'launch_failed'] as const)
+      expect(await describeEnd(cause)).toMatchObject({ firstErrorLine: null, logTail: ['epoch 1'] });
+    expect((await describeEnd('build_failed'))?.firstErrorLine).toBe('ERROR: no such package');
+  });
+
   it('finds the statement of a traceback, and what Node prints below the line that threw', async () => {
     await print('stderr', 'Traceback (most recent call last):', '  File "x.py", line 1', 'KeyError: 3');
     expect((await describeEnd('exit_nonzero'))?.firstErrorLine).toBe('KeyError: 3');

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { Fault } from '../gcs-emulator/faults.ts';
 
 const PROGRAM = fileURLToPath(new URL('../gcs-emulator/main.ts', import.meta.url));
 
@@ -13,6 +14,8 @@ export type EmulatorProcess = {
   openUploads(bucket: string): Promise<string[]>;
   /** Stores small objects without the adapter. */
   fill(bucket: string, names: readonly string[]): Promise<void>;
+  /** Goes wrong from now on, see faults.ts there. */
+  trouble(fault: Fault): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -38,6 +41,7 @@ export async function startEmulatorProcess(): Promise<EmulatorProcess> {
         ask(`/upload/storage/v1/b/${bucket}/o?uploadType=media&name=${encodeURIComponent(name)}`, name);
       for (let at = 0; at < names.length; at += 50) await Promise.all(names.slice(at, at + 50).map(insert));
     },
+    trouble: async (fault) => void (await ask('/emulator/faults', JSON.stringify([fault]))),
     stop: async () => {
       child.stdin?.end();
       await ended;

@@ -93,10 +93,11 @@ function ownSettings({ id, profileName, profile, maxSeconds, singleUse }: BodyRe
   return {
     worker: id,
     profile: profileName,
+    image: profile.bootDisk.image,
     singleUse,
     lifeSeconds: maxSeconds,
     accelerators: profile.gpus > 0,
-    dataDisks: profile.dataDisks.map(({ name, mount }) => ({ name, mount })),
+    dataDisks: profile.dataDisks.map(({ name }) => name),
   };
 }
 

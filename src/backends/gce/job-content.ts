@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { z } from 'zod';
-import { containerName } from '../container.ts';
+import { bind, containerName } from '../container.ts';
 import { INSIDE, stageContainer } from '../container-stage.ts';
 import type { RunSpec } from '../port.ts';
 import { configDocument } from '../stage-document.ts';
@@ -8,7 +8,7 @@ import type { WrapperSpec } from '../wrapper-spec.ts';
 import type { StoredObject } from './bucket-files.ts';
 import type { JobDocument } from './job-document.ts';
 import { limitOf, type NamedGceProfile, processorsOf } from './job-request.ts';
-import { MACHINE, programFolder, rankFolder } from './machine-places.ts';
+import { diskFolder, MACHINE, programFolder, rankFolder } from './machine-places.ts';
 import type { rentedRuntimeSchema } from './runtime.ts';
 
 export type JobParts = {
@@ -97,8 +97,17 @@ function containerOf(parts: JobParts, rank: number): JobDocument['containers'][n
     machineCpus: processorsOf(profile.profile),
     project: parts.projectMark,
   });
-  // A checkpoint is safe when it is in the bucket: the stage library waits for that.
-  return { name, body: { ...body, Env: [...body.Env, 'GOLDFISH_KEPT=wait'] } };
+  const disks = profile.profile.dataDisks.map((disk) => bind(diskFolder(disk.name), disk.mount, 'write'));
+  const { HostConfig: host } = body;
+  return {
+    name,
+    body: {
+      ...body,
+      // A checkpoint is safe when it is in the bucket: the stage library waits for that.
+      Env: [...body.Env, 'GOLDFISH_KEPT=wait'],
+      HostConfig: { ...host, Mounts: [...host.Mounts, ...disks] },
+    },
+  };
 }
 
 function wrapperOf(spec: RunSpec, of: { ranks: readonly number[]; python: boolean }): WrapperSpec {

@@ -69,6 +69,8 @@ export const machineSettingsSchema = z.strictObject({
   schema: z.literal(1),
   worker: z.string(),
   profile: z.string(),
+  /** What it was booted from, as the profile names it: for people. */
+  image: z.string(),
   bucket: z.string(),
   /** Before every key of the bucket; empty, or with a slash at its end. */
   bucketPrefix: z.string(),
@@ -85,7 +87,7 @@ export const machineSettingsSchema = z.strictObject({
   singleUse: z.boolean(),
   /** To be waited for before a job is claimed: a driver that answers. */
   accelerators: z.boolean(),
-  /** Formatted where they are new, and mounted: `/dev/disk/by-id/google-<name>`. */
-  dataDisks: z.array(z.strictObject({ name: z.string(), mount: z.string() })),
+  /** By name: `/dev/disk/by-id/google-<name>`. Formatted where they are new, and mounted for jobs (`diskFolder`). */
+  dataDisks: z.array(z.string()),
 });
 export type MachineSettingsDocument = z.output<typeof machineSettingsSchema>;

@@ -6,6 +6,7 @@ import type { CallOptions, RunHandle, RunSpec } from '../port.ts';
 import { deliverSecrets } from './deliver-secrets.ts';
 import { jobRequest, profileOf } from './job-request.ts';
 import type { GceDeps } from './options.ts';
+import { rentRefusal } from './rent-refusal.ts';
 import { digestOf, rentedRuntimeSchema } from './runtime.ts';
 import { uploadJob } from './upload-job.ts';
 import { workerProgram } from './worker-program.ts';
@@ -40,7 +41,7 @@ export async function launchAttempt(
     throw interrupted();
   }
   if (acquired.kind === 'no_place')
-    throw acquired.lasting ? refused(acquired.message) : noCapacity(acquired.message);
+    throw acquired.lasting ? rentRefusal(acquired.message, profile) : noCapacity(acquired.message);
   return handleOf(spec, acquired.workerId);
 }
 
@@ -81,14 +82,6 @@ function noCapacity(message: string): GoldfishError {
     message: `No machine was to be had: ${message}`,
     hint: 'Name more zones in gce.zones, another profile, or a longer defaults.capacity_wait_seconds.',
     details: { no_capacity: true },
-  });
-}
-
-/** No place would answer differently, now or later. */
-function refused(message: string): GoldfishError {
-  return new GoldfishError('BACKEND_UNAVAILABLE', {
-    message: `No machine can be rented: ${message}`,
-    hint: 'Ask "goldfish doctor --gce" what is missing.',
   });
 }
 

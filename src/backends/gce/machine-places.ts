@@ -14,6 +14,11 @@ export const MACHINE = {
   checkpoints: join(JOB, 'checkpoints'),
 } as const;
 
+/** What a job sees of a data disk: an empty folder of its user from its beginning to its end. */
+export function diskFolder(name: string): string {
+  return join(ROOT, 'disks', name, 'stage');
+}
+
 /** The unpacked worker program and what containers read of ours. */
 export function programFolder(sha256: string): string {
   return join(ROOT, 'program', sha256);

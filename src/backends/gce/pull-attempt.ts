@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { AttemptLayout } from '../../core/layout.ts';
 import type { CallOptions, ObjectStorage } from '../../storage/port.ts';
 import { MACHINE_WRAPPER_FILE, machineSign } from './machine-sign.ts';
-import { pullCheckpoints } from './pull-checkpoints.ts';
+import { type KnownCheckpoints, pullCheckpoints } from './pull-checkpoints.ts';
 import { pullDocument } from './pull-document.ts';
 import { pullLog } from './pull-log.ts';
 import { pullResult } from './pull-result.ts';
@@ -11,14 +11,19 @@ import { listAll, pullPieces } from './pull-tail.ts';
 /** What is known of the objects of an attempt; without it everything is looked at again, and nothing is lost. */
 export type Known = {
   /** Ids of checkpoints that are none. */
-  useless: Set<string>;
+  checkpoints: KnownCheckpoints;
   logAfter: string | undefined;
   after: Map<string, string>;
   generations: Map<string, string>;
 };
 
 export function nothingKnown(): Known {
-  return { useless: new Set(), logAfter: undefined, after: new Map(), generations: new Map() };
+  return {
+    checkpoints: { useless: new Set(), brought: new Set() },
+    logAfter: undefined,
+    after: new Map(),
+    generations: new Map(),
+  };
 }
 
 type Pulling = {
@@ -42,8 +47,8 @@ export async function pullAttempt(pulling: Pulling, call: CallOptions): Promise<
   const { ranks } = await machineSign(folders);
   for (let rank = 0; rank < ranks; rank += 1) await pullControl(pulling, rank, call);
   // kill point: fetch/control-fetched
-  const { useless } = pulling.known;
-  await pullCheckpoints(bucket, { prefix, folder: folders.checkpoints, useless }, call);
+  const { checkpoints } = pulling.known;
+  await pullCheckpoints(bucket, { prefix, folder: folders.checkpoints, known: checkpoints }, call);
   return isOver && (await pullResult(bucket, { prefix, folders }, call));
 }
 

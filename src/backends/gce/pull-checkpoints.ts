@@ -20,22 +20,45 @@ const filesSchema = z.looseObject({
   files: z.array(z.looseObject({ path: z.string().min(1), sha256: z.string() })),
 });
 
+/** What is known of a machine's checkpoints: those that are none, and those that were brought from there. */
+export type KnownCheckpoints = { useless: Set<string>; brought: Set<string> };
+
 /**
  * Brings the stage checkpoints that a machine has sent whole into the run's own folder, where its next attempt, `retry` and
- * backups look for them. A folder gets its name when all of it is there and is what its manifest says.
+ * backups look for them. A folder gets its name when all of it is there and is what its manifest says. What the stage has
+ * removed in favour of a newer one, which is here, is removed here.
  */
 export async function pullCheckpoints(
   bucket: ObjectStorage,
-  { prefix, folder, useless }: { prefix: string; folder: string; useless: Set<string> },
+  { prefix, folder, known }: { prefix: string; folder: string; known: KnownCheckpoints },
   call: CallOptions,
 ): Promise<void> {
   const under = `${prefix}checkpoints/`;
-  for (const { key } of await listAll(bucket, { prefix: under }, call)) {
-    const id = CHECKPOINT.exec(key.slice(under.length))?.[1];
-    if (id === undefined || useless.has(id) || (await pathExists(join(folder, id)))) continue;
-    if (!(await pullOrRefuse(bucket, { from: `${under}${id}/`, to: join(folder, id) }, call)))
-      useless.add(id);
+  const keys = (await listAll(bucket, { prefix: under }, call)).map(({ key }) => key.slice(under.length));
+  const ids = keys.flatMap((key) => CHECKPOINT.exec(key)?.[1] ?? []);
+  for (const id of ids) {
+    const to = join(folder, id);
+    if (known.useless.has(id) || (await pathExists(to))) continue;
+    const isHere = await pullOrRefuse(bucket, { from: `${under}${id}/`, to }, call);
+    (isHere ? known.brought : known.useless).add(id);
   }
+  const newest = ids.filter((id) => known.brought.has(id)).at(-1);
+  for (const id of known.brought) {
+    if (newest === undefined || id >= newest || ids.includes(id)) continue;
+    await removeCheckpoint(join(folder, id));
+    known.brought.delete(id);
+  }
+}
+
+/** Whoever looks finds all of it, or nothing. */
+async function removeCheckpoint(folder: string): Promise<void> {
+  await removeTree(unfinished(folder));
+  await rename(folder, unfinished(folder)).catch(ignoreMissing);
+  await removeTree(unfinished(folder));
+}
+
+function ignoreMissing(error: unknown): void {
+  if (errnoOf(error) !== 'ENOENT') throw error;
 }
 
 /** False for one that is none: it must keep neither the others nor the result from coming. */

@@ -26,7 +26,8 @@ const underWay = new WeakMap<ImageRegistry, Map<string, Push>>();
 /**
  * The image's reference for machines elsewhere, `…/goldfish@sha256:<hex>`. The registry has it under a tag made of its
  * id, so it is pushed once, whoever asks for it and however often; those who ask at the same time share one push, which
- * goes on for as long as one of them waits. Two processes that push the same do no harm.
+ * goes on for as long as one of them waits. Two processes that push the same do no harm. What is there under the tag counts
+ * only where it is that very image.
  * Errors: BACKEND_UNAVAILABLE; whatever the signal was aborted with.
  */
 export async function pushedImage(deps: PushDeps, call: PushCall): Promise<string> {
@@ -74,11 +75,14 @@ async function findOrPush(
   const { repository, tag, id } = image;
   const shown = `The image ${id.replace('sha256:', '').slice(0, 12)}`;
   const found = await registry.digest({ repository, tag }, call);
-  if (found !== undefined) {
+  // Whoever may write there can put another image under the tag; what a digest names stays what it is.
+  if (found !== undefined && (await registry.isImage(`${repository}@${found}`, id, call))) {
     call.onLine(`${shown} is in ${repository} already.`);
     return `${repository}@${found}`;
   }
-  call.onLine(`${shown} is not in ${repository} yet; it is being pushed.`);
+  const why =
+    found === undefined ? `not in ${repository} yet` : `not surely what ${repository} has under its tag`;
+  call.onLine(`${shown} is ${why}; it is being pushed.`);
   const began = clock.monotonic();
   const login = await registry.login(call);
   const { digest } = await builder.push({ ...image, login }, call);

@@ -59,7 +59,7 @@ async function checkImage(ground: Ground, image: string): Promise<GceFinding> {
   // What an emulator rents out has whatever the machine beneath it has.
   if (!WITHOUT_ENGINE.includes(owner) || apiEndpoint !== null) return say.ok(name);
   return bad(
-    `${name} has no container engine, for which machines would wait until they are given up`,
+    `${name} has no container engine, without which a machine ends the run at once`,
     'make an image (docs/gce.md, "The image of the machines"), and name it in gce.profile_overrides',
   );
 }

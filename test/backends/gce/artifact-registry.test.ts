@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import {
   answer,
@@ -101,6 +102,72 @@ describe('an image by its digest', () => {
   it('is named by its digest', async () => {
     await expect(registry().exists(`${REPOSITORY}/goldfish:id-1`)).rejects.toThrow('names no digest');
     expect(at.asked).toEqual([]);
+  });
+});
+
+describe('an image by its id', () => {
+  const ID = `sha256:${'1'.repeat(64)}`;
+  const OTHER = `sha256:${'2'.repeat(64)}`;
+  const config = (digest: string): object => ({ mediaType: 'application/json', size: 1, digest });
+  const plain = { schemaVersion: 2, mediaType: MEDIA_TYPE, config: config(ID), layers: [{ size: 1 }] };
+  const hash = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
+
+  /** Whether the description is taken for the image of that id, where the registry has it under its own digest. */
+  async function isIt(
+    text: string,
+    { id = ID, type = MEDIA_TYPE, digest = hash(text) } = {},
+  ): Promise<boolean> {
+    at.handle = answer(200, { 'content-type': type, 'docker-content-digest': digest }, text);
+    return registry().isImage(`${REPOSITORY}/goldfish@${digest}`, id);
+  }
+
+  it('is the one whose description names its settings', async () => {
+    const text = JSON.stringify(plain);
+    expect(await isIt(text)).toBe(true);
+    expect(at.asked).toEqual([`GET /v2/p/r/goldfish/manifests/${hash(text)}`]);
+    expect(await isIt(text, { id: OTHER })).toBe(false);
+    const oci = 'application/vnd.oci.image.manifest.v1+json';
+    expect(await isIt(JSON.stringify({ ...plain, mediaType: oci, annotations: {} }), { type: oci })).toBe(
+      true,
+    );
+  });
+
+  it('is the description itself where the engine calls it so, and then nobody is asked', async () => {
+    expect(await registry().isImage(`${REPOSITORY}/goldfish@${ID}`, ID)).toBe(true);
+    expect(at.asked).toEqual([]);
+  });
+
+  it.each([
+    ['another image', JSON.stringify({ ...plain, config: config(OTHER) })],
+    ['a list as well', JSON.stringify({ ...plain, manifests: [] })],
+    ['a second spelling', JSON.stringify({ ...plain, Config: config(OTHER) })],
+    ['a second spelling further in', JSON.stringify({ ...plain, config: { ...config(ID), Digest: OTHER } })],
+    ['another version', JSON.stringify({ ...plain, schemaVersion: 1 })],
+    ['no settings', JSON.stringify({ schemaVersion: 2, layers: [] })],
+    ['what is no JSON', 'manifest'],
+    ['more than is read', JSON.stringify({ ...plain, annotations: { long: 'x'.repeat(100_000) } })],
+  ])('is not what is described with %s', async (_what, text) => {
+    expect(await isIt(text)).toBe(false);
+  });
+
+  it('is not what comes as a list, or as something else than was asked for', async () => {
+    const text = JSON.stringify(plain);
+    expect(await isIt(text, { type: 'application/vnd.oci.image.index.v1+json' })).toBe(false);
+    expect(await isIt(text, { digest: OTHER })).toBe(false);
+    at.handle = answer(404);
+    expect(await registry().isImage(`${REPOSITORY}/goldfish@${DIGEST}`, ID)).toBe(false);
+  });
+
+  it('is asked for by whoever may, and is not judged where nobody answers', async () => {
+    const text = JSON.stringify(plain);
+    at.handle = guarded(whole, { inside: answer(200, { 'content-type': MEDIA_TYPE }, text) });
+    expect(await registry().isImage(`${REPOSITORY}/goldfish@${hash(text)}`, ID)).toBe(true);
+    expect(at.signed).toEqual([undefined, PASSWORD, 'Bearer registry-token']);
+    at.handle = answer(503);
+    expect(await failure(registry().isImage(`${REPOSITORY}/goldfish@${DIGEST}`, ID))).toMatchObject({
+      message: `The registry did not do its part for "${REPOSITORY}" (HTTP 503).`,
+      retryable: true,
+    });
   });
 });
 

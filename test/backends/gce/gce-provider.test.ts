@@ -5,7 +5,9 @@ import {
   NO_CREDENTIALS,
 } from '../../../src/backends/gce/compute-calls.ts';
 import { createGceProvider } from '../../../src/backends/gce/gce-provider.ts';
-import { GCE_PROFILES } from '../../../src/config/gce-profiles.ts';
+import { rentRefusal } from '../../../src/backends/gce/rent-refusal.ts';
+import { GCE_PROFILES, type GceProfile } from '../../../src/config/gce-profiles.ts';
+import { HandedOver } from '../../../src/core/handed-over.ts';
 import type { CreateAnswer, MachineRequest, Place, WorkerProvider } from '../../../src/pool/port.ts';
 import { type FaultInput, STOCK_OUT_WORDINGS } from '../../gce-simulator/faults.ts';
 import { createSimulator, type Simulator } from '../../gce-simulator/simulator.ts';
@@ -26,7 +28,7 @@ beforeEach(() => {
   places = [];
 });
 
-function newProvider(calls: ComputeCalls = simulatedCompute(sim)): WorkerProvider {
+function newProvider(calls: ComputeCalls = simulatedCompute(sim), profiles = GCE_PROFILES): WorkerProvider {
   return createGceProvider({
     calls,
     clock: clockOf(time),
@@ -39,7 +41,7 @@ function newProvider(calls: ComputeCalls = simulatedCompute(sim)): WorkerProvide
       startupScript: '#!/usr/bin/python3\n',
       settings: { bucket: 'b' },
     },
-    profiles: GCE_PROFILES,
+    profiles,
     zones: [A, B],
     pricePerHour: () => null,
   });
@@ -197,12 +199,100 @@ describe('the search for a place', () => {
     },
   );
 
+  it.each([0, 1_000, 4_000, 7_000])(
+    'that is handed over after %i ms leaves its machine to whoever goes on with the same request',
+    async (ms) => {
+      const stop = new AbortController();
+      time.after(ms, () => stop.abort(new HandedOver()));
+      expect(await create({}, { signal: stop.signal })).toEqual({
+        kind: 'unclear',
+        message: 'The search was ended.',
+      });
+      await time.advance(300_000);
+      expect(machines()).toEqual([`${A} RUNNING`]);
+      const last = { zone: A, model: 'standard', number: 1 } as const;
+      expect(await create({ last }, { of: newProvider() })).toEqual({ kind: 'created' });
+      expect([machines(), sim.calls.count('instances.delete')]).toEqual([[`${A} RUNNING`], 0]);
+    },
+  );
+
+  /** The service does what it is asked for, and its answer does not come. */
+  function keepingBack(method: 'insertInstance' | 'waitOperation' | 'getInstance' | 'deleteInstance') {
+    const calls = simulatedCompute(sim);
+    const silent = async (request: never, call: { signal?: AbortSignal } = {}): Promise<never> => {
+      await calls[method](request, call);
+      return new Promise((_, reject) => {
+        call.signal?.addEventListener('abort', () => reject(call.signal?.reason));
+      });
+    };
+    return newProvider({ ...calls, [method]: silent });
+  }
+
+  it.each(['insertInstance', 'waitOperation', 'getInstance', 'deleteInstance'] as const)(
+    'that is called off does not wait for an answer to %s, and leaves no machine',
+    async (method) => {
+      const stop = new AbortController();
+      let stoppedAt = 0;
+      // Boots so long that the machine itself is looked for.
+      fault({ kind: 'slow-provisioning', ms: 600_000 });
+      time.after(200_000, () => {
+        stoppedAt = time.now();
+        stop.abort();
+      });
+      const answer = await create({}, { signal: stop.signal, of: keepingBack(method) });
+      expect([answer.kind, time.now() - stoppedAt <= 5_000]).toEqual(['unclear', true]);
+      expect(inserts()).toBe(1);
+      await time.advance(1_200_000);
+      expect(machines()).toEqual([]);
+    },
+  );
+
   it.each(Object.keys(GCE_PROFILES))('asks for %s as the service wants it', async (profile) => {
     const { models = [], machineType } = GCE_PROFILES[profile] ?? {};
     expect(await create({ profile, models })).toEqual({ kind: 'created' });
     const [instance] = sim.instances();
     expect(instance?.machineType.endsWith(`/${machineType}`)).toBe(true);
     expect(instance?.scheduling.automaticRestart).toBe(false);
+  });
+});
+
+describe('a machine as its profile says', () => {
+  /** The profile with something else in it, and what asks for machines of it. */
+  function changed(name: string, change: (of: GceProfile) => Partial<GceProfile>) {
+    const usual = GCE_PROFILES[name]!;
+    const profile = { ...usual, ...change(usual) };
+    return { profile, of: newProvider(simulatedCompute(sim), { [name]: profile }) };
+  }
+
+  it('has its data disks, and is told their names and what it was booted from', async () => {
+    const dataDisks = [{ name: 'cache', sizeGb: 100, type: 'pd-ssd', mount: '/mnt/cache' }];
+    const { of } = changed('cpu-small', () => ({ dataDisks }));
+    expect(await create({}, { of })).toEqual({ kind: 'created' });
+    expect(sim.disks().map(({ sizeGb }) => sizeGb)).toEqual(['50', '100']);
+    const { body } = sim.metadata('goldfish-1').answer({ path: 'instance/attributes/goldfish-worker' });
+    expect(JSON.parse(body)).toMatchObject({
+      dataDisks: ['cache'],
+      image: 'projects/debian-cloud/global/images/family/debian-12',
+    });
+  });
+
+  it('is refused where its image is not there, with the key that names another one', async () => {
+    const image = 'projects/deeplearning-platform-release/global/images/family/common-cu999';
+    const { of, profile } = changed('h100-spot', ({ bootDisk }) => ({ bootDisk: { ...bootDisk, image } }));
+    const answer = await create({ profile: 'h100-spot', models: ['spot'] }, { of });
+    const message = `Invalid value for field 'resource.disks[0].initializeParams.sourceImage': '${image}'. The referenced image resource cannot be found.`;
+    expect([answer, tried()]).toEqual([{ kind: 'no_place', message, lasting: true }, [`${A} spot`]]);
+    const hintOf = (said: string) => rentRefusal(said, { name: 'h100-spot', profile }).hint;
+    const look =
+      'Look up an image that is there (gcloud compute images list --project=deeplearning-platform-release --no-standard-images), and name it with gce.profile_overrides.h100-spot.boot_disk.image.';
+    expect(hintOf(message)).toBe(look);
+    expect(hintOf(`The resource '${image}' was not found`)).toBe(look);
+    expect(hintOf(`Required 'compute.images.useReadOnly' permission for '${image}'`)).toBe(
+      'Ask "goldfish doctor --gce" what is missing.',
+    );
+    expect(rentRefusal(message, { name: 'h100-spot', profile }).message).toBe(
+      `No machine can be rented: ${message}`,
+    );
   });
 });
 
@@ -264,6 +354,8 @@ it('tells a machine that was taken back from one that somebody stopped', async (
   sim.preempt('goldfish-1');
   sim.stop('goldfish-2');
   await time.advance(300_000);
-  const explain = (id: string) => provider.explain({ id, zone: A });
-  expect([await explain('goldfish-1'), await explain('goldfish-2')]).toEqual(['preempted', 'unknown']);
+  expect([await provider.preempted(A), await provider.preempted(B)]).toEqual([
+    new Set(['goldfish-1']),
+    new Set(),
+  ]);
 });

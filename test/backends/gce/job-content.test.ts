@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { jobDocument } from '../../../src/backends/gce/job-content.ts';
 import { jobSchema } from '../../../src/backends/gce/job-document.ts';
 import { jobRequest, limitOf, profileOf } from '../../../src/backends/gce/job-request.ts';
-import { MACHINE } from '../../../src/backends/gce/machine-places.ts';
+import { diskFolder, MACHINE } from '../../../src/backends/gce/machine-places.ts';
 import type { RunSpec } from '../../../src/backends/port.ts';
 import { GCE_PROFILES } from '../../../src/config/gce-profiles.ts';
 import { assetPath } from '../../../src/core/assets.ts';
@@ -143,6 +143,26 @@ it('gives each rank a container and folders of its own', () => {
   ]);
 });
 
+it('gives each rank the data disks of its profile, where that says, to be written to', () => {
+  const parts = partsOf();
+  const dataDisks = [{ name: 'cache', sizeGb: 100, type: 'pd-ssd', mount: '/mnt/cache' }];
+  const profile = { ...parts.profile, profile: { ...parts.profile.profile, dataDisks } };
+  const spec = { ...SPEC, resources: { ...SPEC.resources, nodes: 2 } };
+  const { containers } = jobDocument({ ...parts, profile, spec });
+  const mounts = containers.map(
+    ({ body }) => (body as { HostConfig: { Mounts: object[] } }).HostConfig.Mounts,
+  );
+  const disk = {
+    Type: 'bind',
+    Source: '/var/lib/goldfish/disks/cache/stage',
+    Target: '/mnt/cache',
+    ReadOnly: false,
+  };
+  expect(mounts.map((of) => of.at(-1))).toEqual([disk, disk]);
+  const plain = jobDocument({ ...parts, spec }).containers[0]!.body as { HostConfig: { Mounts: object[] } };
+  expect(mounts[0]).toEqual([...plain.HostConfig.Mounts, disk]);
+});
+
 it('names the places of a machine as the worker program has them', () => {
   const places = readFileSync(assetPath('runtime/worker/worker_places.py'), 'utf8');
   const bootstrap = readFileSync(assetPath('runtime/worker/bootstrap.py'), 'utf8');
@@ -153,10 +173,14 @@ it('names the places of a machine as the worker program has them', () => {
     ['CODE', 'JOB, "code"'],
     ['INPUTS', 'JOB, "inputs"'],
     ['CHECKPOINTS', 'JOB, "checkpoints"'],
+    ['DISKS', 'ROOT, "disks"'],
   ])
     expect(places).toContain(`${name} = os.path.join(${below})`);
   expect(places).toContain(`"${MACHINE.engine}"`);
   expect(MACHINE).toMatchObject({ job: '/var/lib/goldfish/job', attempt: '/var/lib/goldfish/job/attempt' });
+  const disks = readFileSync(assetPath('runtime/worker/worker_disks.py'), 'utf8');
+  expect(disks).toContain('os.path.join(DISKS, name, "stage")');
+  expect(diskFolder('cache')).toBe('/var/lib/goldfish/disks/cache/stage');
 });
 
 it('asks for a machine of the stage’s profile, and of cpu-small where that is a local one', () => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nothingKnown, pullAttempt } from '../../../src/backends/gce/pull-attempt.ts';
@@ -163,5 +163,30 @@ describe('checkpoints of a stage', () => {
     await rig.put('checkpoints/00000002-good/manifest.json', manifest(sum('data')));
     await pull();
     expect(readdirSync(rig.folders.checkpoints)).toEqual(['00000002-good']);
+  });
+
+  it('go here when the stage has removed them in favour of a newer one, and the last one never', async () => {
+    const ids = [ID, '00000002-state'];
+    for (const id of ids) {
+      await rig.put(`checkpoints/${id}/data.bin`, 'data');
+      await rig.put(`checkpoints/${id}/manifest.json`, manifest(sum('data')));
+    }
+    await pull();
+    expect(readdirSync(rig.folders.checkpoints)).toEqual(ids);
+    const remove = (id: string) => rig.bucket.delete(`${rig.prefix}checkpoints/${id}/manifest.json`);
+    await remove(ids[0]!);
+    await pull();
+    expect(readdirSync(rig.folders.checkpoints)).toEqual([ids[1]]);
+    await remove(ids[1]!);
+    await pull();
+    expect(readdirSync(rig.folders.checkpoints)).toEqual([ids[1]]);
+  });
+
+  it('stay here where nobody knows any more that they came from there', async () => {
+    for (const id of ['00000001-earlier', '00000002-state']) mkdirSync(join(rig.folders.checkpoints, id));
+    await rig.put('checkpoints/00000003-new/data.bin', 'data');
+    await rig.put('checkpoints/00000003-new/manifest.json', manifest(sum('data')));
+    await pull();
+    expect(readdirSync(rig.folders.checkpoints)).toHaveLength(3);
   });
 });

@@ -28,6 +28,10 @@ function createDeps(): PushDeps {
       return held.get(`${repository}:${tag}`);
     },
     exists: () => Promise.reject(new Error('not asked for here')),
+    isImage: async (reference, id) => {
+      calls.push(`is ${reference} ${id}`);
+      return reference === `${IMAGE}@${DIGEST}` && id === ID;
+    },
     login: async () => {
       calls.push('login');
       return LOGIN;
@@ -97,9 +101,19 @@ describe('an image for machines elsewhere', () => {
     held.set(`${IMAGE}:id-${HEX}`, DIGEST);
     const { lines, end } = push(createDeps());
     expect(await end).toBe(`${IMAGE}@${DIGEST}`);
-    expect(calls).toEqual([`digest ${IMAGE}:id-${HEX}`]);
+    expect(calls).toEqual([`digest ${IMAGE}:id-${HEX}`, `is ${IMAGE}@${DIGEST} ${ID}`]);
     expect(pushed).toEqual([]);
     expect(lines).toEqual([`The image 0123456789ab is in ${IMAGE} already.`]);
+  });
+
+  it('is pushed where its tag names another one, which is never handed to a machine', async () => {
+    held.set(`${IMAGE}:id-${HEX}`, `sha256:${'e'.repeat(64)}`);
+    const { lines, end } = push(createDeps());
+    expect(await end).toBe(`${IMAGE}@${DIGEST}`);
+    expect(pushed).toHaveLength(1);
+    expect(lines[0]).toBe(
+      `The image 0123456789ab is not surely what ${IMAGE} has under its tag; it is being pushed.`,
+    );
   });
 
   it('is pushed again where the registry has lost it', async () => {

@@ -13,8 +13,10 @@ import { openRentedRig, type RentedRig } from './rented-rig.ts';
 const REASON = 'See where a secret can be read';
 /** Prints its secret in some ways, whole and in halves, and takes its time. */
 const STAGE = `
-import base64, json, os, sys, time
+import base64, json, os, sys, time, goldfish
 value = os.environ["TOKEN"]
+goldfish.log_metric("loss of " + value, 0.5)
+goldfish.progress(0.5, "half way with " + value)
 for _ in range(8):
     print("it is", value, flush=True)
     print(json.dumps({"token": value}), base64.b64encode(value.encode()).decode(), file=sys.stderr, flush=True)

@@ -105,6 +105,7 @@ describe.skipIf(!hasMachines)(`inside a machine that is a container${NEEDS_MACHI
       schema: 1,
       worker,
       profile: 'cpu-small',
+      image: 'projects/debian-cloud/global/images/family/debian-12',
       bucket: BUCKET,
       bucketPrefix: '',
       storageEndpoint: storage.url,

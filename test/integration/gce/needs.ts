@@ -17,3 +17,7 @@ export const NEEDS_RENTALS =
 /** Whether further disks can be made here. */
 export const hasLoopDevices = spawnSync('losetup', ['--find']).status === 0;
 export const NEEDS_LOOP_DEVICES = hasLoopDevices ? '' : ' (needs loop devices: modprobe loop)';
+
+/** Whether rules of the kernel can be changed here, in a network of a test's own. */
+export const hasIptables = spawnSync('unshare', ['--net', 'iptables', '-t', 'raw', '-S']).status === 0;
+export const NEEDS_IPTABLES = hasIptables ? '' : ' (needs iptables: apt-get install iptables)';

@@ -61,6 +61,20 @@ it.each(saves)(
   },
 );
 
+it('takes from the bucket what the stage has removed in favour of a newer one', async () => {
+  rig.boot();
+  const save = (n: number): string => `goldfish.save_checkpoint("state", {"n": ${n}}, keep=1)`;
+  const code = `import goldfish; ${[1, 2, 3].map(save).join('; ')}`;
+  const script = `export GOLDFISH_KEPT=wait PYTHONPATH='${assetPath('sdk/python')}'; '${PYTHON}' -B -c '${code}'`;
+  const job = await rig.assign(await processJob(rig, script, NO_SYNC));
+  expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
+  const under = `${job.prefix}checkpoints/`;
+  expect((await rig.list(under)).map((key) => key.slice(under.length))).toEqual([
+    '00000003-state/data.json',
+    '00000003-state/manifest.json',
+  ]);
+});
+
 it('sends a checkpoint when it is whole, its manifest last, and follows no link of a stage', async () => {
   rig.boot();
   const go = join(rig.home, 'go');

@@ -115,6 +115,7 @@ function containerBody(argv: string[], runId: string, environment: Record<string
     Cmd: ['-I', '-S', '-B', init, '--', ...argv],
     Env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),
     Labels: { 'goldfish.run': runId },
+    HostConfig: { NetworkMode: 'none' },
     OpenStdin: true,
     StdinOnce: true,
     AttachStdin: true,

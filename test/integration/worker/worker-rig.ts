@@ -127,6 +127,7 @@ export class Rig {
       schema: 1,
       worker: this.worker,
       profile: 'cpu-small',
+      image: 'projects/debian-cloud/global/images/family/debian-12',
       bucket: BUCKET,
       bucketPrefix: PREFIX,
       storageEndpoint: this.emulator.url,

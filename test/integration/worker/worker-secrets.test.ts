@@ -99,6 +99,32 @@ it('hands secrets over byte by byte, and they are nowhere but in the program', a
   expect(rig.console).not.toContain(needle);
 });
 
+it('hides secrets in what a program tells of itself before it is sent, wherever a piece ends', async () => {
+  rig.boot();
+  const { publicKey } = await rig.told({ phase: 'idle' });
+  const value = `hush-${randomBytes(40).toString('hex')}`;
+  // The line goes on for longer than a piece is, and the secret lies over its end.
+  const script = `cd "$GOLDFISH_CONTROL"
+    head -c ${4 * 1024 * 1024 - 20} /dev/zero | tr '\\0' x > metrics.jsonl
+    printf '%s\\n{"name": "%s", "value": 1}\\n' "$MY_TOKEN" "$MY_TOKEN" >> metrics.jsonl
+    printf '{"message": "at %s"}' "$MY_TOKEN" > progress.json; printf %s "$MY_TOKEN" > heartbeat
+    mkdir "$GOLDFISH_OUTPUTS/made"; : > "$GOLDFISH_OUTPUTS/made/$(printf '%s\\nend' "$MY_TOKEN")"`;
+  const outputs = [{ path: 'attempt/outputs/made', kind: 'folder' as const }];
+  const job = await processJob(rig, script, { secrets: true, outputs });
+  await rig.put(sealedPlace(job), seal(publicKey!, wrapperRequest({ MY_TOKEN: value })));
+  await rig.assign(job);
+  const result = await rig.result(job);
+  expect(result).toMatchObject({ exitCode: 0 });
+  expect(result['problems']).toEqual([
+    { path: outputs[0]!.path, message: "holds '***\\nend', a name with a line break" },
+  ]);
+  const metrics = await rig.joined(`${job.prefix}control/metrics.jsonl`);
+  expect(metrics.replace(/^x+/, '')).toBe('***\n{"name": "***", "value": 1}\n');
+  expect(metrics.indexOf('*')).toBe(4 * 1024 * 1024 - 20);
+  expect(await rig.json(`${job.prefix}control/progress.json`)).toEqual({ message: 'at ***' });
+  expect((await rig.read(`${job.prefix}control/heartbeat`))!.toString()).toBe('***');
+});
+
 const isRunning = () =>
   statSync(join(rig.job, 'attempt/control/go'), { throwIfNoEntry: false }) !== undefined;
 

@@ -1,6 +1,8 @@
-import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { type Clock, systemClock } from '../../../src/core/clock.ts';
+import { withLock } from '../../../src/store/lock.ts';
 import { DEFAULT_RESULT_TOKENS, pageBudget } from '../../../src/tools/budget.ts';
 import { estimateTokens } from '../../../src/tools/tokens.ts';
 import { errorOf, mountedProject, type Project } from '../../support/workspaces-project.ts';
@@ -41,6 +43,27 @@ describe('diff', () => {
     });
     await workspaces.create({ name: 'b', goal: 'g', from: { workspace: 'a' } });
     expect(await workspaces.diff({ target: 'b' })).toMatchObject({ against: 'a@v2', files: [] });
+  });
+
+  it('of a slot that another call is emptying waits until it is whole again', async () => {
+    project = await mountedProject();
+    const { layout } = project;
+    const waiting = Promise.withResolvers<void>();
+    const sleep: Clock['sleep'] = (ms, options) => {
+      waiting.resolve();
+      return systemClock.sleep(ms, options);
+    };
+    const workspaces = project.again({ clock: { ...systemClock, sleep } });
+    project.write('w1/modules/train.py', 'print(2)\n');
+    const leaving = join(layout.slots, '.w1.leaving');
+    const diff = await withLock(layout.slotLock('w1'), { clock: systemClock, what: 'w1' }, async () => {
+      mkdirSync(leaving);
+      const asked = workspaces.diff({ target: 'w1' });
+      await Promise.race([waiting.promise, asked.catch(() => undefined)]);
+      rmdirSync(leaving);
+      return { asked };
+    });
+    expect(await diff.asked).toMatchObject({ target: 'w1', totals: { files: 1 } });
   });
 
   it('shows added, deleted, renamed, binary and unicode files, modes, links and empty folders', async () => {
