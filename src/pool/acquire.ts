@@ -37,6 +37,7 @@ export async function acquire(
       await deps.clock.sleep(LOOK_MS, { signal });
       continue;
     }
+    // kill point: pool/taken
     const { worker, isResumed } = taken;
     const brought = await bring(deps, { worker, request, isResumed, signal });
     if (brought.kind === 'again') continue;
@@ -58,6 +59,7 @@ async function bring(deps: PoolDeps, of: Bringing): Promise<Brought> {
   if (!(await nameJob(deps, { worker, job: of.request }, { signal }))) return settle(deps, of, 'left');
   if (worker.state !== 'launching') return { kind: 'brought' };
   const answer = await askForMachine(deps, of);
+  // kill point: pool/machine-asked
   if (answer.kind === 'created') return { kind: 'brought' };
   if (signal.aborted) return { kind: 'canceled' };
   if (answer.kind === 'unclear') return settle(deps, of, 'no_place');

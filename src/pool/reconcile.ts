@@ -1,7 +1,7 @@
 import { isoTime } from '../core/clock.ts';
 import type { Worker } from '../core/rows.ts';
 import { applyWorkerChanges, type WorkerChange } from '../store/worker-changes.ts';
-import { livingWorkers } from '../store/workers.ts';
+import { goneAmong, livingWorkers } from '../store/workers.ts';
 import { createDeletions } from './deletions.ts';
 import type { PoolDeps } from './deps.ts';
 import { judgeWorker, type Look } from './judge-worker.ts';
@@ -54,8 +54,13 @@ export function createReconcile(deps: PoolDeps): Reconcile {
     });
     await deletions.ask([...deleting, ...(list === undefined ? [] : strangersIn(list, workers))], options);
     if (list !== undefined) deletions.forget(list);
-    for (const { worker, event } of changes)
-      if (event === 'vanish' && moved.has(worker.id)) kept.add(worker.id);
+    for (const { worker, event } of changes) {
+      if (event !== 'vanish' || !moved.has(worker.id)) continue;
+      // kill point: pool/gone-noted
+      kept.add(worker.id);
+    }
+    // Of those, too, that an earlier supervisor did not come to.
+    for (const id of goneAmong(deps.db, [...reading.others])) kept.add(id);
     await removeKept(options);
   };
 
@@ -73,6 +78,7 @@ export function createReconcile(deps: PoolDeps): Reconcile {
       [...kept].map(async (worker) => {
         try {
           await deps.mail.remove(worker, options);
+          // kill point: pool/letters-removed
           kept.delete(worker);
         } catch (error) {
           deps.log.warn(

@@ -44,5 +44,7 @@ async function settleJob(
 ): Promise<Pick<WorkerChange, 'claimed' | 'calledOff'>> {
   if (lease === null) return {};
   const of = { worker, number: lease.number, prefix: attemptPrefix(lease) };
-  return (await mail.callOff(of, options)) === 'called_off' ? { calledOff: true } : { claimed: true };
+  const answer = await mail.callOff(of, options);
+  // kill point: pool/settled
+  return answer === 'called_off' ? { calledOff: true } : { claimed: true };
 }

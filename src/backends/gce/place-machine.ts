@@ -57,6 +57,7 @@ async function ask(placing: Placing): Promise<PlaceAnswer | { kind: 'asked'; ope
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     try {
       const operation = await calls.insertInstance({ zone, requestId, body }, { signal });
+      // kill point: machine/inserted
       return { kind: 'asked', operation };
     } catch (error) {
       // It is on its way, and may be carried out all the same.
@@ -82,6 +83,7 @@ async function follow(placing: Placing, asked: OperationFacts): Promise<PlaceAns
     if (signal.aborted) return letGo(placing, ENDED);
     try {
       operation = await calls.waitOperation({ zone, operation: operation.name }, { signal });
+      // kill point: machine/operation-seen
       pause = FIRST_PAUSE_MS;
       if (operation.status === 'DONE') break;
     } catch (error) {
@@ -156,6 +158,7 @@ async function takeBack(
   });
   try {
     await Promise.race([asking, clock.sleep(TAKE_BACK_MS, { signal: answered.signal })]);
+    // kill point: machine/taken-back
   } finally {
     answered.abort();
   }
