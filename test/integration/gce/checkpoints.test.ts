@@ -53,7 +53,7 @@ describe.skipIf(!hasRentals)(`checkpoints of a run on a rented machine${NEEDS_RE
     const kept = ['00000003-state', '00000004-other'];
     await until(() => `${here()}` === `${kept}`, 'the checkpoints that are kept', 120);
     expect(await client.call('inspect_run', { run_id })).toMatchObject({ state: 'running' });
-    await client.call('cancel', { run_id, reason });
+    await client.call('cancel', { target: run_id, reason });
     const state = async (): Promise<unknown> => (await client.call('inspect_run', { run_id }))['state'];
     await until(async () => (await state()) === 'canceled', 'the end of the run', 120);
     expect(here()).toEqual(kept);
