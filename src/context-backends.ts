@@ -8,10 +8,11 @@ import { assetPath } from './core/assets.ts';
 import { GoldfishError } from './core/errors.ts';
 import { nearest } from './core/suggest.ts';
 import type { Backends } from './runs/deps.ts';
+import { createTending, NOTHING_TO_TEND } from './runs/tending.ts';
 import { countLivingWorkers } from './store/worker-count.ts';
 
 /** Adapters are imported when first asked for, so that a start pays only for what it uses. */
-export function createBackends(parts: BackendParts): Backends {
+export function createBackends(parts: BackendParts, { isAtWork = false } = {}): Backends {
   const { config, db } = parts;
   const adapters = makersOf(parts);
   const names = Object.keys(adapters);
@@ -48,7 +49,11 @@ export function createBackends(parts: BackendParts): Backends {
       await Promise.allSettled([...made.values()].map(async (one) => (await one).close?.()));
     },
     hasWards: () => config.gce !== null && countLivingWorkers(db) > 0,
-    over: (other) => createBackends({ ...parts, db: other }),
+    tending:
+      config.gce === null
+        ? NOTHING_TO_TEND
+        : createTending({ ...parts, backend: 'gce', settings: config.gce, isAtWork }),
+    over: (other) => createBackends({ ...parts, db: other }, { isAtWork: true }),
   };
 }
 

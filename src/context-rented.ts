@@ -5,7 +5,8 @@ import type { ImageRegistry } from './backends/image-registry.ts';
 import type { GceConfig, GcsConfig } from './config/gce.ts';
 import type { Adapter, BackendParts } from './context-adapter.ts';
 import type { Clock } from './core/clock.ts';
-import { projectMark } from './os/project-mark.ts';
+import { markProblem, projectMark } from './os/project-mark.ts';
+import { countLivingWorkers } from './store/worker-count.ts';
 
 /** Rented machines, with the images that an engine of this machine makes for them. */
 export async function createRentedAdapter(
@@ -17,6 +18,7 @@ export async function createRentedAdapter(
   const { gcs } = config.storage;
   if (gce === null || gcs === null) throw new Error('no rented machines are configured');
   const images = await docker();
+  const hasMachines = (): boolean => countLivingWorkers(db) > 0;
   const { apiEndpoint, bucket: name, prefix } = gcs;
   const { capacityWaitSeconds, launchTimeoutSeconds, logSyncSeconds } = config.defaults;
   const { backend, tend, close } = createGceBackend({
@@ -24,7 +26,8 @@ export async function createRentedAdapter(
     bucket: { name, prefix, apiEndpoint },
     defaults: { capacityWaitSeconds, launchTimeoutSeconds, logSyncSeconds },
     user: config.docker.user,
-    projectMark: () => projectMark(layout),
+    projectMark: () => projectMark(layout, { hasMachines }),
+    markProblem: () => markProblem(layout, { hasMachines }),
     layout,
     minFreeBytes: config.storage.keep.minFreeBytes,
     clock,

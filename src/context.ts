@@ -130,8 +130,8 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
     goldfishVersion,
   };
   if (role === 'server' && !readOnly) recoverSlots({ background, workspaces, log });
-  const { hasWards } = backends;
-  const base = { root, db, clock, layout, log, hide, runtimeDir: runtimeDir(), hasWards };
+  const { hasWards, tending } = backends;
+  const base = { root, db, clock, layout, log, hide, runtimeDir: runtimeDir(), hasWards, tending };
   const ensureSupervisor = role === 'supervisor' || readOnly ? async () => undefined : lazyEnsure(base);
   return {
     ...base,

@@ -69,7 +69,9 @@ class Checkpoints:
             return
         try:
             self._send(name, check)
+            # kill point: job/checkpoint-sent
             acknowledge(name)
+            # kill point: job/checkpoint-kept
             self._sent.add(name)
         except Unfit as unfit:
             self._unfit[name] = seen

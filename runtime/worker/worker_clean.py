@@ -18,6 +18,7 @@ def wipe(run_id, engine, names=()):
     """Of this run, if one is known. Raises OSError, EngineGone or EngineRefused where something is left."""
     end_wrapper()
     engine.remove_all(names)
+    # kill point: turn/containers-removed
     if run_id is not None:
         end_processes(run_id)
     remove_tree(JOB)

@@ -58,7 +58,9 @@ class JobWork:
                 return result(self._job, error=str(failed), errno=failed.errno, failedStep=failed.step)
             except NotStarted as failed:
                 return result(self._job, error=str(failed), failedStep="machine")
+            # kill point: job/wrapper-started
             document = self._watch()
+            # kill point: job/program-ended
             self._on_end()
         return self._finish(document)
 
@@ -142,10 +144,12 @@ class JobWork:
 
     def _finish(self, document):
         self._send_rest()
+        # kill point: job/rest-sent
         if document is None or not ended_well(document):
             return document
         try:
             sent, problems = send_outputs(self._job, self._bucket, self._control.check_outputs)
+            # kill point: job/outputs-sent
             return dict(document, outputs=sent, problems=problems)
         except NotSent as failed:
             return dict(document, error=str(failed)[:1000], errno=None, failedStep="upload")

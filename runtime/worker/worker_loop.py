@@ -34,6 +34,7 @@ class Worker:
         # Whatever changes there may be a poke: it is only a reason to look.
         Watch("instance/attributes/?recursive=true", lambda _value: self._parts.wake.set()).start()
         threading.Thread(target=self._grow_old, daemon=True).start()
+        # kill point: worker/boot-counted
         memory, parts = self._memory, self._parts
         self._box.tell(publicKey=parts.seal.public_key, number=memory.number, job=memory.job)
         if memory.job == "claimed":
@@ -42,6 +43,7 @@ class Worker:
         mount_disks(self._settings["dataDisks"])
         driver = self._wait_until_ready()
         self._turns.clean()
+        # kill point: worker/ready
         self._box.tell(driver=driver, images=self._images())
         self._start_letters()
         while True:
@@ -76,10 +78,12 @@ class Worker:
             self._parts.wake.set()
         if self._box.phase != "idle" and not self._is_spent():
             self._box.tell(phase="idle", images=self._images())
+            # kill point: worker/idle-said
         self._idle_since = self._idle_since or time.monotonic()
         why = self._reason_to_leave()
         if why is not None:
             if self._mail.close():
+                # kill point: worker/closed
                 raise Leaving(why)
             say("was given a job while it was about to leave")
 
@@ -145,6 +149,7 @@ class Worker:
         self._box.tell(phase="leaving", leaves=why)
         self._start_letters()
         self._box.flush(LETTER_SECONDS)
+        # kill point: worker/leave-said
         if why in ("preempted", "asked"):
             # Whoever takes it away deletes it too; only a machine that is still there then has to ask.
             time.sleep(OVERDUE_SECONDS)

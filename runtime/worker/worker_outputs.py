@@ -38,6 +38,7 @@ def send_outputs(job, bucket, check):
             else:
                 with os.fdopen(open_below(JOB, path), "rb") as file:
                     size, digest = bucket.put_file(key, file, check)
+            # kill point: job/output-sent
             sent.append({"path": path, "kind": output["kind"], "object": key, "sha256": digest, "size": size})
         except Problem as problem:
             problems.append({"path": path, "message": str(problem)})

@@ -46,25 +46,32 @@ class Preparation:
         """Raises Failed."""
         with step("machine", "The job could not be prepared"):
             self._folders()
+        # kill point: job/folders-made
         with step("code", "The code could not be fetched"):
             self._tree(self._job["code"], CODE)
             open_to_all(CODE)
+        # kill point: job/code-fetched
         with step("input", "An input could not be fetched"):
             self._inputs()
+        # kill point: job/inputs-fetched
         with step("checkpoint", "A checkpoint could not be fetched"):
             self._checkpoints()
+        # kill point: job/checkpoints-fetched
         with step("machine", "The job could not be prepared"):
             self._files()
+        # kill point: job/files-written
         self._guard()
         with step("image", "The image could not be pulled"):
             image = self._job["image"]
             self._engine.pull(image["reference"], self._token if image["login"] == "metadata" else None, self._check)
+        # kill point: job/image-pulled
         for command in self._job["preflight"]:
             self._try(command)
         with step("container", "The container could not be made"):
             for container in self._job["containers"]:
                 self._check()
                 self._engine.create(container["name"], container["body"])
+                # kill point: job/container-created
 
     def _folders(self):
         remove_tree(JOB)

@@ -48,7 +48,9 @@ class Turns:
             if sealed is None:
                 return self._be_patient()
         self._waiting_since = None
+        # kill point: turn/document-read
         claim = self._claim(job)
+        # kill point: turn/claimed
         if claim == CALLED_OFF:
             self._note_called_off()
         else:
@@ -58,6 +60,7 @@ class Turns:
     def _claim(self, job):
         # Before the claim: a boot that comes after this one must know of it.
         self._memory.keep(number=job.number, job="claimed", runId=job.run_id, attempt=job.attempt, prefix=job.prefix)
+        # kill point: turn/claim-remembered
         return self._parts.surely(lambda: self._parts.mail.claim(job.number, job.prefix))
 
     def _note_called_off(self):
@@ -117,6 +120,7 @@ class Turns:
     def _end(self, job, document):
         self._write_end(job, document, phase="cleaning")
         self.clean([container["name"] for container in job["containers"]] if job.document else [])
+        # kill point: turn/wiped
         # Nothing is left that could tell one, but in what is said of a failure.
         say_through(None)
         if self._broken:
@@ -124,7 +128,9 @@ class Turns:
 
     def _write_end(self, job, document, **told):
         self._parts.surely(lambda: self._write_result(job.prefix, document))
+        # kill point: turn/result-written
         self._memory.keep(job="ended")
+        # kill point: turn/end-remembered
         self._box.tell(job="ended", **told)
 
     def give_up(self):
@@ -136,6 +142,7 @@ class Turns:
         else:
             document = lost(job, LOST_REBOOT, read_started_at())
             self._parts.surely(lambda: self._write_result(prefix, document))
+            # kill point: turn/loss-written
             self._memory.keep(job="ended")
         self._box.tell(phase="cleaning", job=self._memory.job)
 

@@ -20,7 +20,7 @@ export type GceConfig = {
   externalAddress: boolean;
   /** `europe-docker.pkg.dev/project/repository`, or `127.0.0.1:5000/name`. */
   artifactRegistry: string;
-  /** Of the Compute API, without a slash at its end; null: the public one. To another one no credentials are sent. */
+  /** Of the Compute API, without a slash at its end; null: the public one. Credentials are sent to Google's own only. */
   apiEndpoint: string | null;
   /** Runs at once on the backend. */
   maxParallel: number;
@@ -36,16 +36,21 @@ export type GceConfig = {
     profiles: readonly string[] | null;
     watchdogSeconds: number;
   };
-  /** Why a setting does not hold what the file takes from the environment: nothing may be asked for then. */
+  /** What the file takes from the environment; absent where it is nothing. */
+  references?: readonly Reference[];
+  /** Why a setting does not hold what it takes from there, as `problemIn` says: nothing may be asked for then. */
   problem?: string;
 };
+
+/** A setting of rented machines, or of their bucket, that stands in the environment under a name. */
+export type Reference = { key: ConnectionKey; name: string };
 
 /** The bucket through which rented machines get and send everything. */
 export type GcsConfig = {
   bucket: string;
   /** Before every name in it: empty, or with a slash at its end. */
   prefix: string;
-  /** Of the JSON API, without a slash at its end; null: the public one. */
+  /** Of the JSON API, without a slash at its end; null: the public one. Credentials are sent to Google's own only. */
   apiEndpoint: string | null;
 };
 
@@ -62,19 +67,13 @@ export function toGce(
   file: Pick<ConfigFile, 'gce' | 'storage'>,
   secrets: Pick<Secrets, 'value'>,
 ): { gce: GceConfig | null; gcs: GcsConfig | null } {
-  const problems: string[] = [];
+  const references: Reference[] = [];
   const read = (key: ConnectionKey, written: string): string => {
     const name = referencedName(written);
     if (name === undefined) return written;
-    const value = secrets.value(name);
-    const { pattern, error } = CONNECTION_FORMS[key];
-    if (value !== undefined && pattern.test(value)) return value;
-    problems.push(
-      value === undefined
-        ? `${key} names ${name}, which is not set`
-        : `${key} names ${name}, whose value ${error}`,
-    );
-    return '';
+    const reference = { key, name };
+    references.push(reference);
+    return problemOf(reference, secrets) === undefined ? (secrets.value(name) ?? '') : '';
   };
   const readEndpoint = (key: ConnectionKey, written: string | null): string | null =>
     written === null ? null : read(key, written).replace(/\/$/, '');
@@ -98,9 +97,27 @@ export function toGce(
     maxParallel: written.max_parallel,
     profiles: mergeOverrides(written.profile_overrides),
     warmPool: toWarmPool(written.warm_pool),
+    ...(references.length === 0 ? {} : { references }),
   };
-  const [problem] = problems;
+  const problem = problemIn(references, secrets);
   return { gce: problem === undefined ? gce : { ...gce, problem }, gcs };
+}
+
+/** The first setting that an environment does not have, or has in a wrong form, in words. */
+export function problemIn(
+  references: readonly Reference[],
+  secrets: Pick<Secrets, 'value'>,
+): string | undefined {
+  return references
+    .map((reference) => problemOf(reference, secrets))
+    .find((problem) => problem !== undefined);
+}
+
+function problemOf({ key, name }: Reference, secrets: Pick<Secrets, 'value'>): string | undefined {
+  const value = secrets.value(name);
+  const { pattern, error } = CONNECTION_FORMS[key];
+  if (value === undefined) return `${key} names ${name}, which is not set`;
+  return pattern.test(value) ? undefined : `${key} names ${name}, whose value ${error}`;
 }
 
 function toWarmPool(pool: NonNullable<ConfigFile['gce']>['warm_pool']): GceConfig['warmPool'] {

@@ -4,7 +4,8 @@ import { parseEnv } from 'node:util';
 import { errnoOf } from '../core/errors.ts';
 import type { Environment } from './host.ts';
 
-const DOTENV_FILE = '.env';
+/** Beside goldfish.yaml. */
+export const DOTENV_FILE = '.env';
 const MAX_BYTES = 1024 * 1024;
 /** `.env` holds settings, too; hiding words such as "production" would make a refusal unreadable. */
 const SHORTEST_KNOWN = 8;

@@ -44,16 +44,26 @@ export function changesBetween(before: readonly Setting[], after: readonly Setti
   });
 }
 
+/** What lies where a value says: files of this machine, rented machines, or what these get and send. */
+export type Move = SettingChange & { keeps: 'files' | 'machines' | 'work of machines' };
+
 /** Where a supervisor leaves things that it must find again: its own, and machines that run and are paid for. */
-const PLACES: readonly string[] = ['state_dir', 'storage.local.path'];
-const RENTED_PLACES: readonly string[] = ['gce.project_id', 'storage.gcs.bucket', 'storage.gcs.prefix'];
+const PLACES: Readonly<Record<string, Move['keeps']>> = {
+  state_dir: 'files',
+  'storage.local.path': 'files',
+  'gce.project_id': 'machines',
+  'storage.gcs.bucket': 'work of machines',
+  'storage.gcs.prefix': 'work of machines',
+};
 
 /** Changes that say where things are kept: who reads them anew would look in an empty place. */
-export function movesState(changes: readonly SettingChange[]): SettingChange[] {
-  return changes.filter(
-    // Where nothing was named before, nothing is left behind.
-    ({ key, from }) => PLACES.includes(key) || (RENTED_PLACES.includes(key) && from !== null),
-  );
+export function movesState(changes: readonly SettingChange[]): Move[] {
+  return changes.flatMap((change) => {
+    const keeps = Object.hasOwn(PLACES, change.key) ? PLACES[change.key] : undefined;
+    // Where no bucket or project was named before, nothing is left behind.
+    if (keeps === undefined || (keeps !== 'files' && change.from === null)) return [];
+    return [{ ...change, keeps }];
+  });
 }
 
 /** The paths a key stands for: itself, or one for each name in place of its `*`. */

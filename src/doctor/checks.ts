@@ -110,7 +110,11 @@ async function checkBackends({ backends }: ServerContext): Promise<Finding[]> {
   );
 }
 
-async function checkSupervisor({ db, clock }: ServerContext): Promise<Finding[]> {
+async function checkSupervisor({ db, clock, backends }: ServerContext): Promise<Finding[]> {
+  const neglect = await backends.tending.neglect();
+  if (neglect !== null) {
+    return [{ component: 'supervisor', state: 'broken', detail: neglect.message, fix: neglect.hint }];
+  }
   const open = countOpenStageRuns(db);
   const held = isLeaseHeld(readLease(db), clock);
   const work = `${open} open ${open === 1 ? 'run' : 'runs'}`;

@@ -5,6 +5,7 @@ import { applyWorkerChanges } from '../store/worker-changes.ts';
 import { getWorker, placeWorker, workersOfJob } from '../store/workers.ts';
 import type { PoolDeps } from './deps.ts';
 import { attemptPrefix } from './documents.ts';
+import { noteBegun } from './has-begun.ts';
 import { nameJob } from './name-job.ts';
 import type { CreateAnswer, Place } from './port.ts';
 import { type JobRequest, takeWorker } from './take-worker.ts';
@@ -36,6 +37,7 @@ export async function acquire(
       await deps.clock.sleep(LOOK_MS, { signal });
       continue;
     }
+    // kill point: pool/taken
     const { worker, isResumed } = taken;
     const brought = await bring(deps, { worker, request, isResumed, signal });
     if (brought.kind === 'again') continue;
@@ -53,10 +55,11 @@ async function bring(deps: PoolDeps, of: Bringing): Promise<Brought> {
   const { worker, isResumed, signal } = of;
   if (worker.lease?.claimedAt != null) return { kind: 'brought' };
   // Whoever named the job before may not have lived to see that it was begun, and the machine may be gone since.
-  if (isResumed && (await deps.mail.hasClaimed(claimOf(of), { signal }))) return noteBegun(deps, worker);
+  if (isResumed && (await deps.mail.hasClaimed(claimOf(of), { signal }))) return broughtAsBegun(deps, worker);
   if (!(await nameJob(deps, { worker, job: of.request }, { signal }))) return settle(deps, of, 'left');
   if (worker.state !== 'launching') return { kind: 'brought' };
   const answer = await askForMachine(deps, of);
+  // kill point: pool/machine-asked
   if (answer.kind === 'created') return { kind: 'brought' };
   if (signal.aborted) return { kind: 'canceled' };
   if (answer.kind === 'unclear') return settle(deps, of, 'no_place');
@@ -70,7 +73,7 @@ async function bring(deps: PoolDeps, of: Bringing): Promise<Brought> {
 /** The machine is not to be relied on: whether it began the job all the same decides. */
 async function settle(deps: PoolDeps, of: Bringing, reason: WorkerEnd): Promise<Brought> {
   const { worker, signal } = of;
-  if ((await deps.mail.callOff(claimOf(of), { signal })) === 'claimed') return noteBegun(deps, worker);
+  if ((await deps.mail.callOff(claimOf(of), { signal })) === 'claimed') return broughtAsBegun(deps, worker);
   giveUp(deps, worker, reason);
   return { kind: 'again' };
 }
@@ -79,11 +82,8 @@ function claimOf({ worker, request }: Bringing) {
   return { worker: worker.id, number: worker.jobNumber, prefix: attemptPrefix(request) };
 }
 
-/** At once: the letter that says so may never come. */
-function noteBegun({ db, clock }: PoolDeps, worker: Worker): Brought {
-  const begun = { worker, claimed: true as const };
-  const change = worker.state === 'launching' ? { ...begun, event: 'start' as const } : begun;
-  applyWorkerChanges(db, [change], isoTime(clock.now()));
+function broughtAsBegun(deps: PoolDeps, worker: Worker): Brought {
+  noteBegun(deps, worker);
   return { kind: 'brought' };
 }
 

@@ -27,6 +27,7 @@ export function createDeletions({ provider, clock, log }: PoolDeps): Deletions {
           askedAt.set(place, now);
           try {
             await provider.delete({ id, zone }, options);
+            // kill point: pool/deletion-asked
           } catch (error) {
             askedAt.delete(place);
             log.warn({ worker: id, err: error }, 'a machine could not be deleted yet');

@@ -25,14 +25,21 @@ export type NewLetter = { worker: string; generation: string; letter: Letter };
 /** `letter` is undefined for what is none, or too large to be read. */
 export type FoundLetter = Omit<NewLetter, 'letter'> & { letter: Letter | undefined };
 
+/** `unread`: those that could not be read now, and why; `others`: workers that were not asked for, of which something is kept. */
+export type FoundLetters = {
+  letters: FoundLetter[];
+  unread: { worker: string; error: unknown }[];
+  others: ReadonlySet<string>;
+};
+
 type OneJob = { worker: string; number: number; prefix: string };
 
 /** What the controller does with the objects that it and the machines share. */
 export type Mail = {
   /**
    * Names a job of a machine: the first before it is asked for (`generation` '0'), the next when it rests. Done twice, it is
-   * done once. `refused`: the object is another than `generation`, because the machine leaves and reads nothing any more, or
-   * for a reason nobody knows.
+   * done once. `generation` may be of an earlier job: who named the last one may have died before it was noted. `refused`:
+   * the machine has closed the object, because it leaves and reads nothing any more, or for a reason nobody knows.
    */
   assign(
     of: { worker: string; number: number; job: AssignedJob; generation: string },
@@ -43,13 +50,9 @@ export type Mail = {
   /** Whether the machine has begun the job. Where not, it still may. */
   hasClaimed(of: OneJob, options?: CallOptions): Promise<boolean>;
   /**
-   * Letters of these workers of another generation than the known one, in one list and a read each. `unread`: those that could
-   * not be read now, and why.
+   * Letters of these workers of another generation than the known one, in one list and a read each.
    */
-  read(
-    known: ReadonlyMap<string, string | null>,
-    options?: CallOptions,
-  ): Promise<{ letters: FoundLetter[]; unread: { worker: string; error: unknown }[] }>;
+  read(known: ReadonlyMap<string, string | null>, options?: CallOptions): Promise<FoundLetters>;
   /** Everything that is kept of a worker that is gone. */
   remove(worker: string, options?: CallOptions): Promise<void>;
 };
@@ -86,9 +89,12 @@ async function assign(
     if (!isConflict(error)) throw error;
   }
   const found = await readDocument(storage, key, assignmentSchema, options);
+  if (found === undefined || found.document.job === null) return { kind: 'refused' };
+  const { document, generation } = found;
   // It was this very write whose answer was lost, perhaps in an earlier life of this program.
-  const isOurs = found?.document.number === number && sameJob(found.document.job, job);
-  return isOurs ? { kind: 'written', generation: found.generation } : { kind: 'refused' };
+  if (document.number === number && sameJob(document.job, job)) return { kind: 'written', generation };
+  const isNews = document.number < number && generation !== ifGeneration;
+  return isNews ? assign(storage, { ...of, generation }, options) : { kind: 'refused' };
 }
 
 async function callOff(
@@ -107,16 +113,15 @@ async function readLetters(
   storage: ObjectStorage,
   known: ReadonlyMap<string, string | null>,
   options: CallOptions = {},
-): Promise<{ letters: FoundLetter[]; unread: { worker: string; error: unknown }[] }> {
+): Promise<FoundLetters> {
   const workers = new Map([...known.keys()].map((worker) => [letterKey(worker), worker]));
   const changed: { worker: string; stat: ObjectStat }[] = [];
-  for (let cursor: string | null | undefined; cursor !== null; ) {
-    const page = await storage.list('workers/', { ...options, ...(cursor === undefined ? {} : { cursor }) });
-    for (const stat of page.objects) {
-      const worker = workers.get(stat.key);
-      if (worker !== undefined && known.get(worker) !== stat.generation) changed.push({ worker, stat });
-    }
-    cursor = page.nextCursor;
+  const others = new Set<string>();
+  for await (const stat of listWorkers(storage, options)) {
+    const id = stat.key.split('/')[1] ?? '';
+    if (!known.has(id)) others.add(id);
+    const worker = workers.get(stat.key);
+    if (worker !== undefined && known.get(worker) !== stat.generation) changed.push({ worker, stat });
   }
   const letters: FoundLetter[] = [];
   const unread: { worker: string; error: unknown }[] = [];
@@ -133,7 +138,15 @@ async function readLetters(
       }
     }),
   );
-  return { letters, unread };
+  return { letters, unread, others };
+}
+
+async function* listWorkers(storage: ObjectStorage, options: CallOptions = {}): AsyncGenerator<ObjectStat> {
+  for (let cursor: string | null | undefined; cursor !== null; ) {
+    const page = await storage.list('workers/', { ...options, ...(cursor === undefined ? {} : { cursor }) });
+    yield* page.objects;
+    cursor = page.nextCursor;
+  }
 }
 
 /** Undefined where the key is there already. */

@@ -15,7 +15,9 @@ export async function nameJob(
   const named = { worker: id, number: jobNumber, job: assignedJob(job), generation };
   const answer = await mail.assign(named, options);
   if (answer.kind === 'refused') return false;
+  // kill point: pool/assignment-written
   noteAssignment(db, id, { jobNumber, generation: answer.generation });
+  // kill point: pool/assignment-noted
   return true;
 }
 

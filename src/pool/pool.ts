@@ -2,6 +2,7 @@ import type { JobKey, Worker, WorkerJob } from '../core/rows.ts';
 import { getWorker, workersOfJob } from '../store/workers.ts';
 import { type Acquired, acquire } from './acquire.ts';
 import type { PoolDeps } from './deps.ts';
+import { hasBegun } from './has-begun.ts';
 import type { CallOptions } from './port.ts';
 import { createReconcile } from './reconcile.ts';
 import { createRelease } from './release.ts';
@@ -13,6 +14,8 @@ export type Pool = {
   acquire(request: JobRequest, options: { signal: AbortSignal }): Promise<Acquired>;
   /** The worker that a job was given to last, and what became of it there. */
   find(job: JobKey): { job: WorkerJob; worker: Worker } | undefined;
+  /** Whether its machine has begun a job, also where nobody has seen that. Rejects where the bucket does not answer. */
+  hasBegun(job: JobKey, options?: CallOptions): Promise<boolean>;
   /**
    * `ended`: its result document is there. Without it the machine of a job that has begun is given up. Rejects, and is to be
    * called again, as long as the bucket does not answer; after `callOffSeconds` of that the machine is given up.
@@ -32,6 +35,7 @@ export function createPool(deps: PoolDeps): Pool {
       const worker = job && getWorker(deps.db, job.workerId);
       return job && worker && { job, worker };
     },
+    hasBegun: (job, options = {}) => hasBegun(deps, job, options),
     release: (job, options = {}) => release(job, options),
     reconcile: (options = {}) => reconcile(options),
   };

@@ -21,8 +21,8 @@ export type WorkerProvider = {
   list(options?: CallOptions): Promise<MachineList>;
   /** Asks for the end of a machine and its disks; that it is gone shows in the list only. Harmless where it is gone. */
   delete(machine: MachineName, options?: CallOptions): Promise<void>;
-  /** Why a machine that nobody here stopped is off, or gone. */
-  explain(machine: MachineName, options?: CallOptions): Promise<'preempted' | 'unknown'>;
+  /** Names of machines of a zone that it has taken back lately, in one call. */
+  preempted(zone: string, options?: CallOptions): Promise<ReadonlySet<string>>;
   /** The last it wrote while it booted, for people; empty where there is nothing. */
   console(machine: MachineName, options?: CallOptions): Promise<string>;
 };
@@ -51,7 +51,8 @@ export type CreateAnswer =
   | { kind: 'created' }
   /** There is no machine of this name. `lasting`: it makes no difference to wait. */
   | { kind: 'no_place'; message: string; lasting: boolean }
-  /** Nobody can say whether one will come, at the place that was committed last. It was asked not to. */
+  /** Nobody can say whether one will come, at the place that was committed last. It was asked not to, unless the search
+   * is handed over (`HandedOver`). */
   | { kind: 'unclear'; message: string };
 
 export type MachineList = {

@@ -1,11 +1,12 @@
 import { isoTime } from '../core/clock.ts';
 import type { Worker } from '../core/rows.ts';
 import { applyWorkerChanges, type WorkerChange } from '../store/worker-changes.ts';
-import { livingWorkers } from '../store/workers.ts';
+import { goneAmong, livingWorkers } from '../store/workers.ts';
 import { createDeletions } from './deletions.ts';
 import type { PoolDeps } from './deps.ts';
 import { judgeWorker, type Look } from './judge-worker.ts';
 import { createLetters, lastLetterOf, type Reading } from './letters.ts';
+import { createLosses } from './losses.ts';
 import { placeOf } from './place-of.ts';
 import type { CallOptions, MachineList, MachineSight } from './port.ts';
 import { settleJudgement } from './settle-judgement.ts';
@@ -16,12 +17,13 @@ export type Reconcile = (options: CallOptions) => Promise<void>;
 
 /**
  * Brings rows and machines together: one question to the provider, one list of letters, one read of the rows; then a
- * judgement for each worker, one transaction for all that changed, and deletions. Nothing else moves a worker that was
- * not just given a job, so what this misses is noticed by the next one.
+ * judgement for each worker; where any is lost, one more question, why; one transaction for all that changed; and deletions.
+ * Nothing else moves a worker that was not just given a job, so what this misses is noticed by the next one.
  */
 export function createReconcile(deps: PoolDeps): Reconcile {
   const letters = createLetters(deps);
   const watch = createWorkerWatch(deps.clock);
+  const losses = createLosses(deps);
   const strangers = createStrangers(deps);
   const deletions = createDeletions(deps);
   // Workers that are gone, of which the bucket may still keep something.
@@ -39,8 +41,10 @@ export function createReconcile(deps: PoolDeps): Reconcile {
       const letter = news?.letter ?? lastLetterOf(worker);
       return { ...sight, letter, surplus: surplus.has(worker.id), policy: deps.policy };
     });
+    const judged = looks.map((one) => ({ worker: one.worker, judged: judgeWorker(one) }));
+    const explain = await losses.ask(judged, options);
     const changes = await Promise.all(
-      looks.map((one) => settleJudgement(deps, { worker: one.worker, judged: judgeWorker(one) }, options)),
+      judged.map((one) => settleJudgement(deps, { ...one, explain }, options)),
     );
     const moved = applyWorkerChanges(deps.db, changes.filter(isChange), isoTime(deps.clock.now()));
     const deleting = changes.flatMap(({ worker, event }) => {
@@ -50,8 +54,13 @@ export function createReconcile(deps: PoolDeps): Reconcile {
     });
     await deletions.ask([...deleting, ...(list === undefined ? [] : strangersIn(list, workers))], options);
     if (list !== undefined) deletions.forget(list);
-    for (const { worker, event } of changes)
-      if (event === 'vanish' && moved.has(worker.id)) kept.add(worker.id);
+    for (const { worker, event } of changes) {
+      if (event !== 'vanish' || !moved.has(worker.id)) continue;
+      // kill point: pool/gone-noted
+      kept.add(worker.id);
+    }
+    // Of those, too, that an earlier supervisor did not come to.
+    for (const id of goneAmong(deps.db, [...reading.others])) kept.add(id);
     await removeKept(options);
   };
 
@@ -69,6 +78,7 @@ export function createReconcile(deps: PoolDeps): Reconcile {
       [...kept].map(async (worker) => {
         try {
           await deps.mail.remove(worker, options);
+          // kill point: pool/letters-removed
           kept.delete(worker);
         } catch (error) {
           deps.log.warn(

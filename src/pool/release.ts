@@ -34,6 +34,7 @@ export function createRelease(deps: PoolDeps): Release {
         ? ({ event: 'drain', claimed: true } as const)
         : await stopping(worker, { key, options });
       applyWorkerChanges(db, [{ worker, ...change }], isoTime(clock.now()));
+      // kill point: pool/job-released
     }
     waits.delete(key);
   };
@@ -45,6 +46,7 @@ export function createRelease(deps: PoolDeps): Release {
     const begun = clock.monotonic();
     try {
       if ((await mail.callOff(called, of.options)) === 'claimed') return { ...STOPPED, claimed: true };
+      // kill point: pool/called-off
       // A machine rests when it has seen that there is nothing to do, so it must have something to see.
       if (worker.state === 'busy') await nameJob(deps, { worker, job: lease }, of.options);
       return calledOff(worker);

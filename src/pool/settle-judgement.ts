@@ -1,13 +1,13 @@
-import { isGoldfishError } from '../core/errors.ts';
 import type { Worker } from '../core/rows.ts';
 import type { WorkerEnd } from '../core/worker-lifecycle.ts';
 import type { WorkerChange } from '../store/worker-changes.ts';
 import type { PoolDeps } from './deps.ts';
 import { attemptPrefix } from './documents.ts';
 import type { Judgement } from './judge-worker.ts';
+import { type Explain, zoneToAsk } from './losses.ts';
 import type { CallOptions } from './port.ts';
 
-type Judged = { worker: Worker; judged: Judgement };
+type Judged = { worker: Worker; judged: Judgement; explain: Explain };
 type Settled = WorkerChange & { worker: Worker };
 
 /** Reasons that are not true of a machine that has begun its job. */
@@ -16,18 +16,19 @@ const REFUTED_BY_A_CLAIM: readonly (WorkerEnd | undefined)[] = ['never_reported'
 /** What is to be done of a judgement, once it is certain what became of a job that nobody saw begin. Never throws. */
 export async function settleJudgement(
   deps: PoolDeps,
-  { worker, judged }: Judged,
+  { worker, judged, explain }: Judged,
   options: CallOptions,
 ): Promise<Settled> {
   const { settle, sighting, ...rest } = judged;
+  const why = zoneToAsk(worker, judged) === null ? 'unknown' : explain(worker);
+  if (why === 'later') return { worker, sighting };
   try {
     const settled = settle === true ? await settleJob(deps, worker, options) : {};
     if (settled.claimed === true && REFUTED_BY_A_CLAIM.includes(rest.reason)) {
       const begun = { worker, sighting, claimed: true as const };
       return worker.state === 'launching' ? { ...begun, event: 'start' } : begun;
     }
-    const reason = await explained(deps, { worker, reason: rest.reason }, options);
-    return { worker, sighting, ...rest, ...(reason === undefined ? {} : { reason }), ...settled };
+    return { worker, sighting, ...rest, ...(why === 'preempted' ? { reason: why } : {}), ...settled };
   } catch (error) {
     // As long as it is not certain, the worker keeps its job; the next look tries again.
     deps.log.warn({ worker: worker.id, err: error }, 'it could not be settled what became of a worker');
@@ -43,23 +44,7 @@ async function settleJob(
 ): Promise<Pick<WorkerChange, 'claimed' | 'calledOff'>> {
   if (lease === null) return {};
   const of = { worker, number: lease.number, prefix: attemptPrefix(lease) };
-  return (await mail.callOff(of, options)) === 'called_off' ? { calledOff: true } : { claimed: true };
-}
-
-/** Who stopped a machine that nobody here stopped: its provider says. */
-async function explained(
-  { provider, log }: PoolDeps,
-  { worker, reason }: { worker: Worker; reason: WorkerEnd | undefined },
-  options: CallOptions,
-): Promise<WorkerEnd | undefined> {
-  const { id, zone } = worker;
-  if (zone === null || (reason !== 'stopped' && reason !== 'vanished')) return reason;
-  try {
-    return (await provider.explain({ id, zone }, options)) === 'preempted' ? 'preempted' : reason;
-  } catch (error) {
-    // What is never to be known keeps nobody from his end.
-    if (!isGoldfishError(error) || error.retryable) throw error;
-    log.warn({ worker: id, err: error }, 'why a machine ended cannot be asked');
-    return reason;
-  }
+  const answer = await mail.callOff(of, options);
+  // kill point: pool/settled
+  return answer === 'called_off' ? { calledOff: true } : { claimed: true };
 }

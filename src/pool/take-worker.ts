@@ -56,6 +56,7 @@ export function takeWorker(deps: PoolDeps, request: JobRequest): Taken {
     const { profile, shape } = request;
     const pooled = isKept && countPooled(db) < policy.maxInstances;
     addWorker(db, { id, pooled, profile, shape, job: request, at: isoTime(deps.clock.now()) });
+    // kill point: pool/half-reserved
     return { kind: 'worker', worker: mustGet(deps, id), isResumed: false };
   });
 }
@@ -67,6 +68,7 @@ function assign(deps: PoolDeps, worker: Worker, job: JobKey): Worker {
     [{ worker, event: 'assign', job: { runId, attempt } }],
     isoTime(deps.clock.now()),
   );
+  // kill point: pool/half-leased
   return mustGet(deps, worker.id);
 }
 

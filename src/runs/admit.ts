@@ -119,10 +119,14 @@ export function blockOf(deps: WaitDeps, run: Waiting): Block | null {
   return null;
 }
 
-/** Names that a run reads from the environment and that have no value now, in words; null where all have one. */
-export function missingSecrets(deps: Pick<RunsDeps, 'secrets'>, run: Pick<StageRun, 'plan'>): string | null {
+/** What a run, or its backend, reads from the environment and has no value there now, in words; null where all has. */
+export function missingSecrets(
+  deps: Pick<RunsDeps, 'secrets' | 'backends'>,
+  run: Pick<StageRun, 'plan' | 'backend'>,
+): string | null {
   const names = deps.secrets.missing(Object.values(run.plan.secrets));
-  return names.length === 0 ? null : `environment ${names.join(', ')}`;
+  if (names.length > 0) return `environment ${names.join(', ')}`;
+  return deps.backends.tending.obstacle(run.backend);
 }
 
 /** No longer than a restart waits: the wall clock may have been set back since. */

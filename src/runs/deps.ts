@@ -11,6 +11,7 @@ import type { FileReader } from '../pipeline/file-reader.ts';
 import type { ObjectStorage } from '../storage/port.ts';
 import type { Db } from '../store/database.ts';
 import type { Workspaces } from '../workspaces/workspaces.ts';
+import type { Tending } from './tending.ts';
 
 /** What a backend gives a stage that asks for nothing: null is no limit. */
 export type BackendLimits = {
@@ -52,6 +53,8 @@ export type Backends = {
   close(): Promise<void>;
   /** Whether something of that kind is there to be looked after. */
   hasWards(): boolean;
+  /** Who can look after it. */
+  tending: Tending;
   /** The same over another store: the supervisor's, which ends with its lease. */
   over(db: Db): Backends;
 };

@@ -3,24 +3,37 @@ import type { RunAttempt, StageRun } from '../core/rows.ts';
 import { getAttempt, noteReleased } from '../store/attempts.ts';
 import type { RunsDeps } from './deps.ts';
 import { endWithCause } from './end.ts';
-import { findStarted, hasBegun } from './find-started.ts';
+import { findStarted, hasBegun, isUnseen } from './find-started.ts';
 import { handleOf } from './run-handle.ts';
 
 /**
  * Ends a run whose cancel came before its launch was confirmed. If an earlier supervisor got as far as asking the
- * backend, whatever that started is found by its name, and is stopped or has ended like every other run.
+ * backend, whatever that started is found by its name, and is stopped or has ended like every other run. Where the backend
+ * cannot look, it is stopped by its name all the same: a cancel waits for nobody who may never answer.
  */
 export async function cancelUnlaunched(deps: RunsDeps, run: StageRun): Promise<void> {
   const attempt = attemptOf(deps, run);
   if (attempt) {
-    if (await findStarted(deps, run)) return;
+    if (await isSeenStarted(deps, run)) return;
     await stopByName(deps, run, attempt, 'It was stopped before its program started.');
   }
   // kill point: cancel/released-by-name
   await endWithCause(deps, run, { cause: run.cancelCause ?? 'user', source: 'caller' });
 }
 
-/** Ends a run that has been on its way for too long; one that has begun meanwhile is looked at like every other. */
+async function isSeenStarted(deps: RunsDeps, run: StageRun): Promise<boolean> {
+  try {
+    return await findStarted(deps, run);
+  } catch (error) {
+    if (!isUnseen(error)) throw error;
+    return false;
+  }
+}
+
+/**
+ * Ends a run that has been on its way for too long; one that has begun meanwhile is looked at like every other.
+ * Errors: BACKEND_UNAVAILABLE where nobody can say whether it has (`isUnseen`).
+ */
 export async function endLate(deps: RunsDeps, run: StageRun): Promise<void> {
   const attempt = attemptOf(deps, run);
   const { launchTimeoutSeconds } = deps.config.defaults;

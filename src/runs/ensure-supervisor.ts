@@ -13,7 +13,8 @@ import { GOLDFISH_VERSION } from '../core/version.ts';
 import { poke, wakeSocketPath } from '../os/wake-socket.ts';
 import type { Db } from '../store/database.ts';
 import { readLease } from '../store/lease.ts';
-import { isLeaseHeld, isOlder } from './supervisor-lease.ts';
+import { mayTakeOver } from './take-over.ts';
+import { NOTHING_TO_TEND, type Tending } from './tending.ts';
 import { isWorkLeft } from './work-left.ts';
 
 /** The first pause before a process starts another supervisor where the last one it started took no lease. */
@@ -29,6 +30,8 @@ type EnsureDeps = {
   runtimeDir: string;
   /** Whether a backend holds something between runs that is to be looked after. */
   hasWards?: () => boolean;
+  /** Who can look after that. */
+  tending?: Tending;
 };
 
 /** What was started; false once its process has ended. */
@@ -41,7 +44,8 @@ type Outcome = 'idle' | 'woken' | 'started' | 'starting';
  * where there is work and none does. Starting two is harmless: the lease decides. The new process has a session of
  * its own and none of our pipes, so it outlives whoever started it.
  *
- * A supervisor of an older program is replaced: the one that is started takes its lease.
+ * A supervisor of an older program is replaced, and one that lacks in its environment what rented machines take from it, where
+ * we have that: the one that is started takes its lease.
  *
  * Callers ask again and again while they watch. A supervisor takes a moment to start, on a busy machine many: as long as
  * it lives none is started beside it, for at most a minute. One that cannot start must not be started every half second:
@@ -57,11 +61,13 @@ export function createEnsureSupervisor(
   /** The lease's token when we last started one: a later one was taken since, by whom may be dead by now. */
   let lastToken = 0;
   let last: Started | undefined;
+  const { clock, tending = NOTHING_TO_TEND } = context;
+  const self = { clock, version: GOLDFISH_VERSION, tending };
   return async () => {
     if (!existsSync(context.layout.database)) throw projectGone();
     if (!isWorkLeft(context.db, context.clock, context.hasWards)) return 'idle';
     const lease = readLease(context.db);
-    if (isLeaseHeld(lease, context.clock) && !isOlder(lease, GOLDFISH_VERSION)) {
+    if (!mayTakeOver(lease, self)) {
       pause = FIRST_PAUSE_MS;
       lastStart = Number.NEGATIVE_INFINITY;
       await poke(wakeSocketPath(context.runtimeDir, context.layout.stateDir));

@@ -1,5 +1,6 @@
 import type { BackendStatus, RunHandle } from '../backends/port.ts';
 import { isoTime } from '../core/clock.ts';
+import { GoldfishError, isGoldfishError } from '../core/errors.ts';
 import type { RunAttempt, StageRun } from '../core/rows.ts';
 import { getAttempt, setAttemptHandle } from '../store/attempts.ts';
 import type { RunsDeps } from './deps.ts';
@@ -11,7 +12,7 @@ type Deps = Pick<RunsDeps, 'db' | 'clock' | 'backends'>;
  * Whether the backend has the attempt already, though nobody stored its handle: the supervisor that asked for it was
  * killed in between. Then it is stored, and the attempt is looked at like every other. Asks for nothing that a launch
  * needs: secrets, inputs and images may be gone by now, and the program runs.
- * Errors: the backend's own, where it cannot look.
+ * Errors: BACKEND_UNAVAILABLE where it could not look (`isUnseen`); the backend's own.
  */
 export async function findStarted(deps: Deps, run: StageRun, signal?: AbortSignal): Promise<boolean> {
   const attempt = getAttempt(deps.db, { runId: run.id, attempt: run.attempt });
@@ -39,7 +40,16 @@ async function statusOf(
   const backend = await deps.backends.get(run.backend);
   const [status] = await backend.getStatus([handleOf(run, attempt)], signal ? { signal } : {});
   if (status !== undefined && status.phase !== 'unknown') return status;
-  throw new Error(`${run.backend} could not look: ${status?.error ?? 'no answer'}`);
+  throw new GoldfishError('BACKEND_UNAVAILABLE', {
+    message: `${run.backend} could not look: ${status?.error ?? 'no answer'}`,
+    retryable: true,
+    details: { unseen: true },
+  });
+}
+
+/** Nobody knows whether the attempt has begun: the time that passes meanwhile is none in which it should have. */
+export function isUnseen(error: unknown): boolean {
+  return isGoldfishError(error) && error.details['unseen'] === true;
 }
 
 export function noteStarted(deps: Pick<Deps, 'db' | 'clock'>, handle: RunHandle): void {

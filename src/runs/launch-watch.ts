@@ -6,6 +6,8 @@ import { passed } from './monitors/passed.ts';
 export type LaunchWatch = {
   /** Ids of those that have been on their way for longer than they may. */
   look(open: readonly Pick<StageRun, 'id' | 'attempt' | 'state'>[]): Set<string>;
+  /** Nobody could see whether a run has begun: it is given the whole time again. */
+  restart(run: { id: string }): void;
 };
 
 const ON_THEIR_WAY: ReadonlySet<string> = new Set(['preparing', 'building', 'launching']);
@@ -27,6 +29,9 @@ export function createLaunchWatch(clock: Clock, limitSeconds: number): LaunchWat
       }
       known = seen;
       return late;
+    },
+    restart: ({ id }) => {
+      for (const key of known.keys()) if (key.startsWith(`${id}/`)) known.delete(key);
     },
   };
 }

@@ -148,12 +148,14 @@ export function openStageRuns(db: Db): StageRun[] {
     .map(toStageRun);
 }
 
-export function countOpenStageRuns(db: Db): number {
+/** Of one backend, or of all. */
+export function countOpenStageRuns(db: Db, backend: string | null = null): number {
   const row = db
     .prepare<{ n: number }>(
-      `SELECT count(*) AS n FROM stage_runs WHERE state NOT IN ('completed', 'failed', 'terminated', 'canceled')`,
+      `SELECT count(*) AS n FROM stage_runs WHERE backend_type = coalesce(?, backend_type)
+       AND state NOT IN ('completed', 'failed', 'terminated', 'canceled')`,
     )
-    .get();
+    .get(backend);
   return row?.n ?? 0;
 }
 

@@ -99,6 +99,7 @@ function changeStates(db: Db, changes: readonly WorkerChange[], at: string): Set
        RETURNING workers.id AS id`,
     )
     .all(JSON.stringify(events));
+  // kill point: pool/half-moved
   const ids = new Set(moved.map(({ id }) => id));
   const written = events.filter(({ id }) => ids.has(id));
   db.prepare(

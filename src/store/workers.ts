@@ -75,6 +75,17 @@ export function livingWorkers(db: Db): Worker[] {
   return db.prepare<Row>(`${SELECT} WHERE w.state <> 'gone' ORDER BY w.created_at, w.id`).all().map(toWorker);
 }
 
+/** Those of the ids whose machines are gone. */
+export function goneAmong(db: Db, ids: readonly string[]): string[] {
+  if (ids.length === 0) return [];
+  return db
+    .prepare<{ id: string }>(
+      `SELECT id FROM workers WHERE state = 'gone' AND id IN (SELECT value FROM json_each(?))`,
+    )
+    .all(JSON.stringify(ids))
+    .map(({ id }) => id);
+}
+
 export function getWorker(db: Db, id: string): Worker | undefined {
   const row = db.prepare<Row>(`${SELECT} WHERE w.id = ?`).get(id);
   return row && toWorker(row);

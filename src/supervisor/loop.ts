@@ -2,6 +2,7 @@ import type { StageRun } from '../core/rows.ts';
 import { admitRuns } from '../runs/admit.ts';
 import type { RunsDeps } from '../runs/deps.ts';
 import { cancelUnlaunched, endLate } from '../runs/end-unlaunched.ts';
+import { isUnseen } from '../runs/find-started.ts';
 import { finishRun } from '../runs/finish.ts';
 import { launchRun } from '../runs/launch.ts';
 import { createLaunchWatch } from '../runs/launch-watch.ts';
@@ -11,18 +12,10 @@ import { createAttemptWatch } from '../runs/watch-attempts.ts';
 import { getAttempt, unreleasedAttempts } from '../store/attempts.ts';
 import { isLeaseLost } from '../store/lease.ts';
 import { openStageRuns } from '../store/stage-runs.ts';
-
-/** Pauses before failed work is tried again; each is twice the one before. */
-const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 8_000;
-/** How long a launch is tried again that something passing keeps from starting: an engine that starts anew, say. */
-const LAUNCH_PATIENCE_MS = 60_000;
+import { createTroubles } from './troubles.ts';
 
 /** After a look at what backends hold that failed. */
 const TEND_PAUSE_MS = 5_000;
-
-/** Of work on one run: since when it fails, and how often it did. Milliseconds of the monotonic clock. */
-type Trouble = { since: number; tries: number };
 
 type LoopOptions = { wakeSocket: string | null; signal: AbortSignal; wake: () => void };
 
@@ -38,7 +31,7 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
   /** Launches under way; a cancel interrupts them, for building alone may take half an hour. */
   const launches = new Map<string, AbortController>();
 
-  const troubles = new Map<string, Trouble>();
+  const troubles = createTroubles(deps.clock);
   const start = (run: { id: string }, task: () => Promise<void>, signal = options.signal): void => {
     if (work.has(run.id)) return;
     const pause = (error: unknown): Promise<void> => {
@@ -46,12 +39,12 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
       if (!isLeaseLost(error)) {
         deps.log.error({ run: run.id, err: error }, 'work on a run failed and will be tried again');
       }
-      const { since, tries } = troubles.get(run.id) ?? { since: deps.clock.monotonic(), tries: 0 };
-      troubles.set(run.id, { since, tries: tries + 1 });
-      return deps.clock.sleep(Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS), { signal });
+      const unseen = isUnseen(error);
+      if (unseen) launchWatch.restart(run);
+      return deps.clock.sleep(troubles.note(run.id, { unseen }), { signal });
     };
     const running = task()
-      .then(() => void troubles.delete(run.id), pause)
+      .then(() => troubles.over(run.id), pause)
       .then(() => {
         work.delete(run.id);
         launches.delete(run.id);
@@ -64,10 +57,7 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
     const stop = new AbortController();
     launches.set(run.id, stop);
     const signal = AbortSignal.any([options.signal, stop.signal]);
-    const isPatient = (): boolean => {
-      const trouble = troubles.get(run.id);
-      return trouble === undefined || deps.clock.monotonic() - trouble.since < LAUNCH_PATIENCE_MS;
-    };
+    const isPatient = (): boolean => troubles.isPatient(run.id);
     start(run, () => launchRun(deps, run.id, { wakeSocket: options.wakeSocket, signal, isPatient }), signal);
   };
 

@@ -1,8 +1,10 @@
 import type { ServerContext } from '../context.ts';
 import { isoTime } from '../core/clock.ts';
+import { HandedOver } from '../core/handed-over.ts';
 import { currentProcess } from '../os/process-identity.ts';
 import { listenForWakes, wakeSocketPath } from '../os/wake-socket.ts';
-import { isLeaseHeld, isOlder, LEASE_RENEW_MS, seemsStuck } from '../runs/supervisor-lease.ts';
+import { LEASE_RENEW_MS, seemsStuck } from '../runs/supervisor-lease.ts';
+import { mayTakeOver } from '../runs/take-over.ts';
 import { isWorkLeft } from '../runs/work-left.ts';
 import { fencedBy, isLeaseLost, readLease, releaseLease, renewLease, takeLease } from '../store/lease.ts';
 import { configWatch } from './config-watch.ts';
@@ -39,8 +41,12 @@ export async function supervise(
   // kill point: takeover/lease-taken
   const db = fencedBy(context.db, token);
   const stop = new AbortController();
-  const signal = AbortSignal.any([options.signal, stop.signal]);
+  const { signal } = stop;
   const bell = createBell();
+  const leave = (): void => {
+    stop.abort(new HandedOver());
+    bell.ring();
+  };
   let wakes = await listen(context, socket, bell.ring);
   // kill point: takeover/listening
   const deps = { ...context.runsDeps, db, backends: context.runsDeps.backends.over(db) };
@@ -48,15 +54,16 @@ export async function supervise(
   let end: SuperviseEnd = 'stopped';
   const lose = (): void => {
     end = 'lease_lost';
-    stop.abort();
-    bell.ring();
+    leave();
   };
   const renewal = setInterval(
     () => renew({ db, token, at: isoTime(clock.now()), lose, log }),
     LEASE_RENEW_MS,
   );
-  options.signal.addEventListener('abort', bell.ring, { once: true });
+  if (options.signal.aborted) leave();
+  options.signal.addEventListener('abort', leave, { once: true });
   log.info({ token, pid: process.pid }, 'supervisor started');
+  sayWhatIsLacking(context);
 
   const work = { isLeft: () => isWorkLeft(db, clock, deps.backends.hasWards) };
   const configChanged = configWatch(context.runsDeps);
@@ -97,7 +104,7 @@ export async function supervise(
     await bell.wait(clock.sleep, idle ? Math.min(LOOK_MS, linger) : LOOK_MS, signal);
   }
 
-  stop.abort();
+  leave();
   clearInterval(renewal);
   await loop.settled();
   await deps.backends.close();
@@ -107,6 +114,13 @@ export async function supervise(
   }
   log.info({ token, end }, 'supervisor ended');
   return end;
+}
+
+/** Whoever has it takes over as soon as there is something to be looked after. */
+function sayWhatIsLacking({ runsDeps, log }: SuperviseContext): void {
+  const { problem } = runsDeps.config.gce ?? {};
+  if (problem === undefined) return;
+  log.warn({ problem }, 'this supervisor cannot look after rented machines: its environment lacks a setting');
 }
 
 /** What is under way is interrupted and begun anew by the next supervisor, so it is given some time. */
@@ -137,10 +151,12 @@ async function acquire(
     await context.clock.sleep(2 * LEASE_RENEW_MS + LEASE_RENEW_MS / 2, { signal });
   }
   const self = currentProcess();
+  const { clock, goldfishVersion: version, runsDeps } = context;
+  const claimant = { clock, version, tending: runsDeps.backends.tending };
   return takeLease(context.db, {
     holder: { ...self, version: context.goldfishVersion, socket },
     at: isoTime(context.clock.now()),
-    mayTake: (current) => !isLeaseHeld(current, context.clock) || isOlder(current, context.goldfishVersion),
+    mayTake: (current) => mayTakeOver(current, claimant),
   });
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { loadConfig } from '../config/load-config.ts';
-import { changesBetween, movesState } from '../config/settings.ts';
+import { changesBetween, type Move, movesState } from '../config/settings.ts';
 import type { ServerContext } from '../context.ts';
 import { isLeaseHeld } from '../runs/supervisor-lease.ts';
 import { readLease } from '../store/lease.ts';
@@ -50,10 +50,7 @@ export const reloadConfig = defineOpenTool({
     return {
       changed,
       applied,
-      restart: frozen.map(({ key }) => ({
-        what: 'this server and the supervisor',
-        why: `${key} moves where things are kept. Let all runs end, move the folder, then start them anew.`,
-      })),
+      restart: frozen.map((move) => ({ what: 'this server and the supervisor', why: whyNotNow(move) })),
       supervisor: supervisorText(now, { changed: changed.length > 0, applied }),
       notes: notes.map((note) => note.message),
       next: { tool: 'status', arguments: { include: ['config'] } },
@@ -61,6 +58,13 @@ export const reloadConfig = defineOpenTool({
   },
   render,
 });
+
+function whyNotNow({ key, keeps }: Move): string {
+  if (keeps === 'files')
+    return `${key} moves where things are kept. Let all runs end, move the folder, then start them anew.`;
+  const says = keeps === 'machines' ? 'where machines are rented' : 'where machines find their work';
+  return `${key} says ${says}. Let all runs end and give every machine back, then start them anew: machines that are left would be nobody’s.`;
+}
 
 function supervisorText(ctx: ServerContext, reload: { changed: boolean; applied: boolean }): string {
   if (!isLeaseHeld(readLease(ctx.db), ctx.clock))

@@ -182,7 +182,10 @@ async function slotRows(ctx: ServerContext): Promise<NonNullable<Output['slots']
   return Promise.all(rows);
 }
 
-function attentionRows(ctx: ServerContext): z.input<typeof attentionRow>[] {
+async function attentionRows(ctx: ServerContext): Promise<z.input<typeof attentionRow>[]> {
+  const neglect = await ctx.backends.tending.neglect();
+  const look = { tool: 'warm_pool_status', arguments: {} };
+  const untended = neglect === null ? [] : [{ message: neglect.message, call: look }];
   const bad = listBadEnds(ctx.db, SHOWN.attention).map(({ workspace, stage, state, cause, runId }) => ({
     message: `${workspace}: ${stage} ${state} (${cause}) in the newest pipeline run`,
     call: { tool: 'inspect_run', arguments: { run_id: runId } },
@@ -191,7 +194,7 @@ function attentionRows(ctx: ServerContext): z.input<typeof attentionRow>[] {
     message: clip(`${run.workspace}: ${run.stage} ${run.state}, warning: ${run.message}`, WARNING),
     call: findingCall(run, run.state),
   }));
-  return [...poolAttention(ctx), ...bad, ...warned].slice(0, SHOWN.attention);
+  return [...untended, ...poolAttention(ctx), ...bad, ...warned].slice(0, SHOWN.attention);
 }
 
 type Situation = {

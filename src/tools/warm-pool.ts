@@ -46,8 +46,9 @@ export const warmPoolStatus = defineTool({
     ...sumsShape,
     errors: z.array(z.object({ component: z.string(), message: z.string() })),
   }),
-  handler: (ctx) => {
+  handler: async (ctx) => {
     const { gce } = ctx.config;
+    const neglect = await ctx.backends.tending.neglect();
     const report = poolReport(ctx.db, { policy: gce?.warmPool ?? NO_POOL, now: ctx.clock.now() });
     const rows = report.workers.map(toWorkerRow);
     const shown = rows.slice(0, fittingCount(rows, WORKERS_TOKENS));
@@ -60,7 +61,8 @@ export const warmPoolStatus = defineTool({
       workers: shown,
       ...(shown.length < rows.length ? { workers_omitted: rows.length - shown.length } : {}),
       ...toSums(report),
-      errors: [],
+      errors:
+        neglect === null ? [] : [{ component: 'supervisor', message: `${neglect.message} ${neglect.hint}` }],
     };
   },
   render: (output, kit) =>
@@ -83,6 +85,7 @@ export const warmPoolStatus = defineTool({
         ),
       output.workers_omitted !== undefined && `${output.workers_omitted} more are not shown.`,
       ...sumTexts(output),
+      ...(output.errors ?? []).map(({ message }) => message),
     ),
 });
 

@@ -80,8 +80,31 @@ describe('credentials', () => {
     expect(records.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
   });
 
-  it('are missed where there are none, and looked for anew by the next call', async () => {
+  /** A client of what is taken for Google's own address. */
+  const clientOfGoogle = (): ComputeCalls =>
+    createComputeClient({ projectId: 'demo', apiEndpoint: NOWHERE, isGoogle: () => true });
+
+  it('are neither looked for nor sent where the address is not Google’s', async () => {
     const client = createComputeClient({ projectId: 'demo', apiEndpoint: NOWHERE });
+    // It would have said that there are none.
+    expect(await told(client.getInstance({ zone: A, name: 'm1' }))).toEqual([
+      undefined,
+      undefined,
+      'The connection to Compute Engine broke (ECONNREFUSED).',
+      'passing',
+    ]);
+  });
+
+  it.each([null, 'https://compute-mine.p.googleapis.com', 'https://restricted.googleapis.com'])(
+    'are wanted by Google’s own address: %s',
+    async (apiEndpoint) => {
+      const client = createComputeClient({ projectId: 'demo', apiEndpoint });
+      expect(await told(client.getInstance({ zone: A, name: 'm1' }))).toEqual(NONE);
+    },
+  );
+
+  it('are missed where there are none, and looked for anew by the next call', async () => {
+    const client = clientOfGoogle();
     expect(await told(client.getInstance({ zone: A, name: 'm1' }))).toEqual(NONE);
     await moveTo('inside', [
       { email: 'default', scopes: ['https://www.googleapis.com/auth/cloud-platform'] },
@@ -97,7 +120,7 @@ describe('credentials', () => {
   it('that are refused are no answer of the service: not even that there is no such machine', async () => {
     // Its metadata server says 404 to whoever asks for a token.
     await moveTo('bare', []);
-    const client = createComputeClient({ projectId: 'demo', apiEndpoint: NOWHERE });
+    const client = clientOfGoogle();
     expect(await told(client.getInstance({ zone: A, name: 'm1' }))).toEqual(NONE);
   });
 });

@@ -306,17 +306,20 @@ export function transfersOf(): void {
       expect(createGcsStorage({ bucket: BUCKET, apiEndpoint }).name).toBe('gcs');
     });
 
-    it('of Google needs credentials, and says so at once', async () => {
-      vi.stubEnv('GOOGLE_APPLICATION_CREDENTIALS', '/nowhere/key.json');
-      const storage = createGcsStorage({ bucket: BUCKET });
-      await expect(storage.stat('key')).rejects.toMatchObject({
-        code: 'STORAGE_UNAVAILABLE',
-        message: `Goldfish found no valid credentials for the bucket "${BUCKET}".`,
-        hint: expect.stringContaining('gcloud auth application-default login'),
-        retryable: false,
-      });
-      vi.unstubAllEnvs();
-    });
+    it.each([{}, { apiEndpoint: 'https://storage-mine.p.googleapis.com' }])(
+      'of Google needs credentials, and says so at once: %j',
+      async (at) => {
+        vi.stubEnv('GOOGLE_APPLICATION_CREDENTIALS', '/nowhere/key.json');
+        const storage = createGcsStorage({ bucket: BUCKET, ...at });
+        await expect(storage.stat('key')).rejects.toMatchObject({
+          code: 'STORAGE_UNAVAILABLE',
+          message: `Goldfish found no valid credentials for the bucket "${BUCKET}".`,
+          hint: expect.stringContaining('gcloud auth application-default login'),
+          retryable: false,
+        });
+        vi.unstubAllEnvs();
+      },
+    );
 
     it('of one’s own gets no credentials', async () => {
       const seen: (string | undefined)[] = [];

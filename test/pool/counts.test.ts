@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Db } from '../../src/store/database.ts';
-import { createRig, type Rig } from './rig.ts';
+import { createRig, type Rig, ZONES } from './rig.ts';
 
 /** More than a look takes now, and far fewer than one for each of 50 workers. */
 const MOST_STATEMENTS = 8;
@@ -86,6 +86,28 @@ async function countLooks(machines: number): Promise<Record<'letters' | 'ends' |
   return { letters, ends, losses };
 }
 
+/** What two looks take when so many machines, half of them in each of two zones, were switched off at once by nobody here. */
+async function countLosses(machines: number): Promise<Counts[]> {
+  rig = createRig({ policy: { maxInstances: machines } });
+  rig.sim.faults.add({ kind: 'stock-out', zone: 'us-central1-a', times: Math.floor(machines / 2) });
+  rig.start();
+  for (let one = 0; one < machines; one += 1) rig.submit({ seconds: 3_000 });
+  await rig.until(() => rig.deeds.filter(({ what }) => what === 'begin').length === machines);
+  await rig.pass(30);
+  rig.crash();
+  expect(new Set(rig.workers().map(({ zone }) => zone))).toEqual(new Set(ZONES));
+  for (const { id } of rig.workers()) rig.sim.stop(id);
+  await rig.pass(300);
+  const looks = [await countOneLook()];
+  const left = rig.workers().filter(({ state }) => state === 'busy').length;
+  looks.push(await countOneLook());
+  expect([left, rig.workers().filter(({ state }) => state === 'busy').length]).toEqual([
+    expect.toSatisfy((n: number) => n > 0 && n < machines),
+    0,
+  ]);
+  return looks;
+}
+
 describe('one look at the pool', () => {
   it('takes as many statements for 50 machines as for 5, and at most three lists', async () => {
     const few = await countLooks(5);
@@ -100,6 +122,17 @@ describe('one look at the pool', () => {
       expect(lists).toBeLessThanOrEqual(MOST_LISTS);
     }
     expect([few.losses.deletions, many.losses.deletions]).toEqual([5, 50]);
+  });
+
+  it('asks why machines are lost once, however many are, and of each zone in its turn', async () => {
+    const few = await countLosses(6);
+    rig.dispose();
+    const many = await countLosses(50);
+    expect(many.map(({ statements }) => statements)).toEqual(few.map(({ statements }) => statements));
+    for (const { statements, lists } of many) {
+      expect(statements).toBeLessThanOrEqual(MOST_STATEMENTS);
+      expect(lists).toBe(MOST_LISTS);
+    }
   });
 
   it('does not take longer for machines that are gone: nothing of them is kept in the bucket', async () => {

@@ -35,6 +35,15 @@ describe('a machine that is kept', () => {
     expect(begun()).toEqual(['stage-000001/1', 'stage-000002/1']);
   });
 
+  it('is not given a run that it may not outlive, which gets a machine of its own', async () => {
+    open();
+    await rig.until(done(rig.submit()));
+    await rig.until(() => rig.workers()[0]?.state === 'idle_ready');
+    const long = rig.submit({ maxSeconds: rig.policy.keptSeconds });
+    await rig.until(done(long));
+    expect(rig.inserts()).toBe(2);
+  });
+
   it('is waited for where it is about to be free', async () => {
     open({ policy: { maxInstances: 1 } });
     const first = rig.submit({ seconds: 30 });

@@ -43,7 +43,7 @@ export type Rig = {
   policy: PoolPolicy;
   /** Errors of the supervisor's own work: things that no fault explains. */
   defects: unknown[];
-  submit(options?: { seconds?: number; models?: JobRequest['models'] }): Job;
+  submit(options?: { seconds?: number; models?: JobRequest['models']; maxSeconds?: number }): Job;
   cancel(job: Job): void;
   /** The supervisor is gone in the middle of whatever it does; nothing of it happens any more. */
   crash(): void;
@@ -113,7 +113,7 @@ export function createRig(options: RigOptions = {}): Rig {
   const calls = simulatedCompute(sim);
   const clock = { ...clockOf(time), now: () => time.now() + rig.clockAheadMs };
   const ids = createIds();
-  const modelsOf = new Map<Job, JobRequest['models']>();
+  const requests = new Map<Job, Pick<JobRequest, 'models' | 'maxSeconds'>>();
   let life: Life | undefined;
 
   const begin = (): Life => {
@@ -155,7 +155,7 @@ export function createRig(options: RigOptions = {}): Rig {
     jobs,
     policy,
     defects,
-    submit: ({ seconds = 60, models = ['standard'] as const } = {}) => {
+    submit: ({ seconds = 60, models = ['standard'] as const, maxSeconds = 7_200 } = {}) => {
       const job: Job = {
         runId: `stage-${String(jobs.length + 1).padStart(6, '0')}`,
         attempt: 1,
@@ -164,7 +164,7 @@ export function createRig(options: RigOptions = {}): Rig {
         isWanted: true,
         workers: [],
       };
-      modelsOf.set(job, models);
+      requests.set(job, { models, maxSeconds });
       jobs.push(job);
       return job;
     },
@@ -255,10 +255,9 @@ export function createRig(options: RigOptions = {}): Rig {
       profile: 'cpu-small',
       shape: 'cpu-small',
       zones: ZONES,
-      models: modelsOf.get(job) ?? ['standard'],
       images: [],
       capacityWaitSeconds: 120,
-      maxSeconds: 7_200,
+      ...(requests.get(job) ?? { models: ['standard'], maxSeconds: 7_200 }),
     };
   }
   return rig;

@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { isoTime } from '../../src/core/clock.ts';
 import { currentProcess } from '../../src/os/process-identity.ts';
+import { admitRuns } from '../../src/runs/admit.ts';
 import { createRuns } from '../../src/runs/runs.ts';
+import { NOTHING_TO_TEND } from '../../src/runs/tending.ts';
 import { renewLease, takeLease } from '../../src/store/lease.ts';
 import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
@@ -48,6 +50,21 @@ function supervisorOf(version: string): number {
 describe('a run that has not begun says what it waits for:', () => {
   it('a stage of the same pipeline run', () => {
     expect(why('two')).toBe(`stage one (${idOf('one')})`);
+  });
+
+  it('a supervisor that has what its backend takes from the environment, also when it was claimed already', async () => {
+    admitRuns(project.deps);
+    const lacks = 'backend process: docker.host names DOCKER_HOST, which is not set';
+    project.deps.backends.tending = { ...NOTHING_TO_TEND, obstacle: () => lacks };
+    project.environment['SOME_KEY'] = 'a value';
+    for (let n = 0; n < 5; n += 1) await project.tick();
+    const stages = ['one', 'keyed'];
+    expect(stages.map(why)).toEqual([lacks, lacks]);
+    expect(stages.map((stage) => project.run(idOf(stage)).state)).toEqual(['preparing', 'pending']);
+    expect(project.fake.launchCalls).toEqual([]);
+    project.deps.backends.tending = NOTHING_TO_TEND;
+    await project.tick();
+    expect(new Set(project.fake.launchCalls)).toEqual(new Set(stages.map(idOf)));
   });
 
   it('a slot of its backend, with how many there are', async () => {

@@ -126,6 +126,25 @@ describe('a cancel', () => {
     expect(attempt()?.releasedAt).not.toBeNull();
   });
 
+  it('gets through though the backend cannot say whether what a dead supervisor asked for has begun', async () => {
+    const dying = new AbortController();
+    project.fake.afterStart = (runId) => {
+      if (runId !== id) return;
+      dying.abort();
+      throw new Error('killed');
+    };
+    const first = project.newLoop(dying.signal);
+    await first.tick();
+    await first.settled();
+    project.fake.afterStart = undefined;
+    project.fake.set(id, 'unknown');
+    expect(outcomeOf()).toBe('stopping');
+    await project.tick();
+    expect(stops()).toMatchObject([{ runId: id, graceSeconds: 0, reason: 'cancel' }]);
+    expect(project.run(id)).toMatchObject(CANCELED);
+    expect(attempt()?.releasedAt).not.toBeNull();
+  });
+
   it('stops a running run, once', async () => {
     await project.tick();
     project.fake.set(id, 'running');

@@ -6,7 +6,8 @@ import { GOLDFISH_VERSION } from '../../src/core/version.ts';
 import { currentProcess } from '../../src/os/process-identity.ts';
 import { listenForWakes, wakeSocketPath } from '../../src/os/wake-socket.ts';
 import { cancelRuns } from '../../src/runs/cancel.ts';
-import { createEnsureSupervisor } from '../../src/runs/ensure-supervisor.ts';
+import { createEnsureSupervisor, type Started } from '../../src/runs/ensure-supervisor.ts';
+import { NOTHING_TO_TEND, type Tending } from '../../src/runs/tending.ts';
 import { takeLease } from '../../src/store/lease.ts';
 import { until } from '../integration/until.ts';
 import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
@@ -34,13 +35,15 @@ beforeEach(async () => {
   started = 0;
   isLoading = false;
   failStart = undefined;
-  ensure = createEnsureSupervisor(context(), async () => {
-    started += 1;
-    if (failStart) throw failStart;
-    return { isAlive: () => isLoading };
-  });
+  ensure = createEnsureSupervisor(context(), start);
 });
 afterEach(() => project.dispose());
+
+async function start(): Promise<Started> {
+  started += 1;
+  if (failStart) throw failStart;
+  return { isAlive: () => isLoading };
+}
 
 function context() {
   const { db, clock, layout, log } = project.deps;
@@ -83,6 +86,21 @@ describe('making sure that somebody is at work', () => {
     expect(await ensure()).toBe('woken');
     takeIt(currentProcess(), '0.0.9');
     expect(await ensure()).toBe('started');
+  });
+
+  it('starts one where the holder cannot look after rented machines and we can, and none the other way round', async () => {
+    takeIt();
+    const can = (ours: boolean, theirs: boolean): Tending => ({
+      ...NOTHING_TO_TEND,
+      isDue: () => true,
+      isPossible: (pid) => (pid === undefined ? ours : theirs),
+    });
+    expect(await createEnsureSupervisor({ ...context(), tending: can(false, true) }, start)()).toBe('woken');
+    expect(await createEnsureSupervisor({ ...context(), tending: can(false, false) }, start)()).toBe('woken');
+    expect(await createEnsureSupervisor({ ...context(), tending: can(true, false) }, start)()).toBe(
+      'started',
+    );
+    expect(started).toBe(1);
   });
 
   it('starts one where nothing is open, but an ended run still holds something', async () => {

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load-config.ts';
 import type { BackendLimits, Backends } from '../../src/runs/deps.ts';
 import { listProfiles } from '../../src/runs/list-profiles.ts';
+import { NOTHING_TO_TEND } from '../../src/runs/tending.ts';
 import { createFakeBackend } from '../support/fake-backend.ts';
 
 let root: string;
@@ -43,6 +44,7 @@ function backends(): Backends {
     tend: async () => undefined,
     close: async () => undefined,
     hasWards: () => false,
+    tending: NOTHING_TO_TEND,
     over: () => both,
   };
   return both;

@@ -153,8 +153,8 @@ describe('a secret of a stage', () => {
   });
 
   it('is not asked of a plan that names none', () => {
-    const { plan } = project.runOf(prepared.first, 'two');
-    expect(missingSecrets(project.deps, { plan })).toBeNull();
+    const run = project.runOf(prepared.first, 'two');
+    expect(missingSecrets(project.deps, run)).toBeNull();
   });
 });
 

@@ -83,6 +83,25 @@ describe('a changed goldfish.yaml', () => {
     expect(changed()).toBe(false);
   });
 
+  it('needs not be changed where .env has what rented machines lacked', async () => {
+    config(`gce:
+  project_id: \${env:GOLDFISH_NOT_SET}
+  zones: [us-central1-a]
+  service_account: worker@my-gcp.iam.gserviceaccount.com
+  artifact_registry: europe-docker.pkg.dev/my-gcp/images
+storage: { gcs: { bucket: my-bucket } }
+`);
+    const loaded = await loadConfig({ root: project.root, environment: {} });
+    expect(loaded.config.gce?.problem).toBe('gce.project_id names GOLDFISH_NOT_SET, which is not set');
+    const changed = configWatch({ ...project.deps, ...loaded });
+    changed();
+    await until(() => project.logged.includes(SAME), 'the first reading');
+    expect(changed()).toBe(false);
+    writeFileSync(join(project.root, '.env'), 'GOLDFISH_NOT_SET=my-project\n', { mode: 0o600 });
+    await until(changed, 'the value');
+    expect(project.logged).toContain('rented machines lack no setting any more');
+  });
+
   it('ends the work of a supervisor at a quiet moment, with the lease given back and the runs as they were', async () => {
     const running = supervise(context(), { signal: stop.signal });
     await until(() => project.run(id).state === 'launching', 'the launch');

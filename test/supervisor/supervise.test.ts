@@ -1,10 +1,14 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { loadConfig } from '../../src/config/load-config.ts';
 import { isoTime } from '../../src/core/clock.ts';
+import { HandedOver } from '../../src/core/handed-over.ts';
 import { currentProcess, processStart } from '../../src/os/process-identity.ts';
 import { poke, wakeSocketPath } from '../../src/os/wake-socket.ts';
 import { cancelRuns } from '../../src/runs/cancel.ts';
+import type { Backends } from '../../src/runs/deps.ts';
+import { NOTHING_TO_TEND } from '../../src/runs/tending.ts';
 import { readLease, renewLease, takeLease } from '../../src/store/lease.ts';
 import { eventsOfRun } from '../../src/store/run-events.ts';
 import { type SuperviseEnd, supervise } from '../../src/supervisor/supervise.ts';
@@ -91,6 +95,24 @@ function manualClock() {
   return { clock, pass, asleep: () => sleepers.size > 0 };
 }
 
+/** The settings of a project that rents machines, and whose environment lacks its name. */
+async function gceProject() {
+  const root = join(project.root, 'rented');
+  mkdirSync(root);
+  writeFileSync(
+    join(root, 'goldfish.yaml'),
+    `project_name: p
+gce:
+  project_id: \${env:GOLDFISH_NOT_SET}
+  zones: [us-central1-a]
+  service_account: worker@my-gcp.iam.gserviceaccount.com
+  artifact_registry: europe-docker.pkg.dev/my-gcp/images
+storage: { gcs: { bucket: my-bucket } }
+`,
+  );
+  return loadConfig({ root, environment: {} });
+}
+
 /** Another process takes the lease, as it would from a supervisor that is stuck. */
 function takeOver(): void {
   takeLease(project.db, {
@@ -154,6 +176,31 @@ describe('a supervisor', () => {
     expect(await start()).toBe('lease_held');
     expect(project.run(id).state).toBe('pending');
     expect(lease()).toMatchObject({ token: 1, goldfishVersion: '0.0.1' });
+  });
+
+  it('takes over from one that cannot look after rented machines, and leaves it to one that can', async () => {
+    takeOver();
+    const can = (ours: boolean, theirs: boolean): Partial<Context> => {
+      const isPossible = (pid?: number): boolean => (pid === undefined ? ours : theirs);
+      const tending = { ...NOTHING_TO_TEND, isDue: () => true, isPossible };
+      return { runsDeps: { ...project.deps, backends: { ...project.deps.backends, tending } } };
+    };
+    // Even where it is of a newer program.
+    expect(await start({ context: can(false, true) })).toBe('lease_held');
+    const running = start({ context: can(true, false) });
+    await complete();
+    expect(await running).toBe('idle');
+    expect(lease().token).toBe(2);
+  });
+
+  it('says once what its environment lacks for rented machines', async () => {
+    const { gce } = (await gceProject()).config;
+    const config = { ...project.deps.config, gce };
+    const running = start({ context: { runsDeps: { ...project.deps, config } } });
+    await complete();
+    expect(await running).toBe('idle');
+    const said = 'this supervisor cannot look after rented machines: its environment lacks a setting';
+    expect(project.logged.filter((line) => line.startsWith(said))).toHaveLength(1);
   });
 
   it('takes over from one whose process is gone', async () => {
@@ -317,6 +364,19 @@ describe('a supervisor that is asked to end', () => {
       'finish',
       'complete',
     ]);
+  });
+
+  it('tells everything that is under way that another one goes on with it', async () => {
+    let told: AbortSignal | undefined;
+    const tend: Backends['tend'] = async ({ signal }) => {
+      told = signal;
+    };
+    const backends = { ...project.deps.backends, over: () => ({ ...project.deps.backends, tend }) };
+    const running = start({ context: { runsDeps: { ...project.deps, backends } } });
+    await until(() => told !== undefined, 'its first look');
+    stop.abort();
+    expect(await running).toBe('stopped');
+    expect(told?.reason).toBeInstanceOf(HandedOver);
   });
 
   it('before it has begun leaves everything as it is', async () => {

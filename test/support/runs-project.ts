@@ -16,6 +16,7 @@ import type { Backends, RunsDeps } from '../../src/runs/deps.ts';
 import type { RunRequest } from '../../src/runs/plan-call.ts';
 import type { SubmittedCall } from '../../src/runs/submission.ts';
 import { submitRun } from '../../src/runs/submit.ts';
+import { NOTHING_TO_TEND } from '../../src/runs/tending.ts';
 import { createLocalStorage } from '../../src/storage/local/local-storage.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
 import { getStageRun, runsOfPipelineRun } from '../../src/store/stage-runs.ts';
@@ -220,6 +221,7 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
     tend: async () => undefined,
     close: async () => undefined,
     hasWards: () => false,
+    tending: NOTHING_TO_TEND,
     over: () => backends,
   };
   const deps: RunsDeps = {

@@ -176,11 +176,38 @@ describe('reload_config', () => {
     expect(reloaded).toMatchObject({
       applied: false,
       restart: [
-        { what: 'this server and the supervisor', why: expect.stringMatching(/^state_dir moves where/) },
+        {
+          what: 'this server and the supervisor',
+          why: 'state_dir moves where things are kept. Let all runs end, move the folder, then start them anew.',
+        },
       ],
     });
     expect((reloaded['changed'] as { key: string }[]).map(({ key }) => key)).toEqual(['slots', 'state_dir']);
     expect(await session.context()).toBe(before);
+  });
+
+  it('says of machines that are rented what has to be done before a project or a bucket changes', async () => {
+    const rented = (bucket: string, project: string): string => `${BASE}gce:
+  project_id: ${project}
+  zones: [us-central1-a]
+  service_account: worker@my-gcp.iam.gserviceaccount.com
+  artifact_registry: europe-docker.pkg.dev/my-gcp/images
+storage: { gcs: { bucket: ${bucket} } }
+`;
+    config(rented('my-bucket', 'my-gcp'));
+    await call(status);
+    config(rented('other-bucket', 'other-gcp'));
+    const reloaded = await call(reloadConfig);
+    const what = 'this server and the supervisor';
+    const then =
+      'Let all runs end and give every machine back, then start them anew: machines that are left would be nobody’s.';
+    expect(reloaded).toMatchObject({
+      applied: false,
+      restart: [
+        { what, why: `storage.gcs.bucket says where machines find their work. ${then}` },
+        { what, why: `gce.project_id says where machines are rented. ${then}` },
+      ],
+    });
   });
 
   it('opens a project that could not be opened before', async () => {

@@ -3,6 +3,8 @@ import type { GceConfig } from '../../src/config/gce.ts';
 import type { ServerContext } from '../../src/context.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { systemIds } from '../../src/core/ids.ts';
+import { examine } from '../../src/doctor/checks.ts';
+import { NOTHING_TO_TEND } from '../../src/runs/tending.ts';
 import { recentAudit } from '../../src/store/audit.ts';
 import { callTool } from '../../src/tools/call-tool.ts';
 import { readingTools } from '../../src/tools/read-only.ts';
@@ -169,6 +171,23 @@ describe('warm_pool_status', () => {
         '1 machine rented in all, for about 0.36.',
       ].join('\n'),
     });
+  });
+
+  it('says that nobody looks after machines, why, and what to do; so does the status', async () => {
+    const message =
+      'Nobody looks after rented machines: X, which is not set where the supervisor was started.';
+    const hint = 'Run "goldfish supervisor" where it is set right: it takes over.';
+    const tending = { ...NOTHING_TO_TEND, neglect: async () => ({ message, hint }) };
+    const ctx = { ...withGce(), backends: { ...opened.backends, tending } };
+    const { structured, text } = await call(ctx, 'warm_pool_status');
+    expect(structured['errors']).toEqual([{ component: 'supervisor', message: `${message} ${hint}` }]);
+    expect(text.split('\n').at(-1)).toBe(`${message} ${hint}`);
+    expect((await call(ctx, 'status')).structured['attention']).toEqual([
+      { message, call: { tool: 'warm_pool_status', arguments: {} } },
+    ]);
+    expect((await examine(ctx)).filter(({ component }) => component === 'supervisor')).toEqual([
+      { component: 'supervisor', state: 'broken', detail: message, fix: hint },
+    ]);
   });
 
   it('names no money where no price is known', async () => {

@@ -47,6 +47,7 @@ export async function searchCapacity(
     for (const candidate of [...open]) {
       if (signal.aborted) return gaveUp(reasons, false);
       const number = onPlace({ ...candidate, pricePerHour: deps.pricePerHour(candidate) });
+      // kill point: machine/place-noted
       const answer = await tryPlace(candidate, number);
       if (answer.kind !== 'failed') return answer;
       if (answer.why === 'refused') return { kind: 'no_place', message: answer.message, lasting: true };

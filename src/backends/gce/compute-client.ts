@@ -20,6 +20,8 @@ export type ComputeClientOptions = {
   apiEndpoint: string | null;
   /** How long a call may take in all, in milliseconds (60,000). */
   limitMs?: number;
+  /** Whether an address may be shown the credentials; by default those of Google's APIs. */
+  isGoogle?: (url: URL) => boolean;
 };
 
 const LIMIT_MS = 60_000;
@@ -35,13 +37,14 @@ type Send = (
 ) => Promise<VendorAnswer>;
 
 /**
- * The Compute API through the vendor's client, which is imported with the first call. Over HTTP no credentials are
- * sent, else those that this machine has (Application Default Credentials). Nothing is asked twice.
+ * The Compute API through the vendor's client, which is imported with the first call. The credentials that this machine
+ * has (Application Default Credentials) are sent to Google's own addresses, and to no other. Nothing is asked twice.
  * Errors: INVALID_CONFIG for an endpoint that is none; those of the port.
  */
 export function createComputeClient(options: ComputeClientOptions): ComputeCalls {
-  const { projectId: project, apiEndpoint, limitMs = LIMIT_MS } = options;
-  const connection = createConnection({ projectId: project, endpoint: computeEndpoint(apiEndpoint) });
+  const { projectId: project, apiEndpoint, limitMs = LIMIT_MS, isGoogle } = options;
+  const endpoint = computeEndpoint(apiEndpoint);
+  const connection = createConnection({ projectId: project, endpoint, isGoogle });
   const within = <T>(ms: number, call: CallOptions, work: (send: Send) => Promise<T>): Promise<T> =>
     withinLimit({ limitMs: ms, signal: call.signal }, (signal) =>
       work(async (request) => {

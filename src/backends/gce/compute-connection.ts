@@ -1,4 +1,5 @@
 import type { PassThroughClient } from 'google-auth-library';
+import { isGoogleApi } from '../../core/google-api.ts';
 import type { VendorAnswer } from './compute-answers.ts';
 import type { InstanceBody } from './compute-calls.ts';
 import type { ComputeEndpoint } from './compute-endpoint.ts';
@@ -25,7 +26,13 @@ export type VendorClients = {
   listOperations: VendorCall<InZone & Listing>;
 };
 
-export type ConnectionOptions = { projectId: string; endpoint: ComputeEndpoint | undefined };
+export type ConnectionOptions = {
+  projectId: string;
+  /** Undefined: the service itself. */
+  endpoint: ComputeEndpoint | undefined;
+  /** Whether an address may be shown the credentials; by default those of Google's APIs. */
+  isGoogle?: ((url: URL) => boolean) | undefined;
+};
 
 /**
  * The clients, with something to sign the next request with. They are made when they are first asked for: importing
@@ -51,9 +58,9 @@ export function createConnection(options: ConnectionOptions): () => Promise<Vend
 
 type Connection = { clients: VendorClients; authorize: () => Promise<void> };
 
-async function connect({ projectId, endpoint }: ConnectionOptions): Promise<Connection> {
+async function connect({ projectId, endpoint, isGoogle }: ConnectionOptions): Promise<Connection> {
   const { InstancesClient, ZoneOperationsClient } = await import('@google-cloud/compute');
-  const options = { projectId, ...endpoint, ...(await signerFor(endpoint)) };
+  const options = { projectId, ...endpoint, ...(await signerFor(endpoint, isGoogle)) };
   const instances = new InstancesClient(options);
   const operations = new ZoneOperationsClient({ ...options, auth: instances.auth });
   const authorized = async (work: Promise<unknown>): Promise<void> => {
@@ -79,9 +86,12 @@ async function connect({ projectId, endpoint }: ConnectionOptions): Promise<Conn
   };
 }
 
-/** Who is asked over plain HTTP is not told who asks. Others are shown the credentials of this machine. */
-async function signerFor(endpoint: ComputeEndpoint | undefined): Promise<{ authClient?: PassThroughClient }> {
-  if (endpoint?.protocol !== 'http') return {};
+/** Whoever is not Google is not told who asks, be it an emulator or a proxy: the token is good for all of Google. */
+async function signerFor(
+  endpoint: ComputeEndpoint | undefined,
+  isGoogle: (url: URL) => boolean = isGoogleApi,
+): Promise<{ authClient?: PassThroughClient }> {
+  if (endpoint === undefined || isGoogle(addressOf(endpoint))) return {};
   const { PassThroughClient: Nobody } = await import('google-auth-library');
   return { authClient: new Nobody() };
 }
@@ -91,4 +101,8 @@ async function untyped(call: unknown, request: object, options: VendorOptions): 
   if (typeof call !== 'function') throw new TypeError('the client of Compute Engine has no such call');
   const answer: VendorAnswer = await call(request, options);
   return answer;
+}
+
+function addressOf({ protocol, apiEndpoint, port }: ComputeEndpoint): URL {
+  return new URL(`${protocol}://${apiEndpoint}:${port}`);
 }

@@ -41,5 +41,6 @@ async function deliverOnce(
   const body = Buffer.from(sealSecrets(letter.publicKey, wrapperRequest(spec.secrets)));
   // One that is there was sealed for the same boot, in an earlier life of this program.
   await putOnce(bucket, { key, body }, call);
+  // kill point: send/secrets-sealed
   done.add(key);
 }

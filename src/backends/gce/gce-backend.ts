@@ -1,3 +1,4 @@
+import type { GoldfishError } from '../../core/errors.ts';
 import { livingWorkers } from '../../store/workers.ts';
 import type { RunBackend } from '../port.ts';
 import { launchAttempt, MAX_RANKS } from './launch.ts';
@@ -50,6 +51,8 @@ export function createGceBackend(options: GceBackendOptions): GceAdapter {
       },
       probe: async (call) => {
         if (gce.problem !== undefined) return { available: false, why: gce.problem };
+        const stray = await options.markProblem();
+        if (stray !== null) return { available: false, why: stray.message, ...hintOf(stray) };
         const here = await images.probe(call);
         const zones = gce.zones.join(', ');
         if (here.available) return { available: true, why: `machines of ${gce.projectId} in ${zones}` };
@@ -58,7 +61,7 @@ export function createGceBackend(options: GceBackendOptions): GceAdapter {
       },
       build: (request, call) => rentedRuntime(images, request, call),
       launch: (spec, call) => launchAttempt(deps, spec, call),
-      getStatus: (handles) => Promise.all(handles.map((handle) => rentedStatus(deps, handle))),
+      getStatus: (handles, call) => Promise.all(handles.map((handle) => rentedStatus(deps, handle, call))),
       terminate: (handle, request) => deps.stopper.terminate(handle, request),
       cleanup: (handle, call) => cleanUpAttempt(deps, handle, call),
     },
@@ -69,4 +72,8 @@ export function createGceBackend(options: GceBackendOptions): GceAdapter {
     },
     close: () => deps.puller.close(),
   };
+}
+
+function hintOf({ hint }: GoldfishError): { hint?: string } {
+  return hint === undefined ? {} : { hint };
 }

@@ -48,11 +48,10 @@ export function createGceProvider(options: GceProviderOptions): WorkerProvider {
         const requestId = requestIdOf('delete', id, zone, clock.now());
         await calls.deleteInstance({ zone, name: id, requestId }, call);
       }),
-    explain: ({ id, zone }, call = {}) =>
-      translated('ask why a machine ended', async () => {
+    preempted: (zone, call = {}) =>
+      translated('tell which machines were taken back', async () => {
         const operations = await calls.listOperations({ zone, filter: PREEMPTED }, call);
-        const isIt = operations.some(({ targetLink }) => targetLink?.endsWith(`/instances/${id}`));
-        return isIt ? 'preempted' : 'unknown';
+        return new Set(operations.flatMap(({ targetLink }) => machineOf(targetLink ?? '') ?? []));
       }),
     console: ({ id, zone }: MachineName, call = {}) =>
       calls.serialOutput({ zone, name: id }, call).catch((error: unknown) => {
@@ -60,6 +59,11 @@ export function createGceProvider(options: GceProviderOptions): WorkerProvider {
         throw error;
       }),
   };
+}
+
+/** The name in a link to a machine. */
+function machineOf(link: string): string | undefined {
+  return /\/instances\/([^/]+)$/.exec(link)?.[1];
 }
 
 type Listing = { calls: ComputeCalls; filter: string; zones: readonly string[] };

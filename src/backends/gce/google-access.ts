@@ -1,5 +1,6 @@
 import type { GoogleAuth } from 'google-auth-library';
 import { errnoBehind, GoldfishError } from '../../core/errors.ts';
+import { isGoogleApi } from '../../core/google-api.ts';
 import { isJsonObject } from '../../core/json.ts';
 import type { GoogleAccess, GoogleAnswer, GoogleQuestion } from '../google-access.ts';
 
@@ -41,10 +42,6 @@ export function createGoogleAccess(options: GoogleAccessOptions = {}): GoogleAcc
       return { email: typeof email === 'string' ? email : null };
     },
   };
-}
-
-function isGoogleApi({ protocol, hostname }: URL): boolean {
-  return protocol === 'https:' && hostname.endsWith('.googleapis.com');
 }
 
 async function askSigned(auth: GoogleAuth, question: GoogleQuestion): Promise<GoogleAnswer> {

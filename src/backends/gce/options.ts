@@ -1,5 +1,6 @@
 import type { GceConfig } from '../../config/gce.ts';
 import type { Clock } from '../../core/clock.ts';
+import type { GoldfishError } from '../../core/errors.ts';
 import type { Ids } from '../../core/ids.ts';
 import type { Layout } from '../../core/layout.ts';
 import type { Logger } from '../../core/logger.ts';
@@ -27,8 +28,10 @@ export type GceBackendOptions = {
   defaults: { capacityWaitSeconds: number; launchTimeoutSeconds: number; logSyncSeconds: number };
   /** `user:group` of stages in their containers, as numbers. */
   user: string;
-  /** Tells the project's machines from those of others. */
+  /** Tells the project's machines from those of others. Errors: CONFLICT, as `markProblem` says. */
   projectMark: () => Promise<string>;
+  /** Why machines that are rented may be another project's, so that none may be touched; null where they are not. */
+  markProblem: () => Promise<GoldfishError | null>;
   layout: Layout;
   /** What is fetched leaves so much of the disk free. */
   minFreeBytes: number;

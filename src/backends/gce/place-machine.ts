@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
+import { isHandedOver } from '../../core/handed-over.ts';
 import {
   classifyFailure,
   classifyOperation,
@@ -15,12 +16,16 @@ const LONGEST_PAUSE_MS = 15_000;
 const PATIENCE_MS = 60_000;
 /** A machine of which nothing is known for so long after its request is not coming. */
 const OPERATION_MS = 10 * 60_000;
+/** Nobody who gave a search up is kept longer than this by a service that does not answer. */
+const TAKE_BACK_MS = 5_000;
+
+const ENDED = 'The search was ended.';
 
 export type PlaceAnswer =
   | { kind: 'created' }
   /** There is no machine of that name in the zone, nor will there be one. */
   | { kind: 'failed'; why: Exclude<FailureClass, 'exists' | 'passing'>; message: string }
-  /** Nobody can say; it was asked not to come. */
+  /** Nobody can say; it was asked not to come, unless the search is handed over. */
   | { kind: 'unclear'; message: string };
 
 type Placing = {
@@ -35,7 +40,8 @@ type Placing = {
 
 /**
  * Asks for one machine in one zone and follows the request to its end: until the machine runs, or it is certain that
- * there is none. An abort is heeded between steps; what was asked for by then is taken back.
+ * there is none. An abort ends whatever is waited for; what was asked for by then, heard or not, is taken
+ * back, unless another supervisor goes on with the search.
  */
 export async function placeMachine(placing: Placing): Promise<PlaceAnswer> {
   const asked = await ask(placing);
@@ -50,9 +56,12 @@ async function ask(placing: Placing): Promise<PlaceAnswer | { kind: 'asked'; ope
   const since = clock.monotonic();
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     try {
-      const operation = await calls.insertInstance({ zone, requestId, body });
+      const operation = await calls.insertInstance({ zone, requestId, body }, { signal });
+      // kill point: machine/inserted
       return { kind: 'asked', operation };
     } catch (error) {
+      // It is on its way, and may be carried out all the same.
+      if (!isComputeFailure(error) && signal.aborted) return { kind: 'unclear', message: ENDED };
       if (!isComputeFailure(error)) throw error;
       const why = classifyFailure(error);
       const { message } = error;
@@ -71,12 +80,14 @@ async function follow(placing: Placing, asked: OperationFacts): Promise<PlaceAns
   const since = clock.monotonic();
   let operation = asked;
   for (let pause = FIRST_PAUSE_MS; operation.status !== 'DONE'; ) {
-    if (signal.aborted) return takeBack(placing, 'The search was ended.');
+    if (signal.aborted) return letGo(placing, ENDED);
     try {
-      operation = await calls.waitOperation({ zone, operation: operation.name });
+      operation = await calls.waitOperation({ zone, operation: operation.name }, { signal });
+      // kill point: machine/operation-seen
       pause = FIRST_PAUSE_MS;
       if (operation.status === 'DONE') break;
     } catch (error) {
+      if (signal.aborted) continue;
       if (!isComputeFailure(error)) throw error;
       // Nobody knows of it any more: only the machine can tell.
       if (error.status === 404) return settle(placing, error.message);
@@ -107,7 +118,8 @@ async function settle(placing: Placing, message: string): Promise<PlaceAnswer> {
     const found = await find(placing);
     if (found?.status === 'RUNNING') return { kind: 'created' };
     const limitMs = found !== undefined && isComing(found) ? OPERATION_MS : PATIENCE_MS;
-    if (signal.aborted || clock.monotonic() - since >= limitMs) return takeBack(placing, message);
+    if (signal.aborted) return letGo(placing, message);
+    if (clock.monotonic() - since >= limitMs) return takeBack(placing, message);
     await clock.sleep(FIRST_PAUSE_MS, { signal });
   }
 }
@@ -117,26 +129,38 @@ function isComing({ status }: InstanceFacts): boolean {
 }
 
 /** Undefined where it is not there, or cannot be seen now. */
-async function find({ calls, zone, body }: Placing): Promise<InstanceFacts | undefined> {
+async function find({ calls, zone, body, signal }: Placing): Promise<InstanceFacts | undefined> {
   try {
-    return await calls.getInstance({ zone, name: body.name });
+    return await calls.getInstance({ zone, name: body.name }, { signal });
   } catch (error) {
-    if (isComputeFailure(error)) return undefined;
+    if (isComputeFailure(error) || signal.aborted) return undefined;
     throw error;
   }
 }
 
+/** Nobody here waits any more. Who goes on with the search sends the same request again, and gets the same machine. */
+async function letGo(placing: Placing, message: string): Promise<PlaceAnswer> {
+  return isHandedOver(placing.signal) ? { kind: 'unclear', message } : takeBack(placing, message);
+}
+
 /**
- * Deletes what may be there. Whether it was is not waited for: the place stays written in the machine's row, and the
- * pool looks for it there until it is certain.
+ * Deletes what may be there. Whether it was is not waited for, and the answer not for long: the place stays written in the
+ * machine's row, and the pool looks for it there, and deletes it there, until it is certain.
  */
-async function takeBack(placing: Placing, message: string): Promise<PlaceAnswer> {
-  const { calls, zone, body, number } = placing;
+async function takeBack(
+  { calls, clock, zone, body, number }: Placing,
+  message: string,
+): Promise<PlaceAnswer> {
   const requestId = requestIdOf('take back', body.name, zone, number);
-  try {
-    await calls.deleteInstance({ zone, name: body.name, requestId });
-  } catch (error) {
+  const answered = new AbortController();
+  const asking = calls.deleteInstance({ zone, name: body.name, requestId }).catch((error: unknown) => {
     if (!isComputeFailure(error)) throw error;
+  });
+  try {
+    await Promise.race([asking, clock.sleep(TAKE_BACK_MS, { signal: answered.signal })]);
+    // kill point: machine/taken-back
+  } finally {
+    answered.abort();
   }
   return { kind: 'unclear', message };
 }

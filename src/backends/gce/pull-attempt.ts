@@ -39,9 +39,11 @@ export async function pullAttempt(pulling: Pulling, call: CallOptions): Promise<
   // Looked for first: what was sent before it is found by what follows.
   const isOver = (await bucket.stat(`${prefix}exit.json`, call)) !== undefined;
   pulling.known.logAfter = await pullLog(bucket, { prefix, folders, after: pulling.known.logAfter }, call);
+  // kill point: fetch/log-fetched
   await pullOne(pulling, { key: 'wrapper.json', file: join(folders.dir, MACHINE_WRAPPER_FILE) }, call);
   const { ranks } = await machineSign(folders);
   for (let rank = 0; rank < ranks; rank += 1) await pullControl(pulling, rank, call);
+  // kill point: fetch/control-fetched
   const { useless } = pulling.known;
   const waits = await pullCheckpoints(bucket, { prefix, folder: folders.checkpoints, useless, room }, call);
   // With the result everything of the attempt goes from the bucket.

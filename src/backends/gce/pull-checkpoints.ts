@@ -154,8 +154,10 @@ async function pullOne(
   }
   const whole = createWriteStream(join(temporary, 'manifest.json'), { flags: 'wx', mode: 0o600 });
   await pipeline([manifest], whole);
+  // kill point: fetch/checkpoint-gathered
   await syncTree(temporary);
   await rename(temporary, to);
+  // kill point: fetch/checkpoint-named
   await syncFolder(dirname(to));
   return true;
 }

@@ -58,6 +58,7 @@ async function logBase({ dir, log }: AttemptLayout): Promise<number> {
   // Half a line that a death left: no reader has been given it.
   if (last !== undefined) await truncate(last.file, nextOffset - last.start);
   await writeFileAtomic(file, `${nextOffset}`);
+  // kill point: fetch/log-based
   return nextOffset;
 }
 

@@ -63,8 +63,10 @@ export async function pullResult(
   const { outputs } = document;
   const { waits, ...problem } = await bringOutputs(bucket, { outputs, prefix, folders, room }, call);
   if (waits !== undefined) return { isHere: false, waits };
+  // kill point: fetch/outputs-here
   const result = problem.failedStep === undefined ? told(document) : { ...document, ...problem };
   await writeFileAtomic(folders.result, JSON.stringify(result));
+  // kill point: fetch/result-written
   return { isHere: true, waits: undefined };
 }
 
@@ -114,9 +116,11 @@ async function bringOne(
   const file = join(passing, 'output');
   try {
     await fetchOutput(bucket, { output, name, file }, call);
+    // kill point: fetch/output-fetched
     const made = output.kind === 'folder' ? join(passing, 'folder') : file;
     if (output.kind === 'folder') await unpackFolder(file, made);
     await rename(made, target);
+    // kill point: fetch/output-named
     await syncFolder(dirname(target));
   } finally {
     await removeScratch([passing]);

@@ -27,6 +27,7 @@ export async function pullPieces(
         const bytes = await buffer(await bucket.get(piece.key, call));
         const rest = bytes.subarray(size - start);
         await handle.appendFile(rest);
+        // kill point: fetch/piece-appended
         size += rest.length;
       }
       last = piece.key;

@@ -86,6 +86,7 @@ async function findOrPush(
   const began = clock.monotonic();
   const login = await registry.login(call);
   const { digest } = await builder.push({ ...image, login }, call);
+  // kill point: rent/image-pushed
   const seconds = Math.round((clock.monotonic() - began) / 1000);
   call.onLine(`${shown} was pushed in ${seconds} s.`);
   return `${repository}@${digest}`;

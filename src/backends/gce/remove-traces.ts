@@ -14,6 +14,9 @@ export async function removeTraces(bucket: ObjectStorage, prefix: string, call: 
   const inTurn = pLimit(AT_ONCE);
   await inTurn.map(
     objects.filter(({ key }) => !kept(key)),
-    ({ key }) => bucket.delete(key, call),
+    async ({ key }) => {
+      await bucket.delete(key, call);
+      // kill point: rent/trace-removed
+    },
   );
 }

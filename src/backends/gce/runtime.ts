@@ -18,8 +18,10 @@ export async function rentedRuntime(
   call: BuildCall,
 ): Promise<Runtime> {
   const made = await images.build(request, call);
+  // kill point: rent/image-made
   const { image, python, pythonPath } = rentedRuntimeSchema.omit({ reference: true }).parse(made.data);
   const reference = await images.publish(image, call);
+  // kill point: rent/image-published
   return { ...made, data: { image, python, pythonPath, reference } };
 }
 

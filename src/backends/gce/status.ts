@@ -5,7 +5,7 @@ import { WORKER_ENDS } from '../../core/worker-lifecycle.ts';
 import { letterSchema } from '../../pool/documents.ts';
 import { readResult } from '../attempt-files.ts';
 import { exited } from '../attempt-status.ts';
-import type { BackendStatus, RunHandle, RunResult } from '../port.ts';
+import type { BackendStatus, CallOptions, RunHandle, RunResult } from '../port.ts';
 import { readStopNote } from '../stop-request.ts';
 import { isSending } from './is-sending.ts';
 import { type MachineSign, machineSign } from './machine-sign.ts';
@@ -14,29 +14,42 @@ import type { Puller } from './puller.ts';
 
 /** A machine writes at least so often. */
 const LETTER_MS = 20_000;
+/** For so long the bucket is asked whether a machine has begun what nobody saw begin. */
+const CLAIM_MS = 10_000;
 
-/** What is known here of an attempt on a rented machine. Waits for nothing that is far away. */
+/**
+ * What is known here of an attempt on a rented machine. It waits for nothing that is far away, but where nobody has seen a
+ * machine begin it: then the bucket must say that none has.
+ */
 export async function rentedStatus(
   deps: GceDeps & { puller: Puller },
   handle: RunHandle,
+  call: CallOptions = {},
 ): Promise<BackendStatus> {
   try {
-    return await look(deps, handle);
+    return await look(deps, handle, call);
   } catch (error) {
     return unknown(messageOf(error));
   }
 }
 
-async function look(deps: GceDeps & { puller: Puller }, handle: RunHandle): Promise<BackendStatus> {
+async function look(
+  deps: GceDeps & { puller: Puller },
+  handle: RunHandle,
+  call: CallOptions,
+): Promise<BackendStatus> {
   const folders = deps.layout.attempt(handle.runId, handle.attempt);
   const result = await readResult(folders, handle);
   if (result !== undefined) return exited(result);
   const { pool } = await deps.rented();
-  const found = pool.find(handle);
+  let found = pool.find(handle);
+  if (isWaiting(found)) {
+    // Whether a machine begins it is the launch's own business; that one has may be news of an earlier life.
+    if (!(await pool.hasBegun(handle, withinTime(call)))) return absent('waits for a machine');
+    found = pool.find(handle);
+  }
   if (found === undefined || found.job.outcome === 'called_off') return absent('not started');
   const { job, worker } = found;
-  // Whether a machine begins it is the launch's own business.
-  if (job.outcome === null && job.claimedAt === null) return absent('waits for a machine');
   const sign = await machineSign(folders);
   const isStarting = sign.startedAt === null;
   const isOver = job.outcome !== null;
@@ -50,6 +63,16 @@ async function look(deps: GceDeps & { puller: Puller }, handle: RunHandle): Prom
   if (isEmpty) return exited({ kind: 'read', result: await lostResult(deps, { handle, job, worker, sign }) });
   // Its program does not run any more, and what it made is on the way.
   return unwatched(waits ?? 'ended', sign.startedAt ?? job.claimedAt);
+}
+
+/** Nobody has seen that its machine has begun it, or that it never will. */
+function isWaiting(found: { job: WorkerJob } | undefined): boolean {
+  return found !== undefined && found.job.outcome === null && found.job.claimedAt === null;
+}
+
+function withinTime({ signal }: CallOptions): { signal: AbortSignal } {
+  const limit = AbortSignal.timeout(CLAIM_MS);
+  return { signal: signal === undefined ? limit : AbortSignal.any([signal, limit]) };
 }
 
 /** Its program does not run any more, or it cannot be said here: nothing of it is to be judged by the time that passes. */

@@ -86,6 +86,7 @@ async function deliver(deps: GceDeps, handle: RunHandle, one: Asked): Promise<vo
     try {
       const { bucket } = await deps.rented();
       await bucket.put(key, Buffer.from(JSON.stringify(sent)));
+      // kill point: send/stop-written
       if (sent === one.request) return;
     } catch (error) {
       deps.log.warn({ run: handle.runId, err: error }, 'a request to stop could not be handed over yet');
@@ -109,6 +110,7 @@ export async function cleanUpAttempt(
   const { pool, bucket } = await deps.rented();
   const ended = (await readResult(folders, handle))?.kind === 'read';
   await pool.release({ runId, attempt, ended }, call);
+  // kill point: rent/released
   const found = pool.find(handle);
   const isHeld = found !== undefined && found.job.outcome !== 'called_off' && found.job.outcome !== 'done';
   if (isHeld && found.worker.state !== 'gone') return 'unconfirmed';
@@ -118,6 +120,7 @@ export async function cleanUpAttempt(
   deps.stopper.forget(handle);
   try {
     await removeTraces(bucket, attemptPrefix(handle), call);
+    // kill point: rent/traces-removed
     return 'released';
   } catch (error) {
     if (!isGoldfishError(error)) throw error;

@@ -28,13 +28,18 @@ export async function uploadJob(
   const prefix = attemptPrefix(spec);
   const key = `${prefix}job.json`;
   const program = await storeProgram({ ...deps, bucket }, call);
+  // kill point: send/program-stored
   const before = await readObject(bucket, key, call);
   // One that names the program of another version is of no use to a machine that is rented now.
   if (before?.includes(program.sha256) === true) return;
   await requireInputs(spec.inputs);
   const code = await storeFolder(deps, spec.codeDir, call);
+  // kill point: send/code-stored
   const inputs: JobDocument['inputs'] = [];
-  for (const input of spec.inputs) inputs.push(await storeInput(deps, input, call));
+  for (const input of spec.inputs) {
+    inputs.push(await storeInput(deps, input, call));
+    // kill point: send/input-stored
+  }
   const document = jobDocument({
     spec,
     prefix,
@@ -49,6 +54,7 @@ export async function uploadJob(
     projectMark: await deps.projectMark(),
   });
   await bucket.put(key, Buffer.from(JSON.stringify(jobSchema.parse(document))), call);
+  // kill point: send/job-written
 }
 
 async function storeInput(
@@ -68,6 +74,7 @@ async function storeFolder(deps: GceDeps, folder: string, call: CallOptions): Pr
   const file = join(deps.layout.scratch, `${deps.ids.reference()}.tar`);
   try {
     await packFolder(folder, file, call.signal);
+    // kill point: send/folder-packed
     return await storeFile({ ...deps, bucket }, { file }, call);
   } finally {
     await removeScratch([file]);
@@ -89,6 +96,7 @@ async function storeCheckpoints(
     // What begins with a dot was being made when its attempt ended.
     if (!entry.isFile() || path.startsWith('.')) continue;
     stored.push({ ...(await storeFile({ ...deps, bucket }, { file }, call)), path });
+    // kill point: send/checkpoint-stored
   }
   return stored;
 }

@@ -46,6 +46,7 @@ export function poolText(answer: Row, look: Pick<Cli, 'style' | 'streams'>): str
     omitted === '' ? '' : `${omitted} more are not shown; --json has the counts.`,
     startsText(answer),
     rentedText(answer),
+    ...rowsAt(answer, 'errors').map((row) => textAt(row, 'message')),
   ]
     .filter((line) => line !== '')
     .join('\n');

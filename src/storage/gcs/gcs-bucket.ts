@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
+import { isGoogleApi } from '../../core/google-api.ts';
 
 /** Of the vendor's client only what sends requests is used: it finds the credentials and signs. */
 export type GcsTransport = { request(request: TransportRequest): Promise<TransportResponse> };
@@ -36,7 +37,7 @@ export type GcsBucket = {
 
 const PUBLIC_ENDPOINT = 'https://storage.googleapis.com';
 
-/** Where requests go, and who sends them. An endpoint of one's own gets no credentials. */
+/** Where requests go, and who sends them. Only Google's own addresses are shown the credentials. */
 export function createTransport(apiEndpoint: string | undefined): {
   endpoint: string;
   transport: () => Promise<GcsTransport>;
@@ -51,7 +52,7 @@ export function createTransport(apiEndpoint: string | undefined): {
 
 async function makeTransport(apiEndpoint: string | undefined): Promise<GcsTransport> {
   const { Storage } = await import('@google-cloud/storage');
-  if (apiEndpoint === undefined) return new Storage().authClient;
+  if (apiEndpoint === undefined || isGoogleApi(new URL(apiEndpoint))) return new Storage().authClient;
   const { PassThroughClient } = await import('google-auth-library');
   return new Storage({ apiEndpoint, authClient: new PassThroughClient() }).authClient;
 }

@@ -16,7 +16,7 @@ export type GcsStorageOptions = {
   bucket: string;
   /** Keys are below it, as `artifacts/`; by default the whole bucket. */
   prefix?: string;
-  /** An emulator: `https://…`, or `http://…` on this machine. No credentials are sent there. */
+  /** Another address: `https://…`, or `http://…` on this machine. Credentials are sent to Google's own only. */
   apiEndpoint?: string;
   clock?: Clock;
   /** How long one step of a call is repeated while the service fails, in milliseconds (60,000). */

@@ -7,6 +7,7 @@ import {
 import { createGceProvider } from '../../../src/backends/gce/gce-provider.ts';
 import { rentRefusal } from '../../../src/backends/gce/rent-refusal.ts';
 import { GCE_PROFILES, type GceProfile } from '../../../src/config/gce-profiles.ts';
+import { HandedOver } from '../../../src/core/handed-over.ts';
 import type { CreateAnswer, MachineRequest, Place, WorkerProvider } from '../../../src/pool/port.ts';
 import { type FaultInput, STOCK_OUT_WORDINGS } from '../../gce-simulator/faults.ts';
 import { createSimulator, type Simulator } from '../../gce-simulator/simulator.ts';
@@ -198,6 +199,54 @@ describe('the search for a place', () => {
     },
   );
 
+  it.each([0, 1_000, 4_000, 7_000])(
+    'that is handed over after %i ms leaves its machine to whoever goes on with the same request',
+    async (ms) => {
+      const stop = new AbortController();
+      time.after(ms, () => stop.abort(new HandedOver()));
+      expect(await create({}, { signal: stop.signal })).toEqual({
+        kind: 'unclear',
+        message: 'The search was ended.',
+      });
+      await time.advance(300_000);
+      expect(machines()).toEqual([`${A} RUNNING`]);
+      const last = { zone: A, model: 'standard', number: 1 } as const;
+      expect(await create({ last }, { of: newProvider() })).toEqual({ kind: 'created' });
+      expect([machines(), sim.calls.count('instances.delete')]).toEqual([[`${A} RUNNING`], 0]);
+    },
+  );
+
+  /** The service does what it is asked for, and its answer does not come. */
+  function keepingBack(method: 'insertInstance' | 'waitOperation' | 'getInstance' | 'deleteInstance') {
+    const calls = simulatedCompute(sim);
+    const silent = async (request: never, call: { signal?: AbortSignal } = {}): Promise<never> => {
+      await calls[method](request, call);
+      return new Promise((_, reject) => {
+        call.signal?.addEventListener('abort', () => reject(call.signal?.reason));
+      });
+    };
+    return newProvider({ ...calls, [method]: silent });
+  }
+
+  it.each(['insertInstance', 'waitOperation', 'getInstance', 'deleteInstance'] as const)(
+    'that is called off does not wait for an answer to %s, and leaves no machine',
+    async (method) => {
+      const stop = new AbortController();
+      let stoppedAt = 0;
+      // Boots so long that the machine itself is looked for.
+      fault({ kind: 'slow-provisioning', ms: 600_000 });
+      time.after(200_000, () => {
+        stoppedAt = time.now();
+        stop.abort();
+      });
+      const answer = await create({}, { signal: stop.signal, of: keepingBack(method) });
+      expect([answer.kind, time.now() - stoppedAt <= 5_000]).toEqual(['unclear', true]);
+      expect(inserts()).toBe(1);
+      await time.advance(1_200_000);
+      expect(machines()).toEqual([]);
+    },
+  );
+
   it.each(Object.keys(GCE_PROFILES))('asks for %s as the service wants it', async (profile) => {
     const { models = [], machineType } = GCE_PROFILES[profile] ?? {};
     expect(await create({ profile, models })).toEqual({ kind: 'created' });
@@ -305,6 +354,8 @@ it('tells a machine that was taken back from one that somebody stopped', async (
   sim.preempt('goldfish-1');
   sim.stop('goldfish-2');
   await time.advance(300_000);
-  const explain = (id: string) => provider.explain({ id, zone: A });
-  expect([await explain('goldfish-1'), await explain('goldfish-2')]).toEqual(['preempted', 'unknown']);
+  expect([await provider.preempted(A), await provider.preempted(B)]).toEqual([
+    new Set(['goldfish-1']),
+    new Set(),
+  ]);
 });

@@ -9,6 +9,8 @@ import { GCE_PROFILES } from '../../../src/config/gce-profiles.ts';
 import { createIds } from '../../../src/core/ids.ts';
 import { type AttemptLayout, projectLayout } from '../../../src/core/layout.ts';
 import { attemptPrefix } from '../../../src/pool/documents.ts';
+import { hasBegun } from '../../../src/pool/has-begun.ts';
+import { createMail } from '../../../src/pool/mail.ts';
 import type { Pool } from '../../../src/pool/pool.ts';
 import { openDatabase } from '../../../src/store/database.ts';
 import { applyWorkerChanges } from '../../../src/store/worker-changes.ts';
@@ -64,6 +66,8 @@ export function createRentedRig(): RentedRig {
       const worker = job && getWorker(db, job.workerId);
       return job && worker && { job, worker };
     },
+    hasBegun: (job, options = {}) =>
+      hasBegun({ db, clock: time.clock, mail: createMail(bucket) }, job, options),
     release: async ({ runId, attempt, ended }) => void released.push({ runId, attempt, ended }),
     reconcile: async () => undefined,
   };
@@ -91,6 +95,7 @@ export function createRentedRig(): RentedRig {
     defaults: { capacityWaitSeconds: 600, launchTimeoutSeconds: 2700, logSyncSeconds: 10 },
     user: '1000:1000',
     projectMark: async () => 'gf-0000000000000001',
+    markProblem: async () => null,
     layout,
     minFreeBytes: 0,
     clock: time.clock,

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rentedStatus } from '../../../src/backends/gce/status.ts';
 import { appendLog, readLog } from '../../../src/backends/log-segments.ts';
 import type { BackendStatus } from '../../../src/backends/port.ts';
+import { workersOfJob } from '../../../src/store/workers.ts';
 import { runResult } from '../../support/run-result.ts';
 import { createRentedRig, HANDLE, type RentedRig, WORKER } from './rented-rig.ts';
 
@@ -82,6 +83,24 @@ describe('an attempt on a rented machine', () => {
     expect(await look()).toMatchObject({ phase: 'unknown' });
     rig.bucket.out = false;
     expect(await lookUntil(({ phase }) => phase === 'exited')).toMatchObject({ raw: 'exited (read)' });
+  });
+
+  it('is unknown, and not absent, as long as the bucket cannot say whether its machine has begun it', async () => {
+    rig.assign(false);
+    rig.bucket.out = true;
+    expect(await look()).toMatchObject({ phase: 'unknown', error: 'The storage does not answer.' });
+    rig.bucket.out = false;
+    expect(await look()).toMatchObject({ phase: 'absent', raw: 'waits for a machine' });
+    await rig.put(`claims/${WORKER}-1.json`, JSON.stringify({ schema: 1, by: WORKER, nonce: 'its own' }));
+    expect(await look()).toMatchObject({ phase: 'starting', raw: 'busy' });
+    // Seen once, it need not be asked for again.
+    expect(workersOfJob(rig.deps.db, HANDLE)).toMatchObject([{ claimedAt: expect.any(String) }]);
+  });
+
+  it('is absent where it was called off before a machine could begin it', async () => {
+    rig.assign(false);
+    await rig.put(`claims/${WORKER}-1.json`, JSON.stringify({ schema: 1, by: 'controller', nonce: '' }));
+    expect(await look()).toMatchObject({ phase: 'absent', raw: 'waits for a machine' });
   });
 
   it('has ended when its result and all of its outputs are here', async () => {

@@ -52,6 +52,16 @@ describe('the pool on a terminal', () => {
     expect(textOf({ ...ANSWER, ...nothing, enabled: false, why })).toBe(`${why}\nThere is no machine now.`);
   });
 
+  it('says last that nobody looks after the machines', () => {
+    const message = 'Nobody looks after rented machines: nothing is set. Start one.';
+    const errors = [{ component: 'supervisor', message }];
+    expect(
+      textOf({ ...ANSWER, errors })
+        .split('\n')
+        .at(-1),
+    ).toBe(message);
+  });
+
   it('names the profiles that are meant, and how many machines are left out', () => {
     const limits = { ...ANSWER.limits, profiles: ['cpu-small', 'h100-spot'] };
     const lines = textOf({ ...ANSWER, limits, workers_omitted: 88 }).split('\n');

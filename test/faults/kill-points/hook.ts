@@ -4,7 +4,8 @@
  * `// kill point: NAME` on a line of its own, by a call that kills the process with SIGKILL there, if
  * GOLDFISH_KILL_AT says so: `NAME`, `NAME:3` for the third pass in one process, several with commas. Each kills once over
  * all processes: before the kill, a file `<NAME with . for />` is made in GOLDFISH_KILL_RECORD.
- * Without the hook the markers are comments. The run wrapper has a copy of its own, see runtime-copy.ts.
+ * Without the hook the markers are comments. The run wrapper has a copy of its own, see runtime-copy.ts. GOLDFISH_KILL_HASTE
+ * is by how much shorter some waits are than in life, for trials that would take minutes of nothing else.
  */
 import { writeFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
@@ -12,6 +13,11 @@ import { join } from 'node:path';
 
 const SOURCES = new URL('../../../src/', import.meta.url).href;
 const MARKER = /^([ \t]*)\/\/ kill point: ([a-z-]+\/[a-z-]+)$/gm;
+/** What is waited for, and where it says for how long. */
+const WAITS: readonly (readonly [file: string, words: string])[] = [
+  ['/config/config.ts', 'defaults.launch_timeout_seconds'],
+  ['/config/gce.ts', 'pool.watchdog_seconds'],
+];
 const ASSET_PATH = 'export function assetPath(relative: string): string {\n';
 /** Not to be seen in the programs of a test by anything but the calls below. */
 const HERE = 'goldfishKillPoint';
@@ -20,6 +26,7 @@ const RUNTIME = 'goldfishKillPointRuntime';
 const wanted = readWanted(process.env['GOLDFISH_KILL_AT'] ?? '');
 const record = process.env['GOLDFISH_KILL_RECORD'];
 const runtime = process.env['GOLDFISH_KILL_RUNTIME'];
+const haste = Number(process.env['GOLDFISH_KILL_HASTE'] ?? '1');
 const passes = new Map<string, number>();
 
 Object.assign(globalThis, {
@@ -29,10 +36,10 @@ Object.assign(globalThis, {
     passes.set(name, pass);
     if (at === pass && mayKill(name)) process.kill(process.pid, 'SIGKILL');
   },
-  /** Where the run wrapper is that has its own kill points; undefined for everything else. */
+  /** Where the programs in Python are that have their own kill points; undefined for everything else. */
   [RUNTIME]: (relative: string): string | undefined =>
-    runtime !== undefined && relative.startsWith('runtime/')
-      ? join(runtime, relative.slice('runtime/'.length))
+    runtime !== undefined && /^runtime(\/|$)/.test(relative)
+      ? join(runtime, relative.slice('runtime'.length))
       : undefined,
 });
 
@@ -45,11 +52,21 @@ registerHooks({
 });
 
 function compile(url: string, text: string): string {
-  const marked = text.replaceAll(MARKER, (_, indent, name) => `${indent}globalThis.${HERE}('${name}');`);
+  const marked = hasten(
+    url,
+    text.replaceAll(MARKER, (_, indent, name) => `${indent}globalThis.${HERE}('${name}');`),
+  );
   if (!url.endsWith('/core/assets.ts')) return marked;
   if (!marked.includes(ASSET_PATH)) throw new Error('kill points: assetPath is not where it was');
   const copied = `  const copied = globalThis.${RUNTIME}(relative); if (copied !== undefined) return copied;`;
   return marked.replace(ASSET_PATH, () => `${ASSET_PATH.trimEnd()}${copied}\n`);
+}
+
+function hasten(url: string, text: string): string {
+  const [, words] = WAITS.find(([file]) => url.endsWith(file)) ?? [];
+  if (haste === 1 || words === undefined) return text;
+  if (!text.includes(words)) throw new Error(`kill points: ${words} is not where it was`);
+  return text.replaceAll(words, `${words} / ${haste}`);
 }
 
 function textOf(source: string | ArrayBuffer | NodeJS.TypedArray): string {

@@ -70,16 +70,21 @@ export function copyRuntime(
   to: string,
   kill: { at: Readonly<Record<string, number>>; record: string; victim: string },
 ): void {
+  const module = MODULE.replace('AT', JSON.stringify(kill.at))
+    .replace('RECORD', JSON.stringify(kill.record))
+    .replace('VICTIM', JSON.stringify(kill.victim));
+  copyMarked(to, { files: '*.py', module });
+}
+
+/** A copy of runtime/ in which markers of `files` are calls of `here(name)`, which `module` defines. */
+export function copyMarked(to: string, { files, module }: { files: string; module: string }): void {
   cpSync(assetPath('runtime'), to, { recursive: true, filter: (path) => !path.includes('__pycache__') });
-  for (const name of globSync('*.py', { cwd: to })) {
+  for (const name of globSync(files, { cwd: to })) {
     const file = join(to, name);
     const text = readFileSync(file, 'utf8');
     const call = (_: string, indent: string, point: string): string =>
       `${indent}__import__("kill_point").here("${point}")`;
     writeFileSync(file, text.replaceAll(MARKER, call));
   }
-  const module = MODULE.replace('AT', JSON.stringify(kill.at))
-    .replace('RECORD', JSON.stringify(kill.record))
-    .replace('VICTIM', JSON.stringify(kill.victim));
   writeFileSync(join(to, 'kill_point.py'), module);
 }

@@ -12,7 +12,7 @@ export type EngineStarts = {
   close(): void;
 };
 
-type StartEvent = { Actor: { Attributes: Record<string, string> } };
+export type StartEvent = { Actor: { ID: string; Attributes: Record<string, string> } };
 
 /**
  * Listens to the engine from now on: it remembers no more than its last 256 events, of whatever kind. Undefined where
@@ -25,18 +25,9 @@ export async function hearStarts(
   if (backend !== 'docker') return undefined;
   const engine = new Docker({ socketPath: ENGINE_SOCKET });
   const label = [projectLabel(layout), LABELS.run];
-  const stream = (await engine.getEvents({
-    filters: { type: ['container'], event: ['start'], label },
-  })) as IncomingMessage;
   const starts: AttemptKey[] = [];
-  let rest = '';
+  const stream = await tellStarts(engine, { label }, (event) => starts.push(attemptOf(event)));
   let silent: string | undefined;
-  stream.setEncoding('utf8');
-  stream.on('data', (text: string) => {
-    const lines = `${rest}${text}`.split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines.filter(Boolean)) starts.push(startOf(JSON.parse(line) as StartEvent));
-  });
   stream.on('error', (error) => {
     silent ??= error.message;
   });
@@ -54,6 +45,27 @@ export async function hearStarts(
   };
 }
 
-function startOf({ Actor: { Attributes } }: StartEvent): AttemptKey {
+/** Each container with these labels that an engine starts, from now on; `since`: what it remembers from then on, too. */
+export async function tellStarts(
+  engine: Docker,
+  { label, since }: { label: readonly string[]; since?: number },
+  tell: (event: StartEvent) => void,
+): Promise<IncomingMessage> {
+  const stream = (await engine.getEvents({
+    filters: { type: ['container'], event: ['start'], label: [...label] },
+    ...(since === undefined ? {} : { since }),
+  })) as IncomingMessage;
+  let rest = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (text: string) => {
+    const lines = `${rest}${text}`.split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines.filter(Boolean)) tell(JSON.parse(line) as StartEvent);
+  });
+  return stream;
+}
+
+/** Of a container of a run. */
+export function attemptOf({ Actor: { Attributes } }: StartEvent): AttemptKey {
   return { runId: Attributes[LABELS.run] ?? '', attempt: Number(Attributes[LABELS.attempt]) };
 }

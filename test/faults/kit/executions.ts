@@ -6,8 +6,8 @@ import type { Layout } from '../../../src/core/layout.ts';
 /**
  * A stage that tells what it does, and what it was given to do it with, in a file Goldfish knows nothing of, and makes
  * outputs whose content is known beforehand. In a container no path outside is to be had: there the file lies among the
- * run's checkpoints, and engine-starts.ts counts beside it. It ends badly where anything of the kill points, or of the
- * programs that have them, reaches it.
+ * run's checkpoints, and on a rented machine it tells aloud, in its log; engine-starts.ts counts beside it. It ends badly
+ * where anything of the kill points, or of the programs that have them, reaches it.
  */
 const TELLING_STAGE = `import hashlib, json, os, sys, time
 
@@ -42,6 +42,8 @@ def given():
 
 def tell(word, more=""):
     line = "%s %s %d %d %s\\n" % (word, run["run_id"], run["attempt"], time.monotonic_ns(), more)
+    if config.get("aloud"):
+        return print("told", line, end="", flush=True)
     descriptor = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.write(descriptor, line.encode())
     os.close(descriptor)
@@ -55,6 +57,9 @@ print("I am %s" % run["stage"])
 with open(os.path.join(os.environ["GOLDFISH_CONTROL"], "metrics.jsonl"), "a") as file:
     for step in range(3):
         file.write(json.dumps({"name": "loss", "step": step, "value": 1.0 / (step + 1), "time": time.time()}) + "\\n")
+if config.get("saves"):
+    import goldfish
+    goldfish.save_checkpoint("half", {"batch": config.get("batch", 0)}, step=1)
 limit = time.monotonic() + 120
 while config.get("gate") and not os.path.exists(config["gate"]) and time.monotonic() < limit:
     time.sleep(0.01)
@@ -126,13 +131,30 @@ export type Told = {
 export function readTold({ ledger, layout }: { ledger: string; layout: Layout }): Told[] {
   const inside = globSync('*/checkpoints/ledger', { cwd: layout.runs });
   const files = [ledger, ...inside.map((file) => join(layout.runs, file))];
-  const lines = files.flatMap((file) => (existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []));
-  const told = lines.filter(Boolean).map((line): Told => {
+  return files.flatMap((file) => parseTold(linesOf(file))).sort(byTime);
+}
+
+/** What they told aloud, as far as it is in the logs. */
+export function readAloud({ layout }: { layout: Layout }): Told[] {
+  const logs = globSync('*/*/log/*.log', { cwd: layout.runs }).map((file) => join(layout.runs, file));
+  const lines = logs.flatMap(linesOf).flatMap((line) => /^\S+ o. told (.*)$/.exec(line)?.[1] ?? []);
+  return parseTold(lines).sort(byTime);
+}
+
+function linesOf(file: string): string[] {
+  return existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+}
+
+function parseTold(lines: readonly string[]): Told[] {
+  return lines.filter(Boolean).map((line): Told => {
     const [word, runId = '', attempt, at = '0', code = '', config = '', inputs = ''] = line.split(' ');
     const given = { code, config, inputs };
     return { word: word === 'end' ? 'end' : 'begin', runId, attempt: Number(attempt), at: BigInt(at), given };
   });
-  return told.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+}
+
+function byTime(a: Told, b: Told): number {
+  return a.at < b.at ? -1 : a.at > b.at ? 1 : 0;
 }
 
 /** How many of them were at work at once, at most. */

@@ -8,6 +8,7 @@ export const PROMISES = {
   edits: 'Edits in slots are never overwritten silently',
   'goes-on': 'Work goes on without a client',
   'no-leftovers': 'No process, container, mount or temporary folder is left',
+  money: 'No machine is rented that is not needed, and none is left behind: its bill ends',
   'data-stays': 'Nothing escapes: no secret and no file of another run is readable',
   'clear-refusal': 'What cannot be done is refused with a clear error, and nothing is lost',
   'no-busy': 'Several processes share a project without lost updates',
@@ -18,7 +19,7 @@ export type Outcome = {
   /** What was done to it: `server killed at a random moment`. */
   fault: string;
   promise: PromiseName;
-  /** `process`, `docker`; absent where no backend has a part. */
+  /** `process`, `docker`, `gce`; absent where no backend has a part. */
   backend?: string;
   /** What was counted (runs, calls, names tried), and how many of them kept the promise. */
   trials: number;

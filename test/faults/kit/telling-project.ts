@@ -30,11 +30,22 @@ export async function createTellingProject(of: {
   slots?: number;
   environment?: Environment;
 }): Promise<{ project: FaultProject; server: Server; slot: string }> {
-  const { backend, stages, chained = false, slots = null, environment = {} } = of;
+  const { backend, slots = null } = of;
   const config =
     backend === 'docker'
       ? `defaults: { backend: docker }\ndocker: { base_image: '${TEST_IMAGE}', max_parallel: ${slots} }\n`
       : `defaults: { backend: process }\nprocess: { sandbox: none, max_parallel: ${slots} }\n`;
+  return openTellingProject({ ...of, config });
+}
+
+/** The same with a config of its own. */
+export async function openTellingProject(of: {
+  config: string;
+  stages: readonly string[];
+  chained?: boolean;
+  environment?: Environment;
+}): Promise<{ project: FaultProject; server: Server; slot: string }> {
+  const { config, stages, chained = false, environment = {} } = of;
   const project = createFaultProject(config, environment);
   try {
     const server = await project.server();

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cause } from '../../../src/core/causes.ts';
 import { sha256 } from '../../../src/core/json.ts';
@@ -102,8 +102,12 @@ function incomplete(project: FaultProject, run: StageRun, batch: number): string
     const kept = sha256(readFileSync(join(layout.objects, 'sha256', hex.slice(0, 2), hex)));
     if (kept !== wanted) return `${run.id}: the object of ${output} is not its content`;
   }
-  const log = readFileSync(join(layout.attempt(run.id, run.attempt).log, '000000000000.log'), 'utf8');
-  const lines = log.split('\n').filter((line) => line.endsWith(` I am ${run.stage}`));
+  const { log: folder } = layout.attempt(run.id, run.attempt);
+  const log = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
+  const lines = log
+    .join('')
+    .split('\n')
+    .filter((line) => line.endsWith(` I am ${run.stage}`));
   if (lines.length !== 1) return `${run.id}: its line is ${lines.length} times in the log`;
   const points = db
     .prepare<{ n: number }>('SELECT count(*) AS n FROM metrics WHERE run_id = ? AND attempt = ?')

@@ -20,6 +20,8 @@ export type RentedRigOptions = {
   /** How much faster than life the service is; machines and programs are not, and bills are multiplied by it. */
   speed?: number;
   timings?: Partial<Timings>;
+  /** One whose storage and registry it shares, and which outlives it. Its machines are its own. */
+  beside?: RentedRig;
 };
 
 /** Everything that a project with rented machines talks to, on this machine alone. */
@@ -31,6 +33,8 @@ export type RentedRig = {
   bucket: string;
   /** `127.0.0.1:40123`. */
   registry: string;
+  /** Of the containers of its machines: `name=value`. */
+  machineLabel: string;
   /** How often a call of the Compute API was made: `instances.insert`. */
   calls(id: string): number;
   /** Each stretch of a machine from its start to its stop. */
@@ -52,11 +56,7 @@ export async function openRentedRig(options: RentedRigOptions = {}): Promise<Ren
     if (failures.length > 0) throw failures[0];
   };
   try {
-    const emulator = await startEmulatorProcess();
-    ends.push(() => emulator.stop());
-    await emulator.makeBucket(BUCKET);
-    const registry = await startRegistry();
-    ends.push(() => registry.stop());
+    const { emulator, registry } = options.beside ?? (await startServices(ends));
     const { simulator, machines } = startSimulator(options);
     ends.push(() => simulator.dispose());
     const api = await serveApi(simulator, { host: '127.0.0.1', port: 0 });
@@ -64,11 +64,12 @@ export async function openRentedRig(options: RentedRigOptions = {}): Promise<Ren
     const endpoint = `http://${api.host}:${api.port}`;
     return {
       yaml: (warmPool = {}, more = {}) =>
-        rentalSections({ endpoint, registry: registry.host, storage: emulator.url, warmPool, more }),
+        rentalSections({ endpoint, registry, storage: emulator.url, warmPool, more }),
       simulator,
       emulator,
       bucket: BUCKET,
-      registry: registry.host,
+      registry,
+      machineLabel: `${LABEL_SIMULATOR}=${machines}`,
       calls: (id) => simulator.calls.count(id),
       bills: () => simulator.ledger.usages(),
       instances: () => simulator.instances().map(({ name }) => name),
@@ -79,6 +80,17 @@ export async function openRentedRig(options: RentedRigOptions = {}): Promise<Ren
     await close();
     throw error;
   }
+}
+
+async function startServices(
+  ends: (() => Promise<void>)[],
+): Promise<Pick<RentedRig, 'emulator' | 'registry'>> {
+  const emulator = await startEmulatorProcess();
+  ends.push(() => emulator.stop());
+  await emulator.makeBucket(BUCKET);
+  const registry = await startRegistry();
+  ends.push(() => registry.stop());
+  return { emulator, registry: registry.host };
 }
 
 function startSimulator({ speed = 1, timings = {} }: RentedRigOptions) {

@@ -1,0 +1,92 @@
+import { join } from 'node:path';
+import type { StageRun } from '../../../src/core/rows.ts';
+import { runsOfPipelineRun } from '../../../src/store/stage-runs.ts';
+import { type Submitted, wrongProvenance } from '../kill-points/provenance.ts';
+import { outputHash, readAloud } from '../kit/executions.ts';
+import { leftovers } from '../kit/leftovers.ts';
+import type { Tally } from '../kit/tally.ts';
+import { judgeRun } from '../kit/verdict.ts';
+import { keysOfBucket } from './bucket-keys.ts';
+import { hasWaiting, WATCHDOG_SECONDS } from './lane.ts';
+import { nameOf } from './points.ts';
+import { countCalls, type Trial } from './trial.ts';
+
+/** A bill ends so long after there is a reason for it, beside the time in which nobody could know. */
+const BILL_SECONDS = 60;
+
+type Over = Trial & { struckAt: number };
+
+/** Everything that a trial is to show, when nothing of it works any more. */
+export async function judgeTrial(trial: Over, pipelineRunId: string, tally: Tally): Promise<void> {
+  const { lane, point, batch, before } = trial;
+  const { project } = lane;
+  const runs = runsOfPipelineRun(project.db, pipelineRunId);
+  const evidence = { project, told: readAloud(project), started: lane.machines.heard() };
+  const isCanceled = point.scenario.startsWith('cancel');
+  const about = (why: string | undefined): string | undefined => why && `${nameOf(point)}: ${why}`;
+  for (const run of runs) {
+    const isFirst = run.position === 0;
+    const broken = judgeRun(evidence, run, {
+      cause: isCanceled ? 'user' : 'success',
+      causesBefore: isFirst ? point.causesBefore : [],
+      mayNotHaveBegun: isFirst ? point.mayNotHaveBegun : [],
+      batch,
+    });
+    tally.count('right-end', about(broken['right-end']));
+    tally.count('once', about(broken.once));
+    if (!isCanceled) tally.count('outputs', about(broken.outputs));
+    tally.count('provenance', about(wrongProvenance(evidence, run, submittedOf(trial, run))));
+  }
+  const stored = countCalls(lane) - before.calls;
+  tally.count('goes-on', about(stored === 1 ? undefined : `the call was stored ${stored} times`));
+  tally.count('money', about(wrongMachines(trial) ?? lateBill(trial, runs)));
+  const left = [...(await leftovers(project.place())), ...(await strayObjects(trial, runs))];
+  tally.count('no-leftovers', about(left.length === 0 ? undefined : left.join('; ')));
+}
+
+/** The second stage reads what the first has made. */
+function submittedOf({ lane, config, batch }: Trial, { position }: StageRun): Submitted {
+  const inputs = position === 0 ? {} : { a: outputHash({ output: 'left', stage: 'one', batch }) };
+  return { slot: join(lane.project.root, lane.slot), config, inputs };
+}
+
+/** As the bills have it: a machine is one however often its power was cut, or it was asked for. */
+function wrongMachines({ lane, point, before }: Trial): string | undefined {
+  const { rig } = lane;
+  const rented = new Set(
+    rig
+      .bills()
+      .slice(before.bills)
+      .map(({ id }) => id),
+  ).size;
+  const wanted = point.machines.map((count) => count - (before.hadMachine ? 1 : 0));
+  if (!wanted.includes(rented)) return `${rented} machines were rented instead of ${wanted.join(' or ')}`;
+  const there = rig.instances();
+  const running = rig.bills().filter(({ endedAt }) => endedAt === undefined);
+  if (running.length !== there.length) return `${running.length} bills run for ${there.length} machines`;
+  if (there.length > (hasWaiting(lane) ? 1 : 0)) return `${there.join()} is left`;
+  return undefined;
+}
+
+/** A silent machine is waited for; and a supervisor that died after the end of the run leaves the machine to the next one. */
+function lateBill({ lane, before, struckAt, point }: Over, runs: readonly StageRun[]): string | undefined {
+  const ends = runs.map(({ endedAt }) => Date.parse(endedAt ?? ''));
+  const silence = point.who === 'program' ? WATCHDOG_SECONDS : 0;
+  const limit = Math.max(struckAt, ...ends) + (silence + BILL_SECONDS) * 1000;
+  const late = lane.rig
+    .bills()
+    .slice(before.bills)
+    .find(({ endedAt = 0 }) => endedAt > limit);
+  return late && `the bill of ${late.name} ended ${((late.endedAt ?? 0) - limit) / 1000} s too late`;
+}
+
+/** Of the runs there stay claims and result documents; of machines that are gone nothing. */
+async function strayObjects({ lane }: Trial, runs: readonly StageRun[]): Promise<string[]> {
+  const { rig } = lane;
+  const keys = (await keysOfBucket(rig)).map((key) => key.slice(key.indexOf('/') + 1));
+  const ids = runs.map(({ id }) => id);
+  const ofRuns = keys.filter((key) => ids.some((id) => key.startsWith(`runs/${id}/`)));
+  return ofRuns
+    .filter((key) => !/^runs\/[^/]+\/\d+\/(exit\.json|claims\/)/.test(key))
+    .map((key) => `object ${key}`);
+}

@@ -1,0 +1,4 @@
+import { SUPERVISOR_POINTS } from './points.ts';
+import { describeRentedPoints } from './try-all.ts';
+
+describeRentedPoints({ who: 'the supervisor', points: SUPERVISOR_POINTS });

@@ -1,0 +1,77 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { GoldfishError } from '../../src/core/errors.ts';
+import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
+import { createTestClock } from '../support/test-clock.ts';
+
+let prepared: PreparedProject;
+let project: RunsProject;
+let id: string;
+
+beforeAll(async () => {
+  prepared = await prepareGivenVersion({
+    files: { 'pipeline.yaml': 'stages:\n  - name: one\n', 'modules/one.py': 'pass\n' },
+  });
+});
+afterAll(() => prepared.dispose());
+
+beforeEach(async () => {
+  project = await prepared.open({ clock: createTestClock().clock });
+  id = project.runOf(prepared.first, 'one').id;
+});
+afterEach(() => project.dispose());
+
+describe('a run of which nobody can say whether it has begun', () => {
+  /** A supervisor has asked for it and died, and now its backend cannot look. */
+  beforeEach(async () => {
+    const dying = new AbortController();
+    project.fake.afterStart = () => {
+      dying.abort();
+      throw new Error('killed');
+    };
+    const first = project.newLoop(dying.signal);
+    await first.tick();
+    await first.settled();
+    project.fake.afterStart = undefined;
+    project.fake.set(id, 'unknown');
+  });
+
+  const now = (): number => project.deps.clock.monotonic();
+  const ticks = async (isOver: () => boolean): Promise<void> => {
+    for (let n = 0; n < 2_000 && !isOver(); n += 1) await project.tick();
+  };
+
+  it('is launched again by nobody, and the patience with its launch begins when somebody can', async () => {
+    project.fake.failLaunch = new GoldfishError('BACKEND_UNAVAILABLE', {
+      message: 'The bucket does not answer.',
+      retryable: true,
+    });
+    await ticks(() => now() > 600_000);
+    expect(project.run(id)).toMatchObject({ state: 'launching', cause: null });
+    expect(project.fake.launchCalls).toEqual([id]);
+    project.fake.set(id, 'absent');
+    const from = now();
+    await ticks(() => project.run(id).endedAt !== null);
+    expect(project.run(id)).toMatchObject({
+      cause: 'launch_failed',
+      errorMessage: 'The bucket does not answer.',
+    });
+    expect(now() - from).toBeGreaterThan(50_000);
+    expect(now() - from).toBeLessThan(80_000);
+  });
+
+  it('is not late, and has the whole time again when it can be seen', async () => {
+    const limitMs = project.deps.config.defaults.launchTimeoutSeconds * 1000;
+    await ticks(() => now() > 2 * limitMs);
+    expect(project.run(id)).toMatchObject({ state: 'launching', cause: null });
+    project.fake.set(id, 'starting');
+    const from = now();
+    while (now() - from < limitMs - 10_000) {
+      await project.deps.clock.sleep(5_000);
+      await project.tick();
+    }
+    project.fake.set(id, 'running');
+    await project.tick();
+    expect(project.run(id).state).toBe('running');
+    expect(project.fake.stops).toEqual([]);
+  });
+});
