@@ -149,6 +149,17 @@ async function takeBack(id: string): Promise<void> {
     await rig.bucket.delete(`${rig.prefix}checkpoints/${id}/${file}`);
 }
 
+/** The keys of what is fetched from now on. */
+function noteGets(): string[] {
+  const keys: string[] = [];
+  const { get } = rig.bucket;
+  rig.bucket.get = (key, options) => {
+    keys.push(key);
+    return get(key, options);
+  };
+  return keys;
+}
+
 const checkpoints = (): string[] => readdirSync(rig.folders.checkpoints).sort();
 
 describe('checkpoints of a stage', () => {
@@ -195,7 +206,9 @@ describe('a checkpoint that its stage has removed', () => {
     expect(checkpoints()).toEqual(['00000002-other', '00000003-state']);
     await send('00000001-state');
     known = nothingKnown();
+    const got = noteGets();
     await pull();
+    expect(got.filter((key) => key.includes('00000001'))).toEqual([]);
     expect(checkpoints()).toEqual(['00000002-other', '00000003-state']);
   });
 
@@ -315,7 +328,9 @@ describe('what has no room here', () => {
 
   it('does not come where it is larger than its machine said', async () => {
     await end({ size: 3 });
+    const got = noteGets();
     expect(await pull()).toEqual({ isHere: true, waits: undefined });
+    expect(got).toEqual([`${rig.prefix}exit.json`]);
     expect(JSON.parse(readFileSync(rig.folders.result, 'utf8'))).toMatchObject({
       error: 'a.bin is not what the machine sent.',
       failedStep: 'upload',
