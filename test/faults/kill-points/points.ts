@@ -37,7 +37,7 @@ const CRASH: Rest = { scenario: 'crash', causesBefore: ['exit_nonzero'] };
 const LOST: Rest = { causesBefore: ['worker_lost'] };
 const LOST_UNBEGUN: Rest = { ...LOST, mayNotHaveBegun: [1] };
 
-/** Its program was killed by somebody: that is how it ended. */
+/** Its program was killed by somebody: that is how it ended. A short one might be over by then. */
 const KILLED: Rest = { causesBefore: ['exit_nonzero'], mayNotHaveBegun: [1] };
 /** Its container was taken away before it was started. */
 const NOT_STARTED: Rest = { causesBefore: ['launch_failed'], mayNotHaveBegun: [1], only: 'docker' };
@@ -115,15 +115,15 @@ export const KILL_POINTS: readonly KillPoint[] = [
   point('supervisor', 'finish/released', TWO),
   point('supervisor', 'finish/ended release/cleaned-up'),
   point('supervisor', 'idle/socket-closed', { slow: true }),
-  point('stage', 'wrapper/programs-started', KILLED),
-  point('stage', 'wrapper/start-noted', KILLED),
+  point('stage', 'wrapper/programs-started', { ...KILLED, scenario: 'long' }),
+  point('stage', 'wrapper/start-noted', { ...KILLED, scenario: 'long' }),
   point('container', 'wrapper/request-read', NOT_STARTED),
   point('container', 'wrapper/taken', NOT_STARTED),
   point('container', 'wrapper/program-wanted', NOT_STARTED),
   point('container', 'container/attached', NOT_STARTED),
   point('container', 'container/started', TAKEN),
   point('container', 'container/secrets-handed', TAKEN),
-  point('container', 'wrapper/start-noted', TAKEN),
+  point('container', 'wrapper/start-noted', { ...TAKEN, scenario: 'long' }),
   point('container', 'wrapper/programs-ended', NOT_NEEDED),
   point('container', 'wrapper/drained', NOT_NEEDED),
   point('container', 'wrapper/result-written', NOT_NEEDED),
