@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { KILL_POINTS, nameOf } from '../faults/kill-points/points.ts';
+import { MACHINE_POINTS, nameOf as nameOfRented, SUPERVISOR_POINTS } from '../faults/rented/points.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MARKER = /^\s*(?:\/\/|#) kill point: ([a-z-]+\/[a-z-]+)$/;
@@ -29,10 +30,13 @@ it('marks each place between two steps with a name of its own', () => {
 });
 
 it('kills at every marked place, under every name once', () => {
-  const killed = KILL_POINTS.map(({ at }) => at.at(-1) ?? '');
-  expect([...new Set(KILL_POINTS.flatMap(({ at }) => at))].sort()).toEqual([...names].sort());
+  const rented = [...SUPERVISOR_POINTS, ...MACHINE_POINTS];
+  const points = [...KILL_POINTS, ...rented];
+  const killed = points.map(({ at }) => at.at(-1) ?? '');
+  expect([...new Set(points.flatMap(({ at }) => at))].sort()).toEqual([...names].sort());
   expect([...new Set(killed)].sort()).toEqual([...names].sort());
   expect(new Set(KILL_POINTS.map(nameOf)).size).toBe(KILL_POINTS.length);
+  expect(new Set(rented.map(nameOfRented)).size).toBe(rented.length);
 });
 
 it('leaves nothing but comments on lines of their own in what is shipped', () => {

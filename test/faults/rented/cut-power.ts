@@ -1,10 +1,19 @@
+import type { InstanceResource } from '../../gce-simulator/resources.ts';
 import type { RentedRig } from '../../integration/gce/rented-rig.ts';
 
-/** Of the one machine that runs: it comes up again with its disk, or does not. */
-export async function cutPower({ simulator }: RentedRig, blow: 'reset' | 'off'): Promise<void> {
+/** The one machine that runs. */
+export function runningMachine({ simulator }: RentedRig): InstanceResource {
   const [machine, ...others] = simulator.instances().filter(({ status }) => status === 'RUNNING');
   if (machine === undefined || others.length > 0)
     throw new Error(`${others.length + (machine === undefined ? 0 : 1)} machines run where one should`);
+  return machine;
+}
+
+/** It comes up again with its disk (`reset`), or does not. */
+export async function cutPower(
+  { simulator }: RentedRig,
+  { machine, blow }: { machine: InstanceResource; blow: 'reset' | 'off' },
+): Promise<void> {
   const { name } = machine;
   if (blow === 'off') return simulator.breakHost(name);
   const zone = machine.zone.slice(machine.zone.lastIndexOf('/') + 1);

@@ -76,16 +76,15 @@ const ANOTHER: Rest = { machines: [2] };
 const LOST_FOR_ANOTHER: Rest = { ...LOST, ...ANOTHER };
 /** Nobody ever hears of the machine. */
 const UNHEARD: Rest = { ...OWN, ...LOST_FOR_ANOTHER, causesBefore: ['launch_failed'], shortLaunch: true };
-/** The operation is not to be followed, and there is time to change one's mind. */
+/** A machine that is asked for takes longer than it takes to change one's mind. */
+const SLOW: FaultInput = { kind: 'slow-provisioning', ms: 8_000 };
+/** And its operation cannot be followed. */
 const SLOW_SEARCH: Rest = {
   ...OWN,
   scenario: 'cancel-search',
   mayNotHaveBegun: [1],
   machines: [0, 1],
-  faults: [
-    { kind: 'lost-operation', method: 'instances.insert', how: 'forgotten' },
-    { kind: 'slow-provisioning', ms: 8_000 },
-  ],
+  faults: [{ kind: 'lost-operation', method: 'instances.insert', how: 'forgotten' }, SLOW],
 };
 
 /** Between every two steps of the supervisor, in their order. */
@@ -117,7 +116,11 @@ export const SUPERVISOR_POINTS: readonly RentedPoint[] = [
   point('supervisor', 'send/secrets-sealed', { scenario: 'secret' }),
   point('supervisor', 'machine/place-noted pool/called-off', { ...EARLY, machines: [0] }),
   point('supervisor', 'machine/place-noted pool/job-released', { ...EARLY, machines: [0] }),
-  point('supervisor', 'machine/inserted cancel/stopped-by-name', { ...EARLY, machines: [0, 1] }),
+  point('supervisor', 'machine/inserted cancel/stopped-by-name', {
+    ...EARLY,
+    machines: [0, 1],
+    faults: [SLOW],
+  }),
   point('supervisor', 'launch/acted'),
   point('supervisor', 'launch/acted takeover/found'),
   point('supervisor', 'launch/noted'),

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openContext } from '../../../src/context.ts';
@@ -13,7 +12,7 @@ import { readAloud } from '../kit/executions.ts';
 import { type Environment, patiently } from '../kit/fault-project.ts';
 import type { Tally } from '../kit/tally.ts';
 import { calm, WORKSPACE } from '../kit/telling-project.ts';
-import { cutPower } from './cut-power.ts';
+import { cutPower, runningMachine } from './cut-power.ts';
 import { judgeTrial } from './judge.ts';
 import { furnish, hasWaiting, isAtRest, type Lane, WATCHDOG_SECONDS } from './lane.ts';
 import { isOnMachine, nameOf, type RentedPoint } from './points.ts';
@@ -29,6 +28,8 @@ export type Trial = {
   /** Where programs of this machine write that they die, and their environment. */
   record: string;
   armed: Environment;
+  /** Machines that do nothing any more and do not say so: they are to go. */
+  dead: string[];
   before: { hadMachine: boolean; bills: number; inserts: number; calls: number };
 };
 
@@ -47,12 +48,6 @@ export async function tryRentedPoint(lane: Lane, point: RentedPoint, tally: Tall
   } catch (error) {
     tally.count('right-end', `${nameOf(point)}: ${error instanceof Error ? error.message : error}`);
     return false;
-  } finally {
-    const to = `/tmp/kill-dump/${nameOf(point).replaceAll(/[^a-z]+/g, '-')}`;
-    execFileSync('sh', [
-      '-c',
-      `mkdir -p ${to}; cp -r ${lane.project.layout.stateDir}/goldfish.db* ${lane.project.layout.stateDir}/log ${lane.project.layout.stateDir}/runs ${to}/`,
-    ]);
   }
 }
 
@@ -65,7 +60,7 @@ function arm(lane: Lane, point: RentedPoint): Trial {
   const before = { hadMachine, bills: rig.bills().length, inserts, calls: countCalls(lane) };
   const config = configOf(point, count);
   const armed = { GOLDFISH_KILL_AT: ours.join(), GOLDFISH_KILL_RECORD: record };
-  return { lane, point, batch: count, config, record, armed, before };
+  return { lane, point, batch: count, config, record, armed, dead: [], before };
 }
 
 export function countCalls({ project }: Lane): number {
@@ -137,10 +132,13 @@ function blowOf({ who, before }: RentedPoint, isLast: boolean): 'program' | 'res
   return isLast && who !== 'supervisor' ? who : before;
 }
 
-async function strikeMachine({ lane, point }: Trial, name: string, isLast: boolean): Promise<void> {
+async function strikeMachine({ lane, point, dead }: Trial, name: string, isLast: boolean): Promise<void> {
   await lane.referee.struck(name);
   const blow = blowOf(point, isLast);
-  if (blow !== 'program') await cutPower(lane.rig, blow);
+  const machine = runningMachine(lane.rig);
+  if (blow !== 'program') return cutPower(lane.rig, { machine, blow });
+  // At points of the run wrapper it is that which dies.
+  if (!name.startsWith('wrapper/')) dead.push(machine.name);
 }
 
 async function killed({ record }: Trial, name: string): Promise<void> {
@@ -165,23 +163,24 @@ async function searching({ lane: { rig }, before }: Trial): Promise<void> {
 }
 
 /** Only a fresh supervisor is left where one was the victim, or none survived. */
-async function finish({ lane, point }: Trial): Promise<void> {
+async function finish({ lane, point, dead }: Trial): Promise<void> {
   const { project } = lane;
   if (point.who === 'supervisor') await project.endPrograms('SIGKILL');
   if (project.leaseHolder() === undefined) project.start('supervisor');
-  await comeToRest(lane, 60 + WATCHDOG_SECONDS);
+  await comeToRest(lane, 60 + WATCHDOG_SECONDS, dead);
 }
 
 /** Until all runs are over and all machines at rest; then the supervisor is ended. */
-async function comeToRest(lane: Lane, seconds: number): Promise<void> {
-  const { project } = lane;
+async function comeToRest(lane: Lane, seconds: number, dead: readonly string[] = []): Promise<void> {
+  const { project, rig } = lane;
+  const isOver = (): boolean => isAtRest(lane) && !rig.instances().some((name) => dead.includes(name));
   await until(() => project.leaseHolder() !== undefined, 'the lease of a supervisor', 60);
   await calm(project);
-  await until(() => isAtRest(lane), 'all machines to be at rest, or gone', seconds);
+  await until(isOver, 'all machines to be at rest, or gone', seconds);
   await project.endPrograms('SIGTERM');
 }
 
-export function stagesOf({ scenario }: RentedPoint): string[] {
+function stagesOf({ scenario }: RentedPoint): string[] {
   return scenario === 'two' ? ['one', 'two'] : ['one'];
 }
 

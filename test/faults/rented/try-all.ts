@@ -42,6 +42,8 @@ async function tryAll(about: About, cache: string): Promise<void> {
   const points = chosen(about);
   console.log(`gce, seed ${SEED}: ${points.map(nameOf).join('; ')}`);
   const tally = createTally();
+  // A name that is of the other file.
+  if (points.length === 0) return;
   const services = await openRentedRig();
   try {
     const queue = [...points];
