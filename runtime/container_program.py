@@ -29,6 +29,8 @@ GIVE_UP_SECONDS = 10.0
 RECONNECT_SECONDS = 1.0
 # Once the engine answers again, how long TERM is held back until somebody listens to what the program says to it.
 LISTEN_FIRST_SECONDS = 3.0
+# The engine hears of a kill for memory by another way than of the end, and at times a moment after it.
+MEMORY_WORD_SECONDS = 1.0
 # How often one that waits for the other containers of its attempt looks whether it is to stop.
 LINE_UP_SECONDS = 0.1
 STDERR_FRAMES = (2, 3)
@@ -307,15 +309,29 @@ class ContainerProgram:
     def _judge(self, state):
         if self._init is not None:
             write_all(self._out, self._init.rest())
-            return self._judge_init(state)
+            return self._judge_init(self._with_word_of_memory(state))
         if not state.began:
             return not_started(NEVER_BEGAN)
         if self._unseen:
             return lost(True, ENGINE_DIED)
+        state = self._with_word_of_memory(state)
         # Without a first process of ours the engine's number is all there is.
         number = state.exit_code - 128
         code, name = (None, signal_name(number)) if 0 < number < signal.NSIG else (state.exit_code, None)
         return Ending(True, code, name, state.oom and code != 0, False, None)
+
+    def _with_word_of_memory(self, state):
+        """Where it was killed, and not by us."""
+        pause, limit = Pause(), time.monotonic() + MEMORY_WORD_SECONDS
+        status = self._init.said.get("status") if self._init is not None else None
+        killed = state.exit_code == 128 + signal.SIGKILL if status is None else read_status(status)[1] == "SIGKILL"
+        while killed and not state.oom and self._wanted != "SIGKILL" and time.monotonic() < limit:
+            pause.rest(self._look)
+            try:
+                state = self._engine.inspect(self._container)
+            except (EngineGone, EngineRefused):
+                break
+        return state
 
     def _judge_init(self, state):
         said = self._init.said

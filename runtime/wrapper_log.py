@@ -26,8 +26,16 @@ class Redactor:
         self.longest = max(map(len, usable), default=0)
         self._pattern = re.compile(b"|".join(map(re.escape, usable))) if usable else None
 
-    def apply(self, data):
-        return self._pattern.sub(HIDDEN, data) if self._pattern else data
+    def apply(self, data, spared=()):
+        """`spared`: places (start, end) in which nothing is replaced."""
+        if not self._pattern or not spared:
+            return self._pattern.sub(HIDDEN, data) if self._pattern else data
+
+        def instead(found):
+            is_spared = any(start <= found.start() and found.end() <= end for start, end in spared)
+            return found.group() if is_spared else HIDDEN
+
+        return self._pattern.sub(instead, data)
 
     def safe_cut(self, data, cut):
         """The position nearest to cut that splits no secret; data reaches `longest` bytes beyond cut."""

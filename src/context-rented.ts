@@ -29,6 +29,7 @@ export async function createRentedAdapter(
     projectMark: () => projectMark(layout, { hasMachines }),
     markProblem: () => markProblem(layout, { hasMachines }),
     layout,
+    minFreeBytes: config.storage.keep.minFreeBytes,
     clock,
     ids,
     log,

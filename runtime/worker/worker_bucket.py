@@ -126,16 +126,6 @@ class Bucket:
                 raise
             return found
 
-    def delete(self, key, check=nothing, budget=BUDGET_SECONDS):
-        """One that is not there is as good."""
-        path = self._object(key)
-
-        def remove():
-            with self._endpoint.open("DELETE", path) as answer:
-                answer.expect(200, 204, 404)
-
-        patiently(remove, check, budget)
-
     def put_piece(self, key, data, check=nothing):
         """Made once. How many bytes of data it holds: fewer where an earlier try, whose answer was lost, had fewer."""
         try:
@@ -147,26 +137,49 @@ class Bucket:
             return found.size
 
     def put_file(self, key, file, check=nothing):
-        """An open file that nobody writes to, made once: (size, SHA-256) of what is there then. Raises Conflict."""
-        size, digest, md5 = sums(file, check)
-        if size <= PIECE_BYTES:
-            self.put(key, file.read(), "0", check)
-            return size, digest
-        path = self._upload("resumable", key, "0")
-        upload = Upload(self._endpoint, path, {"size": size, "md5": md5}, lambda it: stored(it, size, md5))
+        """An open file that nobody writes to; else as put_made."""
+
+        def copy(target):
+            file.seek(0)
+            for block in iter(lambda: file.read(BLOCK_BYTES), b""):
+                target.write(block)
+
+        return self.put_made(key, copy, check)
+
+    def put_made(self, key, make, check=nothing):
+        """What make(target) writes to it, of any length, made once: (size, SHA-256) of what is there then. Raises Conflict,
+        and what make raises. Where the service has lost the beginning, make is called again, and writes the same.
+        """
         for number in range(1, SESSIONS + 1):
+            upload = Upload(self._endpoint, self._upload("resumable", key, "0"), check)
             try:
-                upload.send(file, check)
-                break
+                make(upload)
+                if not upload.begun:
+                    self.put(key, bytes(upload.rest), "0", check)
+                    return upload.sums[:2]
+                upload.finish()
             except Refused as error:
                 if error.status not in (404, 410) or number == SESSIONS:
                     raise
-            except Conflict:
-                found = self.stat(key, check)
-                if found is None or found.size != size or found.md5 != md5:
-                    raise
-                break
-        return size, digest
+                continue
+            size, digest, md5 = upload.sums
+            found = self.stat(key, check)
+            if found is not None and found.size == size and found.md5 in (None, md5):
+                return size, digest
+            if upload.refused:
+                raise Conflict("something else is there")
+            # Damaged on the way.
+            self.remove(key, found and found.generation, check)
+        raise Away("what was stored is not what was sent")
+
+    def remove(self, key, generation=None, check=nothing, budget=BUDGET_SECONDS):
+        """Harmless where it is not there. `generation`: only as long as it is that one."""
+        path = self._object(key, **({"ifGenerationMatch": generation} if generation else {}))
+        patiently(lambda: self._remove(path), check, budget)
+
+    def _remove(self, path):
+        with self._endpoint.open("DELETE", path) as answer:
+            answer.expect(200, 204, 404, 412)
 
     def _insert(self, key, data, generation):
         mark, md5 = os.urandom(16).hex(), md5_of(data)

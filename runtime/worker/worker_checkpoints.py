@@ -1,4 +1,5 @@
-"""Checkpoints of a job: each is sent as soon as it is whole, and then the stage that waits for it is told.
+"""Checkpoints of a job: each is sent as soon as it is whole, and then the stage that waits for it is told. What the stage
+removes in favour of a newer one goes from the bucket too.
 
 The folder belongs to the stage and can hold anything: no link in it is followed, and nothing there is read without bound.
 """
@@ -19,9 +20,13 @@ KEEP_SECONDS = 0.25
 # After one that did not get through.
 AGAIN_SECONDS = 5.0
 MANIFEST_BYTES = 16 * 1024 * 1024
-CHECKPOINT = re.compile(r"\d{8,}-[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}\Z")
+CHECKPOINT = re.compile(r"(\d{8,})-([a-zA-Z0-9][a-zA-Z0-9._-]{0,63})\Z")
 # The same stands in the libraries that stages import.
 KEPT = ".kept-"
+# Beside those in the bucket: which ones the stage has removed. The same stands in src/backends/gce/pull-checkpoints.ts.
+REMOVED = ".removed-"
+# A stage that waits for the next one must not wait for what goes.
+REMOVALS_AT_ONCE = 32
 
 
 class Unfit(Exception):
@@ -33,8 +38,10 @@ class Checkpoints:
         self._bucket, self._prefix = bucket, job.prefix + "checkpoints/"
         # Those that came with the job need not be sent back.
         self._sent = {item["path"].split("/")[0] for item in job["checkpoints"]}
-        # Those that were sent from here: the keys of their objects, in the order in which they are to go.
-        self._made = {}
+        # Of those that are sent from here: their files in the bucket; and which have their manifest there.
+        self._files, self._whole = {}, set()
+        # Those that the stage has removed, and what of them is in the bucket yet.
+        self._removed, self._leftovers, self._remove_at = set(), [], 0.0
         # Those that are none, as they were then.
         self._unfit = {}
         self._again_at = 0.0
@@ -48,25 +55,13 @@ class Checkpoints:
         if not last and time.monotonic() < self._again_at:
             return
         self.complete, self.refused = True, False
-        for name in sorted(names_in(CHECKPOINTS)):
+        names = names_in(CHECKPOINTS)
+        for name in sorted(names):
             if CHECKPOINT.match(name) and name not in self._sent:
                 check()
                 self._try(name, check, last)
-        self._drop_removed(check)
-
-    def _drop_removed(self, check):
-        """What the stage has removed in favour of a newer one goes from the bucket, too. The newest stays whatever it does."""
-        there = set(names_in(CHECKPOINTS)) & set(self._made)
-        for name in sorted(set(self._made) - there):
-            if any(other > name for other in there):
-                check()
-                try:
-                    for key in self._made[name]:
-                        self._bucket.delete(key, check)
-                    del self._made[name]
-                except (Away, Refused) as error:
-                    self._again_at = time.monotonic() + AGAIN_SECONDS
-                    say("the checkpoint %s could not be taken from the bucket: %s" % (name, error))
+        if time.monotonic() >= self._remove_at:
+            self._follow_removals(set(names), check)
 
     def _try(self, name, check, last):
         seen = look_of(name)
@@ -99,9 +94,40 @@ class Checkpoints:
             with file:
                 if sums(file, check)[1] != digest:
                     raise Unfit("is damaged")
+                self._files.setdefault(name, set()).add(key + path)
                 self._bucket.put_file(key + path, file, check)
         self._bucket.put(key + "manifest.json", manifest, "0", check)
-        self._made[name] = [key + path for path in ["manifest.json"] + [path for path, _digest in files]]
+        self._whole.add(name)
+
+    # --- removing -----------------------------------------------------------------------------------------------------
+
+    def _follow_removals(self, present, check):
+        """Nobody waits for it, and nothing is lost by one too many: what does not get through keeps nothing up."""
+        try:
+            for name in sorted((self._sent | set(self._files)) - self._removed - present):
+                if CHECKPOINT.match(name) and self._has_newer(name) and is_gone(name):
+                    check()
+                    self._remove(name)
+            for _ in range(min(REMOVALS_AT_ONCE, len(self._leftovers))):
+                check()
+                self._bucket.remove(self._leftovers[-1], budget=0)
+                self._leftovers.pop()
+        except (Away, Refused, Conflict, OSError) as error:
+            self._remove_at = time.monotonic() + AGAIN_SECONDS
+            say("a checkpoint that was removed is in the bucket yet: %s" % error)
+
+    def _has_newer(self, name):
+        """One of the same name that is whole in the bucket, and stays."""
+        number, label = CHECKPOINT.match(name).groups()
+        others = (CHECKPOINT.match(other).groups() for other in self._whole - self._removed)
+        return any(other[1] == label and int(other[0]) > int(number) for other in others)
+
+    def _remove(self, name):
+        """Whoever has fetched it is told before it is none there any more."""
+        self._bucket.put(self._prefix + REMOVED + name, b"", "0", budget=0)
+        self._bucket.remove("%s%s/manifest.json" % (self._prefix, name), budget=0)
+        self._removed.add(name)
+        self._leftovers.extend(self._files.pop(name, ()))
 
 
 def read_manifest(folder):
@@ -128,6 +154,17 @@ def look_of(name):
     except OSError:
         return above, None
     return above, (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+
+
+def is_gone(name):
+    """Not where it merely cannot be looked at."""
+    try:
+        os.lstat(os.path.join(CHECKPOINTS, name))
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def acknowledge(name):

@@ -3,12 +3,13 @@
 import json
 import threading
 
-from bootstrap import say
+from bootstrap import say, say_through
 from engine_client import EngineGone, EngineRefused
 from worker_bucket import UNCHANGED
 from worker_checkpoints import KEEP_SECONDS, Checkpoints
 from worker_clean import end_processes
 from worker_control import LIFE, LIMIT, PREEMPTED, PREEMPTED_GRACE_SECONDS, STOP, Interrupted
+from worker_hiding import words_of
 from worker_http import Away, Refused, wait
 from worker_outputs import NotSent, send_outputs
 from worker_prepare import Failed, Preparation
@@ -35,13 +36,21 @@ class JobWork:
         self._wrapper = Wrapper(job["wrapper"])
 
     def run(self, request=NO_SECRETS):
-        """The result document; None where the machine goes away before there is one. `request`: for the run wrapper."""
+        """The result document; None where the machine goes away before there is one. `request`: for the run wrapper.
+
+        What is said here is said without secrets, until say_through(None).
+        """
+        words = words_of(request)
+        self._redactor = Redactor(words)
+        self._sync.hide(words)
+        say_through(self._hide)
+        return self._hidden(self._run(request))
+
+    def _run(self, request):
         with Errand(STOP_LOOK_SECONDS, StopRequests(self._job, self._bucket, self._control).look):
             try:
                 Preparation(self._job, self._bucket, self._engine, self._token, self._control.check).run()
                 self._control.check()
-                self._redactor = redactor_of(request)
-                self._sync.hide(self._redactor)
                 self._wrapper.start(request)
             except Interrupted as interrupted:
                 return self._not_begun(interrupted.kind)
@@ -49,13 +58,11 @@ class JobWork:
                 return result(self._job, error=str(failed), errno=failed.errno, failedStep=failed.step)
             except NotStarted as failed:
                 return result(self._job, error=str(failed), failedStep="machine")
-            # What the wrapper does not hold, nobody here holds any more, but for what is to be hidden.
-            del request
             # kill point: job/wrapper-started
             document = self._watch()
             # kill point: job/program-ended
             self._on_end()
-        return self._hidden(self._finish(document))
+        return self._finish(document)
 
     def _hidden(self, document):
         """Names of files, which the stage chose, stand in sentences about them."""
@@ -166,11 +173,6 @@ class JobWork:
         except Interrupted:
             pass
         say("the rest of the job's log, metrics and checkpoints is not sent")
-
-
-def redactor_of(request):
-    """Of what the run wrapper is told, in the words that it hides itself."""
-    return Redactor(json.loads(request)["hidden"])
 
 
 class StopRequests:

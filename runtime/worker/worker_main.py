@@ -10,6 +10,7 @@ import fcntl
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 
@@ -35,6 +36,8 @@ def main():
     spare_from_oom()
     worker = Worker(patient_settings())
     signal.signal(signal.SIGTERM, worker.on_term)
+    # Through what takes secrets out, as everything that is said.
+    threading.excepthook = lambda failed: say("".join(traceback.format_exception(*failed[:3])))
     try:
         worker.run()
     except Leaving as leaving:

@@ -1,4 +1,4 @@
-"""What a finished program has made: its outputs, each with its hash, a folder as a tar archive."""
+"""What a finished program has made: its outputs, each with its hash, a folder as a tar archive that is made while it is sent."""
 
 import os
 import stat
@@ -8,10 +8,9 @@ from bootstrap import inner
 from worker_bucket import Conflict
 from worker_files import open_below
 from worker_http import Away, Refused
-from worker_places import ATTEMPT, JOB, PASSING
+from worker_places import ATTEMPT, JOB
 
 BELOW = os.path.relpath(ATTEMPT, JOB) + "/"
-ARCHIVE = os.path.join(PASSING, "output.tar")
 
 
 class NotSent(Exception):
@@ -25,7 +24,6 @@ class Problem(Exception):
 def send_outputs(job, bucket, check):
     """(those that are in the bucket, problems of others). What is not there is no problem of ours. Raises NotSent."""
     sent, problems = [], []
-    os.makedirs(PASSING, exist_ok=True)
     for output in job["outputs"]:
         path = inner(output["path"])
         # The bucket has what is in the folder of the attempt right below the prefix.
@@ -36,12 +34,10 @@ def send_outputs(job, bucket, check):
                 continue
             if output["kind"] == "folder":
                 key += ".tar"
-                pack(place, ARCHIVE, check)
-                file = open(ARCHIVE, "rb")
+                size, digest = bucket.put_made(key, lambda archive: pack(place, archive, check), check)
             else:
-                file = os.fdopen(open_below(JOB, path), "rb")
-            with file:
-                size, digest = bucket.put_file(key, file, check)
+                with os.fdopen(open_below(JOB, path), "rb") as file:
+                    size, digest = bucket.put_file(key, file, check)
             # kill point: job/output-sent
             sent.append({"path": path, "kind": output["kind"], "object": key, "sha256": digest, "size": size})
         except Problem as problem:
@@ -67,8 +63,8 @@ def find(path, kind):
 
 
 def pack(folder, archive, check):
-    """The same files make the same bytes. Raises Problem for what no archive of ours holds."""
-    with tarfile.open(archive, "w:", format=tarfile.PAX_FORMAT) as tar:
+    """Into an open file. The same files make the same bytes. Raises Problem for what no archive of ours holds."""
+    with tarfile.open(fileobj=archive, mode="w:", format=tarfile.PAX_FORMAT) as tar:
         for place, folders, files in os.walk(folder):
             folders.sort()
             for name in sorted(folders + files):

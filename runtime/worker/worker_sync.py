@@ -10,6 +10,7 @@ import re
 from bootstrap import say
 from worker_bucket import Conflict
 from worker_files import names_in, open_below
+from worker_hiding import LineRedactor
 from worker_http import Away, Refused
 from worker_places import ATTEMPT
 from wrapper_log import Redactor
@@ -25,13 +26,14 @@ class Sync:
     def __init__(self, job, bucket):
         self._job, self._bucket = job, bucket
         self._tails, self._documents = {}, {}
-        self._as_it_is, self._redactor = Redactor([]), Redactor([])
+        self._as_it_is = Redactor([])
+        self.hide([])
         # Of the last time: whether everything got through, and whether anything was refused for good.
         self.complete = self.refused = False
 
-    def hide(self, redactor):
+    def hide(self, words):
         """What is to be hidden from now on. Before the first program runs."""
-        self._redactor = redactor
+        self._texts, self._lines = Redactor(words), LineRedactor(words)
 
     def once(self, check, last=False):
         """Sends what is new. `last`: also what is not a whole line. Raises what check() raises; else what failed is
@@ -51,7 +53,7 @@ class Sync:
         for key, folder in self._job.control_folders:
             for name in DOCUMENTS:
                 yield lambda check, at=(key + name, folder, name): self._document(at, check)
-            made = (self._bucket, self._job.prefix + key + "metrics.jsonl", self._redactor, METRICS_BYTES)
+            made = (self._bucket, self._job.prefix + key + "metrics.jsonl", self._lines, METRICS_BYTES)
             yield self._tail(made, (folder, "metrics.jsonl"), last)
         yield lambda check: self._document(("wrapper.json", ATTEMPT, "wrapper.json"), check)
         for name in sorted(names_in(log)):
@@ -75,8 +77,9 @@ class Sync:
             seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if self._documents.get(key) == seen:
                 return
-            data = self._redactor.apply(file.read(DOCUMENT_BYTES + self._redactor.longest))[:DOCUMENT_BYTES]
-        self._bucket.put(self._job.prefix + key, data, check=check)
+            data = file.read(DOCUMENT_BYTES + self._texts.longest)
+        whole = data[: self._texts.safe_cut(data, DOCUMENT_BYTES)]
+        self._bucket.put(self._job.prefix + key, self._texts.apply(whole)[:DOCUMENT_BYTES], check=check)
         self._documents[key] = seen
 
 
@@ -106,13 +109,14 @@ class Tail:
             os.close(descriptor)
 
     def _next(self, descriptor, last):
-        """At most a piece, in which no secret is cut off."""
+        """At most a piece, in which no line is cut off that is not longer, and no secret."""
         length = PIECE_BYTES if self._limit is None else min(PIECE_BYTES, self._limit - self._read)
         if length <= 0:
             return b""
         wanted = length + self._redactor.longest
         data = os.pread(descriptor, wanted, self._read)
+        whole = data.rfind(b"\n", 0, length) + 1
         if len(data) == wanted:
-            return data[: self._redactor.safe_cut(data, length)]
+            return data[: whole or self._redactor.safe_cut(data, length)]
         # The rest of a line is still to come, or may be taken back.
-        return data if last else data[: data.rfind(b"\n") + 1]
+        return data if last else data[:whole]

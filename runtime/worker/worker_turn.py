@@ -4,7 +4,7 @@ import json
 import time
 import traceback
 
-from bootstrap import Unusable, say
+from bootstrap import Unusable, say, say_through
 from engine_client import EngineGone, EngineRefused
 from worker_bucket import Conflict
 from worker_clean import wipe
@@ -121,6 +121,8 @@ class Turns:
         self._write_end(job, document, phase="cleaning")
         self.clean([container["name"] for container in job["containers"]] if job.document else [])
         # kill point: turn/wiped
+        # Nothing is left that could tell one, but in what is said of a failure.
+        say_through(None)
         if self._broken:
             raise Leaving("failed")
 

@@ -10,6 +10,8 @@ export type Reading = {
   news: ReadonlyMap<string, NewLetter>;
   /** Workers that may have written what nobody can read now. */
   unread: ReadonlySet<string>;
+  /** Other workers of which something is kept. */
+  others: ReadonlySet<string>;
 };
 
 export type Letters = { read(workers: readonly Worker[], options: CallOptions): Promise<Reading> };
@@ -18,26 +20,30 @@ export type Letters = { read(workers: readonly Worker[], options: CallOptions): 
 export function createLetters({ mail, log }: Pick<PoolDeps, 'mail' | 'log'>): Letters {
   // By worker: the generation of a letter that does not count, so that it is not read at each look.
   const refused = new Map<string, string>();
+  let hasLooked = false;
   return {
     read: async (workers, options) => {
       const byId = new Map(workers.map((worker) => [worker.id, worker]));
       for (const id of refused.keys()) if (!byId.has(id)) refused.delete(id);
-      if (byId.size === 0) return { news: new Map(), unread: new Set() };
+      // The first look is at what an earlier process may have left, too.
+      if (byId.size === 0 && hasLooked) return { news: new Map(), unread: new Set(), others: new Set() };
       const known = new Map(
         workers.map(({ id, letterGeneration }) => [id, refused.get(id) ?? letterGeneration]),
       );
       try {
-        const { letters, unread } = await mail.read(known, options);
+        const { letters, unread, others } = await mail.read(known, options);
+        hasLooked = true;
         for (const { worker, error } of unread)
           log.warn({ worker, err: error }, 'a letter could not be read');
         const news = letters.flatMap((found) => newsOf(found, byId.get(found.worker)) ?? []);
         return {
           news: new Map(news.map((letter) => [letter.worker, letter])),
           unread: new Set(unread.map(({ worker }) => worker)),
+          others,
         };
       } catch (error) {
         log.warn({ err: error }, 'the letters of the machines could not be read');
-        return { news: new Map(), unread: new Set(byId.keys()) };
+        return { news: new Map(), unread: new Set(byId.keys()), others: new Set() };
       }
     },
   };

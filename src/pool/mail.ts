@@ -25,6 +25,13 @@ export type NewLetter = { worker: string; generation: string; letter: Letter };
 /** `letter` is undefined for what is none, or too large to be read. */
 export type FoundLetter = Omit<NewLetter, 'letter'> & { letter: Letter | undefined };
 
+/** `unread`: those that could not be read now, and why; `others`: workers that were not asked for, of which something is kept. */
+export type FoundLetters = {
+  letters: FoundLetter[];
+  unread: { worker: string; error: unknown }[];
+  others: ReadonlySet<string>;
+};
+
 type OneJob = { worker: string; number: number; prefix: string };
 
 /** What the controller does with the objects that it and the machines share. */
@@ -43,15 +50,9 @@ export type Mail = {
   /** Whether the machine has begun the job. Where not, it still may. */
   hasClaimed(of: OneJob, options?: CallOptions): Promise<boolean>;
   /**
-   * Letters of these workers of another generation than the known one, in one list and a read each. `unread`: those that could
-   * not be read now, and why.
+   * Letters of these workers of another generation than the known one, in one list and a read each.
    */
-  read(
-    known: ReadonlyMap<string, string | null>,
-    options?: CallOptions,
-  ): Promise<{ letters: FoundLetter[]; unread: { worker: string; error: unknown }[] }>;
-  /** All workers of which anything is kept. */
-  workers(options?: CallOptions): Promise<string[]>;
+  read(known: ReadonlyMap<string, string | null>, options?: CallOptions): Promise<FoundLetters>;
   /** Everything that is kept of a worker that is gone. */
   remove(worker: string, options?: CallOptions): Promise<void>;
 };
@@ -66,11 +67,6 @@ export function createMail(storage: ObjectStorage): Mail {
       return claim !== undefined && claim.by !== CONTROLLER;
     },
     read: (known, options) => readLetters(storage, known, options),
-    workers: async (options) => {
-      const ids = new Set<string>();
-      for await (const { key } of listWorkers(storage, options)) ids.add(key.split('/')[1] ?? '');
-      return [...ids];
-    },
     remove: async (worker, options) => {
       await storage.delete(letterKey(worker), options);
       await storage.delete(assignmentKey(worker), options);
@@ -117,10 +113,13 @@ async function readLetters(
   storage: ObjectStorage,
   known: ReadonlyMap<string, string | null>,
   options: CallOptions = {},
-): Promise<{ letters: FoundLetter[]; unread: { worker: string; error: unknown }[] }> {
+): Promise<FoundLetters> {
   const workers = new Map([...known.keys()].map((worker) => [letterKey(worker), worker]));
   const changed: { worker: string; stat: ObjectStat }[] = [];
+  const others = new Set<string>();
   for await (const stat of listWorkers(storage, options)) {
+    const id = stat.key.split('/')[1] ?? '';
+    if (!known.has(id)) others.add(id);
     const worker = workers.get(stat.key);
     if (worker !== undefined && known.get(worker) !== stat.generation) changed.push({ worker, stat });
   }
@@ -139,7 +138,7 @@ async function readLetters(
       }
     }),
   );
-  return { letters, unread };
+  return { letters, unread, others };
 }
 
 async function* listWorkers(storage: ObjectStorage, options: CallOptions = {}): AsyncGenerator<ObjectStat> {

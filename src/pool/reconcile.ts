@@ -28,7 +28,6 @@ export function createReconcile(deps: PoolDeps): Reconcile {
   const deletions = createDeletions(deps);
   // Workers that are gone, of which the bucket may still keep something.
   const kept = new Set<string>();
-  let isKeptKnown = false;
 
   return async (options) => {
     const workers = livingWorkers(deps.db);
@@ -60,6 +59,8 @@ export function createReconcile(deps: PoolDeps): Reconcile {
       // kill point: pool/gone-noted
       kept.add(worker.id);
     }
+    // Of those, too, that an earlier supervisor did not come to.
+    for (const id of goneAmong(deps.db, [...reading.others])) kept.add(id);
     await removeKept(options);
   };
 
@@ -73,7 +74,6 @@ export function createReconcile(deps: PoolDeps): Reconcile {
 
   /** Else the list of letters would grow with every machine there ever was. */
   async function removeKept(options: CallOptions): Promise<void> {
-    if (!isKeptKnown) await findKept(options);
     await Promise.all(
       [...kept].map(async (worker) => {
         try {
@@ -88,16 +88,6 @@ export function createReconcile(deps: PoolDeps): Reconcile {
         }
       }),
     );
-  }
-
-  /** What an earlier supervisor, which died or ended before that, did not come to remove. */
-  async function findKept(options: CallOptions): Promise<void> {
-    try {
-      for (const id of goneAmong(deps.db, await deps.mail.workers(options))) kept.add(id);
-      isKeptKnown = true;
-    } catch (error) {
-      deps.log.warn({ err: error }, 'what is kept of machines could not be listed yet');
-    }
   }
 }
 

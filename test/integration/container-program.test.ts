@@ -136,6 +136,21 @@ describe.skipIf(!canContain)(
       expect(quiet.result).toMatchObject({ oom: false, signal: 'SIGKILL' });
     });
 
+    it('waits a moment for that word where the program was killed', async () => {
+      for (const init of [true, false]) {
+        const made = await box.create([{ argv: init ? sh('kill -KILL $$') : sh('exit 137'), init }]);
+        const { ended } = startWrapper(made.dir);
+        const state = box.engine.state(made.names[0]!);
+        const looks = (): number => box.engine.calls.filter((call) => call === 'GET json').length;
+        await until(async () => state.started && !state.running, 'its end');
+        const before = looks();
+        await until(async () => looks() >= before + 2, 'another look at it');
+        state.oomKilled = true;
+        await ended;
+        expect(await wrapperResult(made.dir)).toMatchObject({ oom: true, signal: 'SIGKILL' });
+      }
+    });
+
     it('cannot be deceived by a program that prints what looks like the last record', async () => {
       const { result, log } = await box.run({
         argv: py(

@@ -81,7 +81,11 @@ describe('a letter counts for nothing', () => {
     await write(content);
     const worker = withLast(known);
     for (let look = 0; look < 3; look += 1)
-      expect(await letters.read([worker], {})).toEqual({ news: new Map(), unread: new Set() });
+      expect(await letters.read([worker], {})).toEqual({
+        news: new Map(),
+        unread: new Set(),
+        others: new Set(),
+      });
     // What is too large is not even fetched.
     expect(reads).toHaveLength(what === 'that is too large' ? 0 : 1);
     await write(letterOf({ boot: 4 }));
@@ -112,6 +116,7 @@ describe('letters that cannot be read', () => {
     expect(await letters.read([workerRow(), workerRow({ id: OTHER })], {})).toEqual({
       news: new Map(),
       unread: new Set([WORKER, OTHER]),
+      others: new Set(),
     });
   });
 });

@@ -33,6 +33,8 @@ export type GceBackendOptions = {
   /** Why machines that are rented may be another project's, so that none may be touched; null where they are not. */
   markProblem: () => Promise<GoldfishError | null>;
   layout: Layout;
+  /** What is fetched leaves so much of the disk free. */
+  minFreeBytes: number;
   clock: Clock;
   ids: Pick<Ids, 'worker' | 'reference'>;
   log: Logger;

@@ -2,28 +2,24 @@ import { join } from 'node:path';
 import type { AttemptLayout } from '../../core/layout.ts';
 import type { CallOptions, ObjectStorage } from '../../storage/port.ts';
 import { MACHINE_WRAPPER_FILE, machineSign } from './machine-sign.ts';
-import { type KnownCheckpoints, pullCheckpoints } from './pull-checkpoints.ts';
+import { pullCheckpoints } from './pull-checkpoints.ts';
 import { pullDocument } from './pull-document.ts';
 import { pullLog } from './pull-log.ts';
-import { pullResult } from './pull-result.ts';
+import { type Pulled, pullResult } from './pull-result.ts';
 import { listAll, pullPieces } from './pull-tail.ts';
+import type { Room } from './room.ts';
 
 /** What is known of the objects of an attempt; without it everything is looked at again, and nothing is lost. */
 export type Known = {
   /** Ids of checkpoints that are none. */
-  checkpoints: KnownCheckpoints;
+  useless: Set<string>;
   logAfter: string | undefined;
   after: Map<string, string>;
   generations: Map<string, string>;
 };
 
 export function nothingKnown(): Known {
-  return {
-    checkpoints: { useless: new Set(), brought: new Set() },
-    logAfter: undefined,
-    after: new Map(),
-    generations: new Map(),
-  };
+  return { useless: new Set(), logAfter: undefined, after: new Map(), generations: new Map() };
 }
 
 type Pulling = {
@@ -31,14 +27,15 @@ type Pulling = {
   prefix: string;
   folders: AttemptLayout;
   known: Known;
+  room: Room;
 };
 
 /**
  * Brings here what the machine of an attempt has sent since the last time: log, metrics, signs of life, checkpoints; and, where
- * it has ended, all the rest and the result. True where the result is here. May be interrupted anywhere and repeated.
+ * it has ended, all the rest and the result. May be interrupted anywhere and repeated.
  */
-export async function pullAttempt(pulling: Pulling, call: CallOptions): Promise<boolean> {
-  const { bucket, prefix, folders } = pulling;
+export async function pullAttempt(pulling: Pulling, call: CallOptions): Promise<Pulled> {
+  const { bucket, prefix, folders, room } = pulling;
   // Looked for first: what was sent before it is found by what follows.
   const isOver = (await bucket.stat(`${prefix}exit.json`, call)) !== undefined;
   pulling.known.logAfter = await pullLog(bucket, { prefix, folders, after: pulling.known.logAfter }, call);
@@ -47,9 +44,11 @@ export async function pullAttempt(pulling: Pulling, call: CallOptions): Promise<
   const { ranks } = await machineSign(folders);
   for (let rank = 0; rank < ranks; rank += 1) await pullControl(pulling, rank, call);
   // kill point: fetch/control-fetched
-  const { checkpoints } = pulling.known;
-  await pullCheckpoints(bucket, { prefix, folder: folders.checkpoints, known: checkpoints }, call);
-  return isOver && (await pullResult(bucket, { prefix, folders }, call));
+  const { useless } = pulling.known;
+  const waits = await pullCheckpoints(bucket, { prefix, folder: folders.checkpoints, useless, room }, call);
+  // With the result everything of the attempt goes from the bucket.
+  if (waits !== undefined || !isOver) return { isHere: false, waits };
+  return pullResult(bucket, { prefix, folders, room }, call);
 }
 
 async function pullControl(pulling: Pulling, rank: number, call: CallOptions): Promise<void> {

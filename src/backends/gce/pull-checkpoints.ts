@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir, rename } from 'node:fs/promises';
+import { mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
@@ -8,57 +8,97 @@ import { parseJson } from '../../core/json.ts';
 import { hashFile } from '../../data/hash-file.ts';
 import { syncFolder } from '../../os/files.ts';
 import { isMissing } from '../../storage/object-errors.ts';
-import type { CallOptions, ObjectStorage } from '../../storage/port.ts';
+import type { CallOptions, ObjectStat, ObjectStorage } from '../../storage/port.ts';
 import { syncTree } from '../../workspaces/moves.ts';
-import { pathExists } from '../attempt-files.ts';
 import { removeTree } from '../materialise-inputs.ts';
 import { readObject } from './pull-document.ts';
 import { listAll } from './pull-tail.ts';
+import type { Room } from './room.ts';
 
-const CHECKPOINT = /^(\d{8,}-[a-zA-Z0-9][a-zA-Z0-9._-]{0,63})\/manifest\.json$/;
+const CHECKPOINT = /^(\d{8,})-([a-zA-Z0-9][a-zA-Z0-9._-]{0,63})$/;
+/** Before the id of one that its stage has removed, as REMOVED of runtime/worker/worker_checkpoints.py has it. */
+const REMOVED = '.removed-';
+/** Before the id of one that is not whole here: it is fetched, or goes. */
+const UNFINISHED = '.pulling-';
 const filesSchema = z.looseObject({
   files: z.array(z.looseObject({ path: z.string().min(1), sha256: z.string() })),
 });
 
-/** What is known of a machine's checkpoints: those that are none, and those that were brought from there. */
-export type KnownCheckpoints = { useless: Set<string>; brought: Set<string> };
+type Pulling = { prefix: string; folder: string; useless: Set<string>; room: Room };
 
 /**
  * Brings the stage checkpoints that a machine has sent whole into the run's own folder, where its next attempt, `retry` and
- * backups look for them. A folder gets its name when all of it is there and is what its manifest says. What the stage has
- * removed in favour of a newer one, which is here, is removed here.
+ * backups look for them. A folder gets its name when all of it is there and is what its manifest says. The newest comes
+ * first; one that the stage has removed since does not come, and goes from here as soon as a newer one of its name is here.
+ * Returns why the next one waits, where it has no room.
  */
 export async function pullCheckpoints(
   bucket: ObjectStorage,
-  { prefix, folder, known }: { prefix: string; folder: string; known: KnownCheckpoints },
+  { prefix, folder, useless, room }: Pulling,
   call: CallOptions,
-): Promise<void> {
+): Promise<string | undefined> {
   const under = `${prefix}checkpoints/`;
-  const keys = (await listAll(bucket, { prefix: under }, call)).map(({ key }) => key.slice(under.length));
-  const ids = keys.flatMap((key) => CHECKPOINT.exec(key)?.[1] ?? []);
-  for (const id of ids) {
-    const to = join(folder, id);
-    if (known.useless.has(id) || (await pathExists(to))) continue;
-    const isHere = await pullOrRefuse(bucket, { from: `${under}${id}/`, to }, call);
-    (isHere ? known.brought : known.useless).add(id);
+  const { sizes, removed } = sort(under, await listAll(bucket, { prefix: under }, call));
+  const here = new Set(await wholeIn(folder));
+  let waits: string | undefined;
+  for (const [id, size] of [...sizes].sort(([a], [b]) => numberOf(b) - numberOf(a))) {
+    if (removed.has(id) || useless.has(id) || here.has(id)) continue;
+    waits = room(size);
+    if (waits !== undefined) break;
+    const isHere = await pullOrRefuse(bucket, { from: `${under}${id}/`, to: join(folder, id) }, call);
+    (isHere ? here : useless).add(id);
   }
-  const newest = ids.filter((id) => known.brought.has(id)).at(-1);
-  for (const id of known.brought) {
-    if (newest === undefined || id >= newest || ids.includes(id)) continue;
-    await removeCheckpoint(join(folder, id));
-    known.brought.delete(id);
-  }
+  for (const id of removed) await followRemoval(folder, { id, here, removed });
+  return waits;
 }
 
-/** Whoever looks finds all of it, or nothing. */
-async function removeCheckpoint(folder: string): Promise<void> {
-  await removeTree(unfinished(folder));
-  await rename(folder, unfinished(folder)).catch(ignoreMissing);
-  await removeTree(unfinished(folder));
+/** The bytes of each whole one, and which ones are removed. */
+function sort(under: string, objects: readonly ObjectStat[]) {
+  const sizes = new Map<string, number>();
+  const removed = new Set<string>();
+  for (const { key } of objects) {
+    const [id = '', ...path] = key.slice(under.length).split('/');
+    if (CHECKPOINT.test(id) && path.join('/') === 'manifest.json') sizes.set(id, 0);
+    const gone = id.startsWith(REMOVED) && path.length === 0 ? id.slice(REMOVED.length) : '';
+    if (CHECKPOINT.test(gone)) removed.add(gone);
+  }
+  for (const { key, size } of objects) {
+    const [id = ''] = key.slice(under.length).split('/');
+    const before = sizes.get(id);
+    if (before !== undefined) sizes.set(id, before + size);
+  }
+  return { sizes, removed };
 }
 
-function ignoreMissing(error: unknown): void {
-  if (errnoOf(error) !== 'ENOENT') throw error;
+function numberOf(id: string): number {
+  return Number(CHECKPOINT.exec(id)?.[1] ?? 0);
+}
+
+/** Never the newest of its name: what comes from a machine may be wrong, and a run must have something to go on from. */
+async function followRemoval(
+  folder: string,
+  { id, here, removed }: { id: string; here: ReadonlySet<string>; removed: ReadonlySet<string> },
+): Promise<void> {
+  if (!here.has(id)) return;
+  const name = CHECKPOINT.exec(id)?.[2];
+  const isReplaced = [...here].some(
+    (other) => CHECKPOINT.exec(other)?.[2] === name && numberOf(other) > numberOf(id) && !removed.has(other),
+  );
+  if (!isReplaced) return;
+  const going = unfinished(join(folder, id));
+  // Whole or not there, for whoever looks meanwhile.
+  await rename(join(folder, id), going);
+  await removeTree(going);
+}
+
+/** The ids of those that are here. What a death left in the middle is removed: nothing else is being fetched. */
+async function wholeIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((error: unknown): string[] => {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  });
+  for (const name of names) if (name.startsWith(UNFINISHED)) await removeTree(join(folder, name));
+  return names.filter((name) => CHECKPOINT.test(name));
 }
 
 /** False for one that is none: it must keep neither the others nor the result from coming. */
@@ -73,8 +113,9 @@ async function pullOrRefuse(
     const isPassing = isGoldfishError(error)
       ? error.code === 'STORAGE_UNAVAILABLE' && !isMissing(error)
       : !OF_THE_CHECKPOINT.includes(errnoOf(error) ?? '');
-    if (isPassing) throw error;
+    // It takes room until it is tried again.
     await removeTree(unfinished(place.to));
+    if (isPassing) throw error;
     return false;
   }
 }
@@ -83,7 +124,7 @@ async function pullOrRefuse(
 const OF_THE_CHECKPOINT = ['EEXIST', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG', 'EILSEQ', 'EINVAL'];
 
 function unfinished(to: string): string {
-  return join(dirname(to), `.pulling-${basename(to)}`);
+  return join(dirname(to), `${UNFINISHED}${basename(to)}`);
 }
 
 async function pullOne(

@@ -13,6 +13,7 @@ import type { CallOptions, ObjectStorage } from '../../storage/port.ts';
 import { pathExists } from '../attempt-files.ts';
 import { removeScratch } from '../materialise-inputs.ts';
 import { readObject } from './pull-document.ts';
+import type { Room } from './room.ts';
 import { BadArchive, unpackFolder } from './unpack-folder.ts';
 
 const OUTPUTS = 'attempt/outputs/';
@@ -36,43 +37,56 @@ type Output = z.output<typeof extraSchema>['outputs'][number];
 /** An output is not what its machine said it had sent; looking again makes no difference. */
 class NotAsSent extends Error {}
 
+/** Whether the result is here; `waits`: why something that is in the bucket is not, which is looked for again. */
+export type Pulled = { isHere: boolean; waits: string | undefined };
+
+/** There is no room for an output yet; the text says so. */
+class NoRoom extends Error {}
+
 /**
- * Brings the outputs of an ended attempt here, then its result document, which says to everybody that it has ended. True
- * where there was one. Errors: STORAGE_UNAVAILABLE; those of the file system.
+ * Brings the outputs of an ended attempt here, then its result document, which says to everybody that it has ended.
+ * Errors: STORAGE_UNAVAILABLE; those of the file system.
  */
 export async function pullResult(
   bucket: ObjectStorage,
-  { prefix, folders }: { prefix: string; folders: AttemptLayout },
+  { prefix, folders, room }: { prefix: string; folders: AttemptLayout; room: Room },
   call: CallOptions,
-): Promise<boolean> {
+): Promise<Pulled> {
   const text = await readObject(bucket, `${prefix}exit.json`, call);
-  if (text === undefined) return false;
+  if (text === undefined) return { isHere: false, waits: undefined };
   const document = extraSchema.safeParse(parseJson(text.toString('utf8'))).data;
   // What makes no sense is kept as it is: whoever reads it says so.
   if (document === undefined) {
     await writeFileAtomic(folders.result, text);
-    return true;
+    return { isHere: true, waits: undefined };
   }
-  const problem = await bringOutputs(bucket, { outputs: document.outputs, prefix, folders }, call);
+  const { outputs } = document;
+  const { waits, ...problem } = await bringOutputs(bucket, { outputs, prefix, folders, room }, call);
+  if (waits !== undefined) return { isHere: false, waits };
   // kill point: fetch/outputs-here
-  const result = problem === undefined ? told(document) : { ...document, ...problem };
+  const result = problem.failedStep === undefined ? told(document) : { ...document, ...problem };
   await writeFileAtomic(folders.result, JSON.stringify(result));
   // kill point: fetch/result-written
-  return true;
+  return { isHere: true, waits: undefined };
 }
 
-type Bringing = { outputs: readonly Output[]; prefix: string; folders: AttemptLayout };
+type Place = { prefix: string; folders: AttemptLayout; room: Room };
+type Brought = { waits?: string; error?: string; failedStep?: 'upload' };
 
+/** Nothing where all of them are here. */
 async function bringOutputs(
   bucket: ObjectStorage,
-  { outputs, prefix, folders }: Bringing,
+  { outputs, ...place }: Place & { outputs: readonly Output[] },
   call: CallOptions,
-): Promise<{ error: string; failedStep: 'upload' } | undefined> {
-  await mkdir(folders.outputs, { recursive: true, mode: 0o700 });
+): Promise<Brought> {
+  await mkdir(place.folders.outputs, { recursive: true, mode: 0o700 });
+  // What a death left there takes room.
+  await removeScratch([passingOf(place.folders)]);
   try {
-    for (const output of outputs) await bringOne(bucket, { output, prefix, folders }, call);
-    return undefined;
+    for (const output of outputs) await bringOne(bucket, { output, ...place }, call);
+    return {};
   } catch (error) {
+    if (error instanceof NoRoom) return { waits: error.message };
     if (!(error instanceof NotAsSent) && !(error instanceof BadArchive)) throw error;
     return { error: error.message, failedStep: 'upload' };
   }
@@ -80,7 +94,7 @@ async function bringOutputs(
 
 async function bringOne(
   bucket: ObjectStorage,
-  { output, prefix, folders }: { output: Output; prefix: string; folders: AttemptLayout },
+  { output, prefix, folders, room }: Place & { output: Output },
   call: CallOptions,
 ): Promise<void> {
   const name = output.path.startsWith(OUTPUTS) ? output.path.slice(OUTPUTS.length) : '';
@@ -93,20 +107,28 @@ async function bringOne(
   }
   const target = join(folders.outputs, name);
   if (await pathExists(target)) return;
-  const passing = join(folders.dir, 'passing');
+  // A folder lies here twice for a while: as it came, and as it is.
+  const waits = room(output.kind === 'folder' ? 2 * output.size : output.size);
+  if (waits !== undefined) throw new NoRoom(waits);
+  const passing = passingOf(folders);
   await mkdir(passing, { recursive: true, mode: 0o700 });
   await mkdir(dirname(target), { recursive: true, mode: 0o700 });
   const file = join(passing, 'output');
   try {
     await fetchOutput(bucket, { output, name, file }, call);
     // kill point: fetch/output-fetched
-    if (output.kind === 'file') await rename(file, target);
-    else await unpackFolder(file, target);
+    const made = output.kind === 'folder' ? join(passing, 'folder') : file;
+    if (output.kind === 'folder') await unpackFolder(file, made);
+    await rename(made, target);
     // kill point: fetch/output-named
     await syncFolder(dirname(target));
   } finally {
     await removeScratch([passing]);
   }
+}
+
+function passingOf({ dir }: AttemptLayout): string {
+  return join(dir, 'passing');
 }
 
 /** Durable when it resolves: the result says that it is there. */
@@ -116,6 +138,10 @@ async function fetchOutput(
   call: CallOptions,
 ): Promise<void> {
   try {
+    const stat = await bucket.stat(output.object, call);
+    // There may be no room for what is larger than it should be.
+    if (stat !== undefined && stat.size !== output.size)
+      throw new NotAsSent(`${name} is not what the machine sent.`);
     const content = await bucket.get(output.object, call);
     await pipeline(content, createWriteStream(file, { mode: 0o600, flush: true }));
   } catch (error) {

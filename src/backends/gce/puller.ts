@@ -4,6 +4,8 @@ import { pathExists } from '../attempt-files.ts';
 import type { RunHandle } from '../port.ts';
 import type { GceDeps } from './options.ts';
 import { type Known, nothingKnown, pullAttempt } from './pull-attempt.ts';
+import type { Pulled } from './pull-result.ts';
+import { roomOf } from './room.ts';
 
 /** After what failed it is tried again so soon, then twice as long after each failure. */
 const AGAIN_MS = 2_000;
@@ -19,6 +21,7 @@ type Going = {
   beganAt: number;
   endedAt: number | undefined;
   error: string | undefined;
+  waits: string | undefined;
   failures: number;
   /** Since when it is known that nothing more is sent. */
   overSince: number | undefined;
@@ -30,13 +33,13 @@ type Going = {
 export type Puller = {
   /**
    * Sees to it that the attempt is looked at now and then, often while it is starting, at once where it is over. `error`: why
-   * the last try failed. `isEmpty`: it is over, and a look that began afterwards found no result. `isSlow`: one takes so long
-   * that what is here says nothing of now.
+   * the last try failed. `waits`: why something that is large is not here yet, though the rest is. `isEmpty`: it is over, and
+   * a look that began afterwards found no result. `isSlow`: one takes so long that what is here says nothing of now.
    */
   poke(
     attempt: Attempt,
     of: { isOver: boolean; isStarting: boolean },
-  ): { error: string | undefined; isEmpty: boolean; isSlow: boolean };
+  ): { error: string | undefined; waits: string | undefined; isEmpty: boolean; isSlow: boolean };
   forget(attempt: Attempt): void;
   /** Ends what is under way, and waits for its end: whoever comes next writes the same files. */
   close(): Promise<void>;
@@ -54,8 +57,14 @@ export function createPuller(deps: GceDeps): Puller {
     const began = deps.clock.monotonic();
     going.beganAt = began;
     going.work = pullOnce(deps, { attempt, known: going.known, signal: ending.signal })
-      .then((isHere) => {
-        Object.assign(going, { error: undefined, failures: 0, foundNone: isHere ? undefined : began });
+      .then(({ isHere, waits }) => {
+        if (waits !== undefined && going.waits === undefined)
+          deps.log.warn(
+            { run: attempt.runId, waits },
+            'not everything that a machine has sent has room here',
+          );
+        const foundNone = isHere || waits !== undefined ? undefined : began;
+        Object.assign(going, { error: undefined, waits, failures: 0, foundNone });
       })
       .catch((error: unknown) => {
         if (ending.signal.aborted) return;
@@ -73,17 +82,17 @@ export function createPuller(deps: GceDeps): Puller {
       const going = goingOf(attempt);
       const now = deps.clock.monotonic();
       if (isOver) going.overSince ??= now;
-      const { overSince, foundNone, endedAt, error, failures } = going;
+      const { overSince, foundNone, endedAt, error, waits, failures } = going;
       const isEmpty = overSince !== undefined && foundNone !== undefined && foundNone >= overSince;
       const syncMs = deps.defaults.logSyncSeconds * 1000;
-      const usualMs = isOver || isStarting ? AGAIN_MS : syncMs;
+      const usualMs = waits === undefined && (isOver || isStarting) ? AGAIN_MS : syncMs;
       const pauseMs = failures === 0 ? usualMs : Math.min(AGAIN_MS * 2 ** (failures - 1), LONGEST_MS);
       const isFirst =
         failures === 0 && (endedAt === undefined || (overSince !== undefined && endedAt < overSince));
       const isDue = isFirst || now - (endedAt ?? 0) >= pauseMs;
       if (going.work === undefined && !isEmpty && isDue && !ending.signal.aborted) start(attempt, going);
       const isSlow = going.work !== undefined && now - going.beganAt > SLOW_SYNCS * syncMs;
-      return { error, isEmpty, isSlow };
+      return { error, waits, isEmpty, isSlow };
     },
     forget: (attempt) => {
       attempts.delete(attemptPrefix(attempt));
@@ -102,19 +111,20 @@ function newGoing(): Going {
     beganAt: 0,
     endedAt: undefined,
     error: undefined,
+    waits: undefined,
     failures: 0,
     overSince: undefined,
     foundNone: undefined,
   };
 }
 
-/** True where the result is here. */
 async function pullOnce(
   deps: GceDeps,
   { attempt, known, signal }: { attempt: Attempt; known: Known; signal: AbortSignal },
-): Promise<boolean> {
+): Promise<Pulled> {
   const folders = deps.layout.attempt(attempt.runId, attempt.attempt);
-  if (await pathExists(folders.result)) return true;
+  if (await pathExists(folders.result)) return { isHere: true, waits: undefined };
   const { bucket } = await deps.rented();
-  return pullAttempt({ bucket, prefix: attemptPrefix(attempt), folders, known }, { signal });
+  const prefix = attemptPrefix(attempt);
+  return pullAttempt({ bucket, prefix, folders, known, room: roomOf(deps) }, { signal });
 }

@@ -52,16 +52,17 @@ async function look(
   const { job, worker } = found;
   const sign = await machineSign(folders);
   const isStarting = sign.startedAt === null;
-  const { error, isEmpty, isSlow } = deps.puller.poke(handle, { isOver: job.outcome !== null, isStarting });
+  const isOver = job.outcome !== null;
+  const { error, waits, isEmpty, isSlow } = deps.puller.poke(handle, { isOver, isStarting });
   if (error !== undefined) return unknown(error);
-  if (job.outcome === null) {
+  if (!isOver) {
     if (isSending(worker) || isSlow)
       return unwatched(isSlow ? 'fetching' : 'sending', sign.startedAt ?? job.claimedAt);
-    return going(sign, worker.state);
+    return going(sign, waits ?? worker.state);
   }
   if (isEmpty) return exited({ kind: 'read', result: await lostResult(deps, { handle, job, worker, sign }) });
   // Its program does not run any more, and what it made is on the way.
-  return unwatched('ended', sign.startedAt ?? job.claimedAt);
+  return unwatched(waits ?? 'ended', sign.startedAt ?? job.claimedAt);
 }
 
 /** Nobody has seen that its machine has begun it, or that it never will. */

@@ -3,6 +3,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { nothingKnown, pullAttempt } from '../../../src/backends/gce/pull-attempt.ts';
+import type { Pulled } from '../../../src/backends/gce/pull-result.ts';
+import { type Room, roomOf } from '../../../src/backends/gce/room.ts';
 import { appendLog, readLog } from '../../../src/backends/log-segments.ts';
 import { createRentedRig, type RentedRig } from './rented-rig.ts';
 
@@ -14,9 +16,9 @@ beforeEach(() => {
 });
 afterEach(() => rig.dispose());
 
-const pull = (): Promise<boolean> => {
+const pull = (room: Room = () => undefined): Promise<Pulled> => {
   const { bucket, prefix, folders } = rig;
-  return pullAttempt({ bucket, prefix, folders, known }, {});
+  return pullAttempt({ bucket, prefix, folders, known, room }, {});
 };
 const line = (text: string): string => `2026-01-01T00:00:00.000Z o  ${text}\n`;
 const offset = (of: number): string => `${of}`.padStart(12, '0');
@@ -131,10 +133,37 @@ describe('signs of life', () => {
   });
 });
 
+const manifest = (sha256: string, path = 'data.bin'): string =>
+  JSON.stringify({ name: 'state', files: [{ path, sha256 }] });
+
+/** A checkpoint that a machine has sent whole. */
+async function send(id: string, data = 'data'): Promise<void> {
+  await rig.put(`checkpoints/${id}/data.bin`, data);
+  await rig.put(`checkpoints/${id}/manifest.json`, manifest(sum(data)));
+}
+
+/** What a machine does with one that its stage has removed. */
+async function takeBack(id: string): Promise<void> {
+  await rig.put(`checkpoints/.removed-${id}`, '');
+  for (const file of ['manifest.json', 'data.bin'])
+    await rig.bucket.delete(`${rig.prefix}checkpoints/${id}/${file}`);
+}
+
+/** The keys of what is fetched from now on. */
+function noteGets(): string[] {
+  const keys: string[] = [];
+  const { get } = rig.bucket;
+  rig.bucket.get = (key, options) => {
+    keys.push(key);
+    return get(key, options);
+  };
+  return keys;
+}
+
+const checkpoints = (): string[] => readdirSync(rig.folders.checkpoints).sort();
+
 describe('checkpoints of a stage', () => {
   const ID = '00000001-state';
-  const manifest = (sha256: string, path = 'data.bin'): string =>
-    JSON.stringify({ name: 'state', files: [{ path, sha256 }] });
 
   it('arrive whole or not at all', async () => {
     await rig.put(`checkpoints/${ID}/data.bin`, 'data');
@@ -164,29 +193,158 @@ describe('checkpoints of a stage', () => {
     await pull();
     expect(readdirSync(rig.folders.checkpoints)).toEqual(['00000002-good']);
   });
+});
 
-  it('go here when the stage has removed them in favour of a newer one, and the last one never', async () => {
-    const ids = [ID, '00000002-state'];
-    for (const id of ids) {
-      await rig.put(`checkpoints/${id}/data.bin`, 'data');
-      await rig.put(`checkpoints/${id}/manifest.json`, manifest(sum('data')));
-    }
+describe('a checkpoint that its stage has removed', () => {
+  it('goes from here when a newer one of its name is here, and is not looked for again', async () => {
+    await send('00000001-state');
+    await send('00000002-other');
     await pull();
-    expect(readdirSync(rig.folders.checkpoints)).toEqual(ids);
-    const remove = (id: string) => rig.bucket.delete(`${rig.prefix}checkpoints/${id}/manifest.json`);
-    await remove(ids[0]!);
+    await takeBack('00000001-state');
+    await send('00000003-state');
     await pull();
-    expect(readdirSync(rig.folders.checkpoints)).toEqual([ids[1]]);
-    await remove(ids[1]!);
+    expect(checkpoints()).toEqual(['00000002-other', '00000003-state']);
+    await send('00000001-state');
+    known = nothingKnown();
+    const got = noteGets();
     await pull();
-    expect(readdirSync(rig.folders.checkpoints)).toEqual([ids[1]]);
+    expect(got.filter((key) => key.includes('00000001'))).toEqual([]);
+    expect(checkpoints()).toEqual(['00000002-other', '00000003-state']);
   });
 
-  it('stay here where nobody knows any more that they came from there', async () => {
-    for (const id of ['00000001-earlier', '00000002-state']) mkdirSync(join(rig.folders.checkpoints, id));
-    await rig.put('checkpoints/00000003-new/data.bin', 'data');
-    await rig.put('checkpoints/00000003-new/manifest.json', manifest(sum('data')));
+  it('stays as long as the newer one is not whole here, whatever its machine says', async () => {
+    await send('00000001-state');
     await pull();
-    expect(readdirSync(rig.folders.checkpoints)).toHaveLength(3);
+    await takeBack('00000001-state');
+    await send('00000002-other');
+    await pull();
+    await rig.put('checkpoints/00000003-state/manifest.json', manifest(sum('data')));
+    await pull();
+    expect(checkpoints()).toEqual(['00000001-state', '00000002-other']);
+  });
+
+  it('stays where all of its name are said to be removed: the newest is left', async () => {
+    await send('00000001-state');
+    await send('00000002-state');
+    await pull();
+    await takeBack('00000001-state');
+    await takeBack('00000002-state');
+    await pull();
+    expect(checkpoints()).toEqual(['00000001-state', '00000002-state']);
+  });
+
+  it('is one that was said to be: what is merely not in the bucket stays, as that of an earlier attempt', async () => {
+    mkdirSync(join(rig.folders.checkpoints, '00000001-state'));
+    await send('00000002-state');
+    await pull();
+    await rig.bucket.delete(`${rig.prefix}checkpoints/00000002-state/manifest.json`);
+    await send('00000003-state');
+    await pull();
+    expect(checkpoints()).toEqual(['00000001-state', '00000002-state', '00000003-state']);
+    await takeBack('00000001-state');
+    await pull();
+    expect(checkpoints()).toEqual(['00000002-state', '00000003-state']);
+  });
+
+  it('leaves nothing where a death came in between', async () => {
+    mkdirSync(join(rig.folders.checkpoints, '.pulling-00000001-state'));
+    await pull();
+    expect(checkpoints()).toEqual([]);
+  });
+
+  it('takes no other object for the word of it', async () => {
+    await send('00000001-state');
+    await send('00000002-state');
+    await pull();
+    for (const key of ['.removed-../00000001-state', '.removed-00000001-state/x', '00000001-state/.removed-'])
+      await rig.put(`checkpoints/${key}`, '').catch(() => undefined);
+    await pull();
+    expect(checkpoints()).toEqual(['00000001-state', '00000002-state']);
+  });
+});
+
+describe('what has no room here', () => {
+  const FULL = Number.MAX_SAFE_INTEGER;
+  const output = { path: 'attempt/outputs/a.bin', kind: 'file', sha256: sum('output'), size: 6 };
+  const end = async (change: object = {}): Promise<void> => {
+    const outputs = [{ ...output, object: `${rig.prefix}outputs/a.bin`, ...change }];
+    await rig.put('outputs/a.bin', 'output');
+    await rig.put('exit.json', JSON.stringify({ error: null, outputs, problems: [] }));
+  };
+  const room = (minFreeBytes: number): Room => roomOf({ layout: rig.deps.layout, minFreeBytes });
+
+  it('waits in the bucket, while the log and the signs of life come', async () => {
+    await rig.put(`log/${offset(0)}.log/${offset(0)}`, line('one'));
+    await rig.put('control/heartbeat', 'beat');
+    await send('00000001-state');
+    await end();
+    const { isHere, waits } = await pull(room(FULL));
+    expect(isHere).toBe(false);
+    expect(waits).toMatch(
+      /^waits for room on the disk: \d+ bytes are to be fetched, [\d.]+ [GT]B are free, of which storage\.keep\.min_free_gb holds back 8192 TB$/,
+    );
+    expect(await lines()).toEqual(['one']);
+    expect(readFileSync(rig.folders.heartbeat, 'utf8')).toBe('beat');
+    expect(checkpoints()).toEqual([]);
+    expect(existsSync(rig.folders.result)).toBe(false);
+    expect(await pull(room(0))).toEqual({ isHere: true, waits: undefined });
+    expect(checkpoints()).toEqual(['00000001-state']);
+    expect(readFileSync(join(rig.folders.outputs, 'a.bin'), 'utf8')).toBe('output');
+  });
+
+  it('is asked with the bytes that it takes: of a checkpoint all of it, of a folder twice its archive', async () => {
+    const asked: number[] = [];
+    const ask: Room = (bytes) => {
+      asked.push(bytes);
+      return undefined;
+    };
+    await send('00000001-state');
+    await end();
+    await rig.put(
+      'exit.json',
+      JSON.stringify({
+        error: null,
+        problems: [],
+        outputs: [
+          { ...output, object: `${rig.prefix}outputs/a.bin` },
+          { ...output, kind: 'folder', path: 'attempt/outputs/tree', object: `${rig.prefix}outputs/a.bin` },
+        ],
+      }),
+    );
+    await pull(ask);
+    expect(asked).toEqual([4 + manifest(sum('data')).length, 6, 12]);
+  });
+
+  it('is the newest checkpoint first', async () => {
+    const asked: string[] = [];
+    await send('00000001-state');
+    await send('00000002-state', 'longer');
+    await pull((bytes) => {
+      asked.push(`${bytes}`);
+      return 'full';
+    });
+    expect(asked).toEqual([`${6 + manifest(sum('longer')).length}`]);
+  });
+
+  it('does not come where it is larger than its machine said', async () => {
+    await end({ size: 3 });
+    const got = noteGets();
+    expect(await pull()).toEqual({ isHere: true, waits: undefined });
+    expect(got).toEqual([`${rig.prefix}exit.json`]);
+    expect(JSON.parse(readFileSync(rig.folders.result, 'utf8'))).toMatchObject({
+      error: 'a.bin is not what the machine sent.',
+      failedStep: 'upload',
+    });
+  });
+
+  it('is not kept from coming by what a death left of it', async () => {
+    mkdirSync(join(rig.folders.dir, 'passing'));
+    writeFileSync(join(rig.folders.dir, 'passing', 'output'), 'half');
+    await end();
+    await pull(() => {
+      expect(existsSync(join(rig.folders.dir, 'passing'))).toBe(false);
+      return undefined;
+    });
+    expect(readFileSync(join(rig.folders.outputs, 'a.bin'), 'utf8')).toBe('output');
   });
 });

@@ -42,6 +42,8 @@ export type RentedRig = {
   /** The machine has been given the attempt; `begun`: and has claimed it. */
   assign(begun: boolean): void;
   change(change: Omit<Parameters<typeof applyWorkerChanges>[1][number], 'worker'>): void;
+  /** As storage.keep.min_free_gb does. */
+  holdBack(bytes: number): void;
   dispose(): void;
 };
 
@@ -95,6 +97,7 @@ export function createRentedRig(): RentedRig {
     projectMark: async () => 'gf-0000000000000001',
     markProblem: async () => null,
     layout,
+    minFreeBytes: 0,
     clock: time.clock,
     ids: createIds(),
     log: { debug: note, info: note, warn: note, error: note },
@@ -128,6 +131,9 @@ export function createRentedRig(): RentedRig {
     change: (change) => {
       const worker = getWorker(db, WORKER);
       if (worker) applyWorkerChanges(db, [{ worker, ...change }], AT);
+    },
+    holdBack: (bytes) => {
+      own.minFreeBytes = bytes;
     },
     dispose: () => {
       db.close();

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rentedStatus } from '../../../src/backends/gce/status.ts';
 import { appendLog, readLog } from '../../../src/backends/log-segments.ts';
@@ -121,6 +121,41 @@ describe('an attempt on a rented machine', () => {
       result: { exitCode: 0, failedStep: null, error: null },
     });
     expect(readFileSync(`${rig.folders.outputs}/a.json`, 'utf8')).toBe('{}');
+  });
+
+  it('waits, and says for what, where its outputs have no room here; nothing of it is lost meanwhile', async () => {
+    rig.assign(true);
+    const sha256 = '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a';
+    const object = `${rig.prefix}outputs/a.json`;
+    const output = { path: 'attempt/outputs/a.json', kind: 'file', object, size: 2, sha256 };
+    await rig.put('exit.json', exit({ outputs: [output] }));
+    await rig.put('outputs/a.json', '{}');
+    await rig.put('wrapper.json', wrapper());
+    rig.holdBack(Number.MAX_SAFE_INTEGER);
+    rig.change({ event: 'delete', reason: 'silent' });
+    const waiting = await lookUntil(({ raw }) => raw.startsWith('waits'));
+    expect(waiting).toMatchObject({ phase: 'starting', startedAt: STARTED, result: null, error: null });
+    expect(waiting.raw).toMatch(/^waits for room on the disk: 2 bytes are to be fetched, /);
+    rig.time.advance(3_600_000);
+    expect(await look()).toMatchObject({ phase: 'starting' });
+    expect(rig.logged).toEqual(['not everything that a machine has sent has room here']);
+    rig.holdBack(0);
+    const status = await lookUntil(({ phase }) => phase === 'exited');
+    expect(status.result).toMatchObject({ kind: 'read', result: { exitCode: 0, error: null } });
+  });
+
+  it('goes on, watched as ever, while a checkpoint waits for room here', async () => {
+    rig.assign(true);
+    await rig.put('wrapper.json', wrapper());
+    await rig.put('checkpoints/00000001-state/manifest.json', '{"files": []}');
+    rig.holdBack(Number.MAX_SAFE_INTEGER);
+    const waiting = await lookUntil(({ raw }) => raw.startsWith('waits'));
+    expect(waiting).toMatchObject({ phase: 'running', startedAt: STARTED });
+    await rig.put('control/heartbeat', 'beat');
+    await lookUntil(() => existsSync(rig.folders.heartbeat));
+    rig.holdBack(0);
+    await lookUntil(({ raw }) => raw === 'busy');
+    expect(existsSync(`${rig.folders.checkpoints}/00000001-state/manifest.json`)).toBe(true);
   });
 
   it('tells of an output that is not what the machine sent', async () => {

@@ -12,8 +12,8 @@ import { openLane } from './lane.ts';
 import { nameOf, type RentedPoint } from './points.ts';
 import { tryRentedPoint } from './trial.ts';
 
-/** Projects side by side: most of a trial is waiting. */
-const LANES = 6;
+/** Projects side by side: most of a trial is waiting. In the short form another file goes beside this one. */
+const LANES = LONG ? 6 : 3;
 
 /** To look at one again: its name, or the beginning of several. */
 const WANTED = process.env['GOLDFISH_FAULTS_POINT'];

@@ -11,19 +11,26 @@ import { hasRentals, NEEDS_RENTALS } from './needs.ts';
 import { openRentedRig, type RentedRig } from './rented-rig.ts';
 
 const REASON = 'See where a secret can be read';
-/** Prints its secret in some ways, whole and in halves, and takes its time. */
+/** Prints its secret in some ways, whole and in halves, tells it wherever a stage tells something, and takes its time. */
 const STAGE = `
 import base64, json, os, sys, time, goldfish
 value = os.environ["TOKEN"]
 goldfish.log_metric("loss of " + value, 0.5)
+goldfish.log_metric("nothing of " + value, float("nan"))
 goldfish.progress(0.5, "half way with " + value)
+control, outputs = os.environ["GOLDFISH_CONTROL"], os.environ["GOLDFISH_OUTPUTS"]
+with open(os.path.join(control, "metrics.jsonl"), "a") as file:
+    file.write(json.dumps({"name": "text", "value": value}) + "\\n" + value + "\\n")
+for place in (control, outputs):
+    with open(os.path.join(place, value), "w") as file: file.write(value)
 for _ in range(8):
+    goldfish.heartbeat("alive with " + value)
     print("it is", value, flush=True)
     print(json.dumps({"token": value}), base64.b64encode(value.encode()).decode(), file=sys.stderr, flush=True)
     half = len(value) // 2
     os.write(1, value[:half].encode()); time.sleep(0.2); os.write(1, value[half:].encode() + b"\\n")
     time.sleep(1)
-with open(os.path.join(os.environ["GOLDFISH_OUTPUTS"], "report.json"), "w") as file: file.write("{}")
+with open(os.path.join(outputs, "report.json"), "w") as file: file.write("{}")
 `;
 
 let rig: RentedRig | undefined;
@@ -66,6 +73,7 @@ describe.skipIf(!hasRentals)(`a secret of a run on a rented machine${NEEDS_RENTA
             .at(3) ?? key,
         );
         note(`bucket: ${key}`, text);
+        note('names in the bucket', key);
       }
       for (const instance of rig!.simulator.instances()) {
         note('metadata', JSON.stringify(instance));
@@ -76,7 +84,8 @@ describe.skipIf(!hasRentals)(`a secret of a run on a rented machine${NEEDS_RENTA
       return ['completed', 'failed', 'terminated', 'canceled'].includes(state);
     };
     await until(look, 'the end of the run', 240);
-    const run = await client.call('inspect_run', { run_id: runId, include: ['attempts', 'events', 'debug'] });
+    const include = ['metrics', 'attempts', 'events', 'debug'];
+    const run = await client.call('inspect_run', { run_id: runId, include });
     note('answers', JSON.stringify(run));
     const logs = await client.call('logs', { run_id: runId, tail: 200 });
     note('logs', JSON.stringify(logs));
@@ -87,7 +96,10 @@ describe.skipIf(!hasRentals)(`a secret of a run on a rented machine${NEEDS_RENTA
     // It was there to be found, and these places were looked at.
     expect(run['state']).toBe('completed');
     expect(JSON.stringify(logs)).toContain('it is ***');
-    expect([...keys]).toEqual(expect.arrayContaining(['sealed', 'job.json', 'log', 'exit.json']));
+    expect(JSON.stringify(run)).toContain('loss of ***');
+    expect(JSON.stringify(run['findings'])).toContain('nothing of ***');
+    expect(run['progress_message']).toContain('half way with ***');
+    expect([...keys]).toEqual(expect.arrayContaining(['sealed', 'job.json', 'log', 'control', 'exit.json']));
   });
 });
 

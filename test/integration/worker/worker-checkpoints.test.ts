@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { assetPath } from '../../../src/core/assets.ts';
@@ -61,20 +61,6 @@ it.each(saves)(
   },
 );
 
-it('takes from the bucket what the stage has removed in favour of a newer one', async () => {
-  rig.boot();
-  const save = (n: number): string => `goldfish.save_checkpoint("state", {"n": ${n}}, keep=1)`;
-  const code = `import goldfish; ${[1, 2, 3].map(save).join('; ')}`;
-  const script = `export GOLDFISH_KEPT=wait PYTHONPATH='${assetPath('sdk/python')}'; '${PYTHON}' -B -c '${code}'`;
-  const job = await rig.assign(await processJob(rig, script, NO_SYNC));
-  expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
-  const under = `${job.prefix}checkpoints/`;
-  expect((await rig.list(under)).map((key) => key.slice(under.length))).toEqual([
-    '00000003-state/data.json',
-    '00000003-state/manifest.json',
-  ]);
-});
-
 it('sends a checkpoint when it is whole, its manifest last, and follows no link of a stage', async () => {
   rig.boot();
   const go = join(rig.home, 'go');
@@ -125,4 +111,113 @@ it('looks again at a checkpoint that was not whole, and survives what no reader 
   await rig.until(async () => (await rig.read(manifest)) !== undefined, 'the checkpoint in the bucket');
   await writeFile(go, '');
   expect(await rig.result(job)).toMatchObject({ exitCode: 0, lost: false });
+});
+
+/** Saves as the library of Python does, and waits for the files of the test in between. */
+const saving = (...steps: string[]): string =>
+  `export GOLDFISH_KEPT=wait; PYTHONPATH='${assetPath('sdk/python')}' '${PYTHON}' -B -c 'import goldfish, os, shutil, time
+def wait(name):
+    while not os.path.exists(os.path.join("${rig.home}", name)): time.sleep(0.05)
+def save(name, n, keep=None): goldfish.save_checkpoint(name, {"n": n}, keep=keep)
+root = os.environ["GOLDFISH_CHECKPOINTS"]
+${steps.join('\n')}'`;
+const keysOf = async (prefix: string): Promise<string[]> =>
+  (await rig.list(`${prefix}checkpoints/`)).map((key) => key.slice(`${prefix}checkpoints/`.length)).sort();
+
+it('takes out of the bucket what the stage has removed for a newer one, and says so there', async () => {
+  rig.boot();
+  const steps = ['save("other", 1)', ...[1, 2, 3].map((n) => `save("state", ${n}, 1)`), 'wait("go")'];
+  const job = await rig.assign(await processJob(rig, saving(...steps), NO_SYNC));
+  const expected = [
+    '.removed-00000002-state',
+    '.removed-00000003-state',
+    ...['00000001-other', '00000004-state'].flatMap((id) => [`${id}/data.json`, `${id}/manifest.json`]),
+  ];
+  await rig.until(async () => `${await keysOf(job.prefix)}` === `${expected}`, 'the removals in the bucket');
+  await writeFile(join(rig.home, 'go'), '');
+  expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
+  expect(await keysOf(job.prefix)).toEqual(expected);
+});
+
+it('leaves an older checkpoint in the bucket until the manifest of the newer one is there', async () => {
+  rig.boot();
+  // A stage that does not wait for its machine.
+  const steps = [
+    'save("state", 1)',
+    'wait("go")',
+    'os.environ["GOLDFISH_KEPT"] = "no"',
+    'save("state", 2, 1)',
+    'open(root + "/done", "w")',
+    'wait("end")',
+  ];
+  const job = await processJob(rig, saving(...steps), NO_SYNC);
+  const newer = `${job.prefix}checkpoints/00000002-state`;
+  // Refused at once, so that the machine looks on, and tries it again.
+  await rig.fault({ name: `${newer}/manifest.json`, do: { kind: 'status', status: 403 }, times: 1_000 });
+  await rig.assign(job);
+  await rig.until(async () => (await keysOf(job.prefix)).length === 2, 'the older one in the bucket');
+  await writeFile(join(rig.home, 'go'), '');
+  await rig.until(
+    async () => (await rig.read(`${newer}/data.json`)) !== undefined,
+    'a part of the newer one',
+  );
+  await rig.until(() => existsSync(join(rig.job, 'checkpoints', 'done')), 'the removal on the machine');
+  const tries = (): number => rig.console.split('00000002-state could not be sent').length;
+  const before = tries();
+  await rig.until(() => tries() >= before + 2, 'two more looks');
+  const older = ['00000001-state/data.json', '00000001-state/manifest.json'];
+  expect(await keysOf(job.prefix)).toEqual([...older, '00000002-state/data.json']);
+  await rig.noFaults();
+  const whole = ['.removed-00000001-state', '00000002-state/data.json', '00000002-state/manifest.json'];
+  await rig.until(async () => `${await keysOf(job.prefix)}` === `${whole}`, 'the newer one alone');
+  await writeFile(join(rig.home, 'end'), '');
+  expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
+});
+
+it('keeps the newest checkpoint of each name, though the stage removes all of them', async () => {
+  rig.boot();
+  const steps = [
+    ...['state', 'state', 'other'].map((name, n) => `save("${name}", ${n})`),
+    'for name in os.listdir(root): shutil.rmtree(root + "/" + name, ignore_errors=True)',
+  ];
+  const job = await rig.assign(await processJob(rig, saving(...steps), NO_SYNC));
+  expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
+  expect((await keysOf(job.prefix)).filter((key) => !key.endsWith('/data.json'))).toEqual([
+    '.removed-00000001-state',
+    '00000002-state/manifest.json',
+    '00000003-other/manifest.json',
+  ]);
+});
+
+it('says of those of earlier attempts too that the stage has removed them, and only then', async () => {
+  rig.boot();
+  const stored = await rig.store('cp/1', MANIFEST);
+  const data = await rig.store('cp/2', 'data');
+  const given = ['00000001-state', '00000002-other', 'from/stage-0123456789ab/00000009-state'];
+  const checkpoints = given.flatMap((id) => [
+    { ...stored, path: `${id}/manifest.json` },
+    { ...data, path: `${id}/data.bin` },
+  ]);
+  const script = saving('wait("go")', 'shutil.rmtree(root + "/00000002-other")', 'save("state", 1, 1)');
+  const job = await rig.assign(await processJob(rig, script, { ...NO_SYNC, checkpoints }));
+  await rig.until(() => existsSync(join(rig.job, 'attempt', 'wrapper.json')), 'the program');
+  // Root without its powers, as a stage has it here, is not the user whom they were given to.
+  for (const id of given) await chmod(join(rig.job, 'checkpoints', id), 0o777);
+  await writeFile(join(rig.home, 'go'), '');
+  expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
+  expect(await keysOf(job.prefix)).toEqual([
+    '.removed-00000001-state',
+    '00000002-state/data.json',
+    '00000002-state/manifest.json',
+  ]);
+});
+
+it('goes on sending where the bucket does not let it remove anything', async () => {
+  rig.boot();
+  const job = await processJob(rig, saving(...[1, 2, 3].map((n) => `save("state", ${n}, 1)`)), NO_SYNC);
+  await rig.fault({ on: 'objects.delete', do: { kind: 'status', status: 403 }, times: 1_000 });
+  await rig.assign(job);
+  expect(await rig.result(job)).toMatchObject({ exitCode: 0, lost: false });
+  expect(await keysOf(job.prefix)).toContain('00000003-state/manifest.json');
+  expect(rig.console).toContain('a checkpoint that was removed is in the bucket yet: HTTP 403');
 });

@@ -146,46 +146,6 @@ it('sends the log while the program runs, in pieces that add up byte by byte', a
   expect(lines.at(-1)).toBe('o no newline at the end');
 });
 
-it('sends large outputs in pieces, through answers that are lost and connections that break', async () => {
-  rig.boot();
-  const name = 'big.bin';
-  const script = `i=0; while [ $i -lt 20 ]; do head -c 1048576 /dev/urandom; i=$((i+1)); done > "$GOLDFISH_OUTPUTS/${name}"
-    sha256sum < "$GOLDFISH_OUTPUTS/${name}"`;
-  await rig.fault(
-    { on: 'uploads.start', do: { kind: 'lose-answer' } },
-    { on: 'uploads.write', do: { kind: 'cut-request', after: 3_000_000 } },
-    { on: 'uploads.write', do: { kind: 'status', status: 503 }, skip: 1 },
-    { on: 'uploads.write', do: { kind: 'lose-answer' }, skip: 2 },
-  );
-  const job = await rig.assign(
-    await processJob(rig, script, { outputs: [{ path: out(name), kind: 'file' }] }),
-  );
-  const { outputs } = await rig.result(job);
-  const [sum] = (await logLines(job.prefix))[0]!.slice(2).split(' ');
-  expect(outputs).toMatchObject([{ sha256: sum, size: 20 * 1048576 }]);
-  expect((await rig.read(outputs[0]!.object))!.length).toBe(20 * 1048576);
-});
-
-it('says so where outputs can never be sent, and claims none', async () => {
-  rig.boot();
-  const job = await processJob(rig, 'echo 1 > "$GOLDFISH_OUTPUTS/a"; echo 2 > "$GOLDFISH_OUTPUTS/b"', {
-    outputs: [
-      { path: out('a'), kind: 'file' },
-      { path: out('b'), kind: 'file' },
-    ],
-  });
-  await rig.fault({ name: `${job.prefix}outputs/b`, do: { kind: 'status', status: 403 }, times: 1000 });
-  await rig.assign(job);
-  expect(await rig.result(job)).toMatchObject({
-    exitCode: 0,
-    error: expect.stringMatching(/^attempt\/outputs\/b could not be sent: HTTP 403/),
-    errno: null,
-    failedStep: 'upload',
-    outputs: [],
-  });
-  await rig.told({ phase: 'idle', job: 'ended' });
-});
-
 it('begins nothing where an input is not what it should be', async () => {
   rig.boot();
   const good = await rig.store('in/1', 'right');

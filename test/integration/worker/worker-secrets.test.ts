@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type JobDocument, sealedKey, sealedSchema } from '../../../src/backends/gce/job-document.ts';
 import { wrapperRequest } from '../../../src/backends/start-wrapper.ts';
 import type { EmulatorProcess } from '../../support/gcs-emulator-process.ts';
+import { PYTHON } from '../../support/run-wrapper.ts';
 import { processJob } from './worker-jobs.ts';
 import { Rig, startBucket } from './worker-rig.ts';
 
@@ -123,6 +124,104 @@ it('hides secrets in what a program tells of itself before it is sent, wherever 
   expect(metrics.indexOf('*')).toBe(4 * 1024 * 1024 - 20);
   expect(await rig.json(`${job.prefix}control/progress.json`)).toEqual({ message: 'at ***' });
   expect((await rig.read(`${job.prefix}control/heartbeat`))!.toString()).toBe('***');
+});
+
+/** What a program waits for, as a part of its script. */
+const waitFor = (file: string): string => `while [ ! -e '${file}' ]; do sleep 0.05; done`;
+
+/** Assigns a job with that secret and waits until its program runs. */
+async function withSecret(script: string, secret: string, change: Partial<JobDocument> = {}) {
+  rig.boot();
+  const { publicKey } = await rig.told({ phase: 'idle' });
+  const { code: _, ...rest } = change;
+  const job = await processJob(rig, script, { secrets: true, ...rest });
+  await rig.put(sealedPlace(job), seal(publicKey!, wrapperRequest({ MY_TOKEN: secret })));
+  return rig.assign(job);
+}
+
+it('shows no secret while the run goes on, however its program spells it, and counts the bytes that are in the bucket', async () => {
+  const value = `pa"ss\\wörd ${randomBytes(12).toString('hex')}\nsecond-${randomBytes(12).toString('hex')}`;
+  const go = join(rig.home, 'go');
+  // Each line in two writes, with a pause in which what is there is sent: one half is never sent by itself.
+  const program = `
+import json, os, sys, time
+value = os.environ["MY_TOKEN"]
+with open(os.environ["GOLDFISH_CONTROL"] + "/metrics.jsonl", "a") as file:
+    for text in (json.dumps({"name": value, "value": 1}), json.dumps({"message": value}, ensure_ascii=False), json.dumps({"name": "x", "value": value})):
+        for part in (text[:30], text[30:] + "\\n"):
+            file.write(part); file.flush(); time.sleep(0.3)
+with open(os.environ["GOLDFISH_CONTROL"] + "/heartbeat", "w") as file: file.write("at " + value)`;
+  const script = `'${PYTHON}' -c '${program}'; ${waitFor(go)}; echo '{"name": "end", "value": 2}' >> "$GOLDFISH_CONTROL/metrics.jsonl"`;
+  const job = await withSecret(script, value, { syncSeconds: 0.1 });
+  const words = [...value.matchAll(/[0-9a-f]{24}/g)].map(([word]) => word);
+  const seen = new Set<string>();
+  const look = async (): Promise<boolean> => {
+    const keys = await rig.list(`${job.prefix}`);
+    for (const key of keys) {
+      const text = (await rig.read(key))?.toString() ?? '';
+      if (words.some((word) => text.includes(word))) seen.add(key);
+    }
+    return (
+      keys.includes(`${job.prefix}control/heartbeat`) &&
+      keys.filter((key) => key.includes('/metrics.jsonl/')).length >= 3
+    );
+  };
+  await rig.until(look, 'what the program told');
+  await writeFile(go, '');
+  expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
+  await look();
+  expect([...seen]).toEqual([]);
+  // `joined` refuses pieces that are not named by the first byte that each holds.
+  const lines = (await rig.joined(`${job.prefix}control/metrics.jsonl`)).trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    { name: '***', value: 1 },
+    { message: '***' },
+    { name: 'x', value: '***' },
+    { name: 'end', value: 2 },
+  ]);
+  expect((await rig.read(`${job.prefix}control/heartbeat`))!.toString()).toBe('at ***\n***');
+});
+
+it('takes a short secret out of no number of a metric, and out of no word that makes it one', async () => {
+  const lines = [
+    '{"name": "loss of value", "value": 0.value1, "step": 1}',
+    '{"name": "loss of value", "value": 0.5, "step": 1}',
+    '{"name": "pin 4711", "value": 0.4711, "step": 4711, "time": 4711}',
+    '4711 value',
+  ];
+  const script = `cat > "$GOLDFISH_CONTROL/metrics.jsonl" <<'END'\n${lines.join('\n')}\nEND`;
+  const job = await withSecret(script, 'value\n4711');
+  expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
+  expect((await rig.joined(`${job.prefix}control/metrics.jsonl`)).split('\n')).toEqual([
+    '{"name": "loss of ***", "***": 0.***1, "step": 1}',
+    '{"name": "loss of ***", "value": 0.5, "step": 1}',
+    '{"name": "pin ***", "value": 0.4711, "step": 4711, "time": 4711}',
+    '*** ***',
+    '',
+  ]);
+});
+
+it('cuts a sign of life where no secret is, however many it has', async () => {
+  const value = `hush-${randomBytes(40).toString('hex')}`;
+  // What is hidden is shorter: the end of what is read comes into what is sent.
+  const script = `i=0; while [ $i -lt 900 ]; do printf 'x%s' "$MY_TOKEN"; i=$((i+1)); done > "$GOLDFISH_CONTROL/heartbeat"`;
+  const job = await withSecret(script, value);
+  await rig.result(job);
+  expect((await rig.read(`${job.prefix}control/heartbeat`))!.toString()).toMatch(/^(x\*\*\*)+x?$/);
+});
+
+it('says nothing of a secret on its serial port, where a stage names what it makes after it', async () => {
+  const value = `hush-${randomBytes(20).toString('hex')}`;
+  const go = join(rig.home, 'go');
+  const script = `cd "$GOLDFISH_CHECKPOINTS"; mkdir "00000001-$MY_TOKEN" 00000002-s
+    echo '{"files": [{"path": "of '"$MY_TOKEN"'", "sha256": "x"}]}' > 00000002-s/manifest.json; ${waitFor(go)}`;
+  await withSecret(script, value);
+  await rig.until(() => rig.console.includes('lacks'), 'that it has looked at both');
+  await writeFile(go, '');
+  await rig.told({ phase: 'idle', job: 'ended' });
+  expect(rig.console).toContain('goldfish: the checkpoint 00000001-*** has no manifest of use');
+  expect(rig.console).toContain("goldfish: the checkpoint 00000002-s lacks 'of ***'");
+  expect(rig.console).not.toContain(value);
 });
 
 const isRunning = () =>
