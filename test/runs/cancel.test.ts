@@ -102,19 +102,9 @@ describe('a cancel', () => {
   });
 
   it('finds and ends by its name what a dead supervisor started and never wrote down', async () => {
-    const dying = new AbortController();
-    project.fake.afterStart = (runId) => {
-      // Another stage may start first; this is about the one that is canceled.
-      if (runId !== id) return;
-      dying.abort();
-      throw new Error('killed');
-    };
-    const first = project.newLoop(dying.signal);
-    await first.tick();
-    await first.settled();
+    await project.startAndDie(id);
     expect(attempt()).toMatchObject({ handle: null });
     expect(outcomeOf()).toBe('stopping');
-    project.fake.afterStart = undefined;
     await project.tick();
     expect(attempt()?.handle).not.toBeNull();
     await project.tick();
@@ -127,16 +117,7 @@ describe('a cancel', () => {
   });
 
   it('gets through though the backend cannot say whether what a dead supervisor asked for has begun', async () => {
-    const dying = new AbortController();
-    project.fake.afterStart = (runId) => {
-      if (runId !== id) return;
-      dying.abort();
-      throw new Error('killed');
-    };
-    const first = project.newLoop(dying.signal);
-    await first.tick();
-    await first.settled();
-    project.fake.afterStart = undefined;
+    await project.startAndDie(id);
     project.fake.set(id, 'unknown');
     expect(outcomeOf()).toBe('stopping');
     await project.tick();

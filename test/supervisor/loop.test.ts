@@ -139,17 +139,9 @@ describe('a supervisor that is killed', () => {
   });
 
   it('after the backend started the attempt and before the handle was stored launches it no second time', async () => {
-    const dying = new AbortController();
-    project.fake.afterStart = () => {
-      dying.abort();
-      throw new Error('killed');
-    };
-    const first = project.newLoop(dying.signal);
-    await first.tick();
-    await first.settled();
+    await project.startAndDie(id);
     expect(project.run(id).state).toBe('launching');
     expect(getAttempt(project.db, { runId: id, attempt: 1 })).toMatchObject({ handle: null });
-    project.fake.afterStart = undefined;
     await project.tick();
     expect(project.fake.launchCalls).toEqual([id]);
     expect(project.fake.launched).toHaveLength(1);
@@ -158,15 +150,7 @@ describe('a supervisor that is killed', () => {
   });
 
   it('then is followed by one that needs nothing a launch needs: it may all be gone while the program runs', async () => {
-    const dying = new AbortController();
-    project.fake.afterStart = () => {
-      dying.abort();
-      throw new Error('killed');
-    };
-    const first = project.newLoop(dying.signal);
-    await first.tick();
-    await first.settled();
-    project.fake.afterStart = undefined;
+    await project.startAndDie(id);
     project.fake.failBuild = new Error('the image is gone');
     project.fake.failLaunch = new Error('the engine takes nothing new');
     await work(project.loop);

@@ -23,15 +23,7 @@ afterEach(() => project.dispose());
 describe('a run of which nobody can say whether it has begun', () => {
   /** A supervisor has asked for it and died, and now its backend cannot look. */
   beforeEach(async () => {
-    const dying = new AbortController();
-    project.fake.afterStart = () => {
-      dying.abort();
-      throw new Error('killed');
-    };
-    const first = project.newLoop(dying.signal);
-    await first.tick();
-    await first.settled();
-    project.fake.afterStart = undefined;
+    await project.startAndDie(id);
     project.fake.set(id, 'unknown');
   });
 

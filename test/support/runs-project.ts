@@ -51,6 +51,8 @@ export type RunsProject = {
   loop: Loop;
   /** Another supervisor's hands on the same store, as after a crash of the first. */
   newLoop(signal?: AbortSignal): Loop;
+  /** A supervisor dies right after its backend has started the run, before it could note that. */
+  startAndDie(runId: string): Promise<void>;
   /** Writes what the program would have written, as JSON, and lets it end well. */
   complete(runId: string, outputs?: Record<string, unknown>): Promise<void>;
   dispose(): Promise<void>;
@@ -243,6 +245,19 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
   const newLoop = (signal = stop.signal): Loop =>
     createLoop(deps, { wakeSocket: null, signal, wake: () => undefined });
   const loop = newLoop();
+  const startAndDie = async (runId: string): Promise<void> => {
+    const dying = new AbortController();
+    fake.afterStart = (started) => {
+      // Another stage may start first.
+      if (started !== runId) return;
+      dying.abort();
+      throw new Error('killed');
+    };
+    const first = newLoop(dying.signal);
+    await first.tick();
+    await first.settled();
+    fake.afterStart = undefined;
+  };
   const run = (id: string): StageRun => {
     const found = getStageRun(db, id);
     if (!found) throw new Error(`no run ${id}`);
@@ -271,6 +286,7 @@ async function openRunsProject(root: string, clock: Clock): Promise<RunsProject>
     tick,
     loop,
     newLoop,
+    startAndDie,
     complete: async (runId, outputs = {}) => {
       const { plan, attempt } = run(runId);
       const folder = layout.attempt(runId, attempt).outputs;

@@ -2,14 +2,13 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { openContext } from '../../../src/context.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
-import type { StageRun } from '../../../src/core/rows.ts';
 import { processStart } from '../../../src/os/process-identity.ts';
 import { cancelRuns } from '../../../src/runs/cancel.ts';
 import { submitRun } from '../../../src/runs/submit.ts';
 import { runsOfPipelineRun } from '../../../src/store/stage-runs.ts';
 import { until } from '../../integration/until.ts';
 import { type EngineStarts, hearStarts } from '../kit/engine-starts.ts';
-import { outputHash, readTold } from '../kit/executions.ts';
+import { readTold } from '../kit/executions.ts';
 import {
   type Backend,
   copyFaultProject,
@@ -21,10 +20,9 @@ import {
 import { leftovers, leftoversAfterGc } from '../kit/leftovers.ts';
 import type { Tally } from '../kit/tally.ts';
 import { calm, finishAlone, ledgerOf, WORKSPACE } from '../kit/telling-project.ts';
-import { judgeRun } from '../kit/verdict.ts';
+import { judgeRuns } from './judge-runs.ts';
 import { type KillPoint, nameOf } from './points.ts';
 import type { Prototype } from './prototype.ts';
-import { type Submitted, wrongProvenance } from './provenance.ts';
 import { copyRuntime } from './runtime-copy.ts';
 
 const REASON = 'A kill point of the fault suite';
@@ -161,34 +159,15 @@ async function judge(trial: Trial, pipelineRunId: string, tally: Tally): Promise
   const { project, point, batch, engine } = trial;
   const runs = runsOfPipelineRun(project.db, pipelineRunId);
   const evidence = { project, told: readTold(project), started: engine?.heard() };
-  const isCanceled = point.scenario.startsWith('cancel');
   const about = (why: string | undefined): string | undefined => why && `${nameOf(point)}: ${why}`;
-  for (const run of runs) {
-    const isFirst = run.position === 0;
-    const broken = judgeRun(evidence, run, {
-      cause: isCanceled ? 'user' : 'success',
-      causesBefore: isFirst ? point.causesBefore : [],
-      mayNotHaveBegun: isFirst ? point.mayNotHaveBegun : [],
-      batch,
-    });
-    tally.count('right-end', about(broken['right-end']));
-    tally.count('once', about(broken.once));
-    if (!isCanceled) tally.count('outputs', about(broken.outputs));
-    tally.count('provenance', about(wrongProvenance(evidence, run, submittedOf(trial, run))));
-  }
+  const slot = join(project.root, trial.slot);
+  judgeRuns({ evidence, runs, point, batch, config: configOf(trial), slot, about }, tally);
   const calls = project.db.prepare<{ n: number }>('SELECT count(*) AS n FROM pipeline_runs').get()?.n;
   // One was made while the prototype was.
   tally.count('goes-on', about(calls === 2 ? undefined : `the call was stored ${(calls ?? 0) - 1} times`));
   rmSync(trial.record, { recursive: true });
   const left = [...(await leftovers(project.place())), ...(await leftoversAfterGc(project.place()))];
   tally.count('no-leftovers', about(left.length === 0 ? undefined : left.join('; ')));
-}
-
-/** The second stage reads what the first has made. */
-function submittedOf(trial: Trial, { position }: StageRun): Submitted {
-  const { project, slot, batch } = trial;
-  const inputs = position === 0 ? {} : { a: outputHash({ output: 'left', stage: 'one', batch }) };
-  return { slot: join(project.root, slot), config: configOf(trial), inputs };
 }
 
 function stagesOf({ point }: Trial): string[] {

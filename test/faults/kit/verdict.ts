@@ -23,7 +23,7 @@ export type Expectation = {
   batch: number;
 };
 
-type Evidence = {
+export type Evidence = {
   project: FaultProject;
   told: readonly Told[];
   /** What the container engine has started, where one has a part. */

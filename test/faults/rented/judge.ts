@@ -1,11 +1,10 @@
 import { join } from 'node:path';
 import type { StageRun } from '../../../src/core/rows.ts';
 import { runsOfPipelineRun } from '../../../src/store/stage-runs.ts';
-import { type Submitted, wrongProvenance } from '../kill-points/provenance.ts';
-import { outputHash, readAloud } from '../kit/executions.ts';
+import { judgeRuns } from '../kill-points/judge-runs.ts';
+import { readAloud } from '../kit/executions.ts';
 import { leftovers } from '../kit/leftovers.ts';
 import type { Tally } from '../kit/tally.ts';
-import { judgeRun } from '../kit/verdict.ts';
 import { keysOfBucket } from './bucket-keys.ts';
 import { hasWaiting, WATCHDOG_SECONDS } from './lane.ts';
 import { nameOf } from './points.ts';
@@ -18,36 +17,18 @@ type Over = Trial & { struckAt: number };
 
 /** Everything that a trial is to show, when nothing of it works any more. */
 export async function judgeTrial(trial: Over, pipelineRunId: string, tally: Tally): Promise<void> {
-  const { lane, point, batch, before } = trial;
+  const { lane, point, batch, config, before } = trial;
   const { project } = lane;
   const runs = runsOfPipelineRun(project.db, pipelineRunId);
   const evidence = { project, told: readAloud(project), started: lane.machines.heard() };
-  const isCanceled = point.scenario.startsWith('cancel');
   const about = (why: string | undefined): string | undefined => why && `${nameOf(point)}: ${why}`;
-  for (const run of runs) {
-    const isFirst = run.position === 0;
-    const broken = judgeRun(evidence, run, {
-      cause: isCanceled ? 'user' : 'success',
-      causesBefore: isFirst ? point.causesBefore : [],
-      mayNotHaveBegun: isFirst ? point.mayNotHaveBegun : [],
-      batch,
-    });
-    tally.count('right-end', about(broken['right-end']));
-    tally.count('once', about(broken.once));
-    if (!isCanceled) tally.count('outputs', about(broken.outputs));
-    tally.count('provenance', about(wrongProvenance(evidence, run, submittedOf(trial, run))));
-  }
+  const slot = join(project.root, lane.slot);
+  judgeRuns({ evidence, runs, point, batch, config, slot, about }, tally);
   const stored = countCalls(lane) - before.calls;
   tally.count('goes-on', about(stored === 1 ? undefined : `the call was stored ${stored} times`));
   tally.count('money', about(wrongMachines(trial) ?? lateBill(trial, runs)));
   const left = [...(await leftovers(project.place())), ...(await strayObjects(trial, runs))];
   tally.count('no-leftovers', about(left.length === 0 ? undefined : left.join('; ')));
-}
-
-/** The second stage reads what the first has made. */
-function submittedOf({ lane, config, batch }: Trial, { position }: StageRun): Submitted {
-  const inputs = position === 0 ? {} : { a: outputHash({ output: 'left', stage: 'one', batch }) };
-  return { slot: join(lane.project.root, lane.slot), config, inputs };
 }
 
 /** As the bills have it: a machine is one however often its power was cut, or it was asked for. */

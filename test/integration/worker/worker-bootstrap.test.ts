@@ -6,27 +6,20 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { extract } from 'tar-stream';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { bootstrapScript, workerProgram } from '../../../src/backends/gce/worker-program.ts';
 import { assetPath } from '../../../src/core/assets.ts';
-import type { EmulatorProcess } from '../../support/gcs-emulator-process.ts';
 import { archive, type Entry, processJob } from './worker-jobs.ts';
-import { Rig, startBucket } from './worker-rig.ts';
+import { openForEach, type Rig } from './worker-rig.ts';
 
-let bucket: EmulatorProcess;
 let rig: Rig;
 let script: string;
-beforeAll(async () => {
-  bucket = await startBucket();
-});
-beforeEach(async () => {
-  rig = await new Rig(bucket).open();
+openForEach(async (opened) => {
+  rig = opened;
   // As the metadata hand it over: alone.
   script = join(rig.home, 'startup-script');
   await writeFile(script, await bootstrapScript());
 });
-afterEach(() => rig.close());
-afterAll(() => bucket.stop());
 
 const MARKER = `import sys; print("became the program"); sys.stdout.flush()`;
 const hash = (data: Buffer) => createHash('sha256').update(data).digest('hex');

@@ -1,22 +1,15 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { CONTROLLER, claimSchema } from '../../../src/pool/documents.ts';
-import type { EmulatorProcess } from '../../support/gcs-emulator-process.ts';
 import { processJob } from './worker-jobs.ts';
-import { Rig, startBucket } from './worker-rig.ts';
+import { openForEach, type Rig } from './worker-rig.ts';
 
-let bucket: EmulatorProcess;
 let rig: Rig;
-beforeAll(async () => {
-  bucket = await startBucket();
+openForEach((opened) => {
+  rig = opened;
 });
-beforeEach(async () => {
-  rig = await new Rig(bucket).open();
-});
-afterEach(() => rig.close());
-afterAll(() => bucket.stop());
 
 const CALLED_OFF = JSON.stringify({ schema: 1, by: CONTROLLER, nonce: '' });
 const ran = () => readFile(join(rig.home, 'ran'), 'utf8').catch(() => '');

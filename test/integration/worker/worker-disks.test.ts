@@ -1,25 +1,18 @@
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import type { EmulatorProcess } from '../../support/gcs-emulator-process.ts';
+import { expect, it } from 'vitest';
 import { processJob } from './worker-jobs.ts';
-import { Rig, startBucket } from './worker-rig.ts';
+import { openForEach, type Rig } from './worker-rig.ts';
 
-let bucket: EmulatorProcess;
 let rig: Rig;
 let bin: string;
-beforeAll(async () => {
-  bucket = await startBucket();
-});
-beforeEach(async () => {
-  rig = await new Rig(bucket).open();
+openForEach(async (opened) => {
+  rig = opened;
   bin = join(rig.home, 'bin');
   await mkdir(bin);
   await mkdir(join(rig.root, 'devices'), { recursive: true });
 });
-afterEach(() => rig.close());
-afterAll(() => bucket.stop());
 
 /** Programs of the machine that only write down how they were called. `answer`: what a call of blkid does besides. */
 async function pretend(answer: string): Promise<void> {

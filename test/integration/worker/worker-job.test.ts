@@ -1,25 +1,18 @@
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { readResult } from '../../../src/backends/attempt-files.ts';
 import { readLog } from '../../../src/backends/log-segments.ts';
 import { projectLayout } from '../../../src/core/layout.ts';
 import { CONTAIN_HINT, canContain } from '../../support/fake-engine.ts';
-import type { EmulatorProcess } from '../../support/gcs-emulator-process.ts';
 import { archive, containerJob, DIGEST, processJob } from './worker-jobs.ts';
-import { Rig, startBucket, TOKEN } from './worker-rig.ts';
+import { openForEach, type Rig, TOKEN } from './worker-rig.ts';
 
-let bucket: EmulatorProcess;
 let rig: Rig;
-beforeAll(async () => {
-  bucket = await startBucket();
+openForEach((opened) => {
+  rig = opened;
 });
-beforeEach(async () => {
-  rig = await new Rig(bucket).open();
-});
-afterEach(() => rig.close());
-afterAll(() => bucket.stop());
 
 const out = (name: string) => `attempt/outputs/${name}`;
 

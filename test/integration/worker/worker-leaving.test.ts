@@ -1,21 +1,14 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { type Assignment, assignmentKey, assignmentSchema } from '../../../src/pool/documents.ts';
-import type { EmulatorProcess } from '../../support/gcs-emulator-process.ts';
 import { processJob } from './worker-jobs.ts';
-import { Rig, startBucket, TOKEN } from './worker-rig.ts';
+import { openForEach, type Rig, TOKEN } from './worker-rig.ts';
 
-let bucket: EmulatorProcess;
 let rig: Rig;
-beforeAll(async () => {
-  bucket = await startBucket();
+openForEach((opened) => {
+  rig = opened;
 });
-beforeEach(async () => {
-  rig = await new Rig(bucket).open();
-});
-afterEach(() => rig.close());
-afterAll(() => bucket.stop());
 
 const assignment = async (): Promise<Assignment> =>
   assignmentSchema.parse(await rig.json(assignmentKey(rig.worker)));

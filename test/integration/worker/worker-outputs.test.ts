@@ -2,23 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { unpackFolder } from '../../../src/backends/gce/unpack-folder.ts';
 import type { Fault } from '../../gcs-emulator/faults.ts';
-import type { EmulatorProcess } from '../../support/gcs-emulator-process.ts';
 import { processJob } from './worker-jobs.ts';
-import { Rig, startBucket } from './worker-rig.ts';
+import { openForEach, type Rig } from './worker-rig.ts';
 
-let bucket: EmulatorProcess;
 let rig: Rig;
-beforeAll(async () => {
-  bucket = await startBucket();
+openForEach((opened) => {
+  rig = opened;
 });
-beforeEach(async () => {
-  rig = await new Rig(bucket).open();
-});
-afterEach(() => rig.close());
-afterAll(() => bucket.stop());
 
 const out = (name: string) => `attempt/outputs/${name}`;
 

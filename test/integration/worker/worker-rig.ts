@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import {
   type JobDocument,
   jobSchema,
@@ -39,10 +40,25 @@ export type Result = Record<string, unknown> & {
 };
 
 /** The bucket of all machines of a test file. */
-export async function startBucket(): Promise<EmulatorProcess> {
+async function startBucket(): Promise<EmulatorProcess> {
   const emulator = await startEmulatorProcess();
   await emulator.makeBucket(BUCKET);
   return emulator;
+}
+
+/** One bucket for the tests of a file, and for each of them a machine of its own. */
+export function openForEach(use: (rig: Rig) => void | Promise<void>): void {
+  let bucket: EmulatorProcess;
+  let rig: Rig;
+  beforeAll(async () => {
+    bucket = await startBucket();
+  });
+  beforeEach(async () => {
+    rig = await new Rig(bucket).open();
+    await use(rig);
+  });
+  afterEach(() => rig.close());
+  afterAll(() => bucket.stop());
 }
 
 /**

@@ -2,24 +2,17 @@ import { constants, createHash, publicEncrypt, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { type JobDocument, sealedKey, sealedSchema } from '../../../src/backends/gce/job-document.ts';
 import { wrapperRequest } from '../../../src/backends/start-wrapper.ts';
-import type { EmulatorProcess } from '../../support/gcs-emulator-process.ts';
 import { PYTHON } from '../../support/run-wrapper.ts';
 import { processJob } from './worker-jobs.ts';
-import { Rig, startBucket } from './worker-rig.ts';
+import { openForEach, type Rig } from './worker-rig.ts';
 
-let bucket: EmulatorProcess;
 let rig: Rig;
-beforeAll(async () => {
-  bucket = await startBucket();
+openForEach((opened) => {
+  rig = opened;
 });
-beforeEach(async () => {
-  rig = await new Rig(bucket).open();
-});
-afterEach(() => rig.close());
-afterAll(() => bucket.stop());
 
 const PIECE_BYTES = 280;
 

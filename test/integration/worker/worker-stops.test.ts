@@ -1,25 +1,18 @@
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { JobDocument } from '../../../src/backends/gce/job-document.ts';
 import { readStopNote } from '../../../src/backends/stop-request.ts';
 import { projectLayout } from '../../../src/core/layout.ts';
 import { findProcesses } from '../../contracts/backend-harness.ts';
-import type { EmulatorProcess } from '../../support/gcs-emulator-process.ts';
 import { processJob } from './worker-jobs.ts';
-import { Rig, startBucket } from './worker-rig.ts';
+import { openForEach, type Rig } from './worker-rig.ts';
 
-let bucket: EmulatorProcess;
 let rig: Rig;
-beforeAll(async () => {
-  bucket = await startBucket();
+openForEach((opened) => {
+  rig = opened;
 });
-beforeEach(async () => {
-  rig = await new Rig(bucket).open();
-});
-afterEach(() => rig.close());
-afterAll(() => bucket.stop());
 
 /** A program that says that it runs, and then waits. */
 const WAITS = 'echo > "$GOLDFISH_CONTROL/go"; echo running; while :; do sleep 0.1; done';

@@ -1,28 +1,19 @@
-import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Assignment, assignmentKey } from '../../../src/pool/documents.ts';
-import type { EmulatorProcess } from '../../support/gcs-emulator-process.ts';
 import { startMachineEngine } from './machine-engine.ts';
-import { programOf } from './machine-programs.ts';
+import { fewPrograms } from './machine-programs.ts';
 import { processJob } from './worker-jobs.ts';
-import { Rig, startBucket } from './worker-rig.ts';
+import { openForEach, type Rig } from './worker-rig.ts';
 
-let bucket: EmulatorProcess;
 let rig: Rig;
 /** All programs that the machine has. */
 let bin: string;
-beforeAll(async () => {
-  bucket = await startBucket();
+openForEach(async (opened) => {
+  rig = opened;
+  bin = await fewPrograms(rig);
 });
-beforeEach(async () => {
-  rig = await new Rig(bucket).open();
-  bin = join(rig.home, 'bin');
-  await mkdir(bin);
-  await symlink(programOf('openssl'), join(bin, 'openssl'));
-});
-afterEach(() => rig.close());
-afterAll(() => bucket.stop());
 
 const socket = () => join(rig.home, 'another.sock');
 /** Nothing listens there, and nothing that is not installed is waited for. */
