@@ -5,6 +5,7 @@ or + where the program's line goes on in the stream's next record), a space, the
 their first byte offset. src/backends/log-segments.ts reads the same format; a test keeps the two together.
 """
 
+import collections
 import errno
 import os
 import re
@@ -27,13 +28,16 @@ class Redactor:
         self._pattern = re.compile(b"|".join(map(re.escape, usable))) if usable else None
 
     def apply(self, data, spared=()):
-        """`spared`: places (start, end) in which nothing is replaced."""
+        """`spared`: places (start, end), in their order, in which nothing is replaced."""
         if not self._pattern or not spared:
             return self._pattern.sub(HIDDEN, data) if self._pattern else data
 
+        places = collections.deque(spared)
+
         def instead(found):
-            is_spared = any(start <= found.start() and found.end() <= end for start, end in spared)
-            return found.group() if is_spared else HIDDEN
+            while places and places[0][1] < found.end():
+                places.popleft()
+            return found.group() if places and places[0][0] <= found.start() else HIDDEN
 
         return self._pattern.sub(instead, data)
 

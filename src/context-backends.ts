@@ -9,7 +9,7 @@ import { GoldfishError } from './core/errors.ts';
 import { nearest } from './core/suggest.ts';
 import type { Backends } from './runs/deps.ts';
 import { createTending, NOTHING_TO_TEND } from './runs/tending.ts';
-import { countLivingWorkers } from './store/worker-count.ts';
+import { hasLivingWorkers } from './store/living-workers.ts';
 
 /** Adapters are imported when first asked for, so that a start pays only for what it uses. */
 export function createBackends(parts: BackendParts, { isAtWork = false } = {}): Backends {
@@ -48,7 +48,7 @@ export function createBackends(parts: BackendParts, { isAtWork = false } = {}): 
     close: async () => {
       await Promise.allSettled([...made.values()].map(async (one) => (await one).close?.()));
     },
-    hasWards: () => config.gce !== null && countLivingWorkers(db) > 0,
+    hasWards: () => config.gce !== null && hasLivingWorkers(db),
     tending:
       config.gce === null
         ? NOTHING_TO_TEND

@@ -6,7 +6,7 @@ import type { GceConfig, GcsConfig } from './config/gce.ts';
 import type { Adapter, BackendParts } from './context-adapter.ts';
 import type { Clock } from './core/clock.ts';
 import { markProblem, projectMark } from './os/project-mark.ts';
-import { countLivingWorkers } from './store/worker-count.ts';
+import { hasLivingWorkers } from './store/living-workers.ts';
 
 /** Rented machines, with the images that an engine of this machine makes for them. */
 export async function createRentedAdapter(
@@ -18,7 +18,7 @@ export async function createRentedAdapter(
   const { gcs } = config.storage;
   if (gce === null || gcs === null) throw new Error('no rented machines are configured');
   const images = await docker();
-  const hasMachines = (): boolean => countLivingWorkers(db) > 0;
+  const hasMachines = (): boolean => hasLivingWorkers(db);
   const { apiEndpoint, bucket: name, prefix } = gcs;
   const { capacityWaitSeconds, launchTimeoutSeconds, logSyncSeconds } = config.defaults;
   const { backend, tend, close } = createGceBackend({

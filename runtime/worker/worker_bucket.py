@@ -164,12 +164,15 @@ class Bucket:
                 continue
             size, digest, md5 = upload.sums
             found = self.stat(key, check)
-            if found is not None and found.size == size and found.md5 in (None, md5):
+            # What somebody else has made must be known to be the same.
+            same = found is not None and found.md5 in ((md5,) if upload.refused else (None, md5))
+            if same and found.size == size:
                 return size, digest
             if upload.refused:
                 raise Conflict("something else is there")
-            # Damaged on the way.
-            self.remove(key, found and found.generation, check)
+            if found is not None:
+                # Damaged on the way.
+                self.remove(key, found.generation, check)
         raise Away("what was stored is not what was sent")
 
     def remove(self, key, generation=None, check=nothing, budget=BUDGET_SECONDS):

@@ -10,7 +10,7 @@ ATTEMPT = os.path.join(JOB, "attempt")
 CODE = os.path.join(JOB, "code")
 INPUTS = os.path.join(JOB, "inputs")
 CHECKPOINTS = os.path.join(JOB, "checkpoints")
-# What has to be on the way: archives before they are unpacked or sent.
+# Archives before they are unpacked.
 PASSING = os.path.join(JOB, "passing")
 
 # Data disks, each below its name; what a job sees of one is the folder "stage" in it.

@@ -1,7 +1,8 @@
 """What is sent while a program runs: its log and metrics piece by piece, its signs of life.
 
 Folders that a stage may write to can hold anything: no link in them is followed, nothing there is read without bound, and
-secrets in what is there are hidden before it is sent. The log comes from the run wrapper, which has hidden them.
+secrets in what is there are hidden before it is sent. Log and wrapper.json come from the run wrapper: it has hidden them
+in the one, and says nothing of the stage's in the other.
 """
 
 import os
@@ -19,7 +20,6 @@ PIECE_BYTES = 4 * 1024 * 1024
 METRICS_BYTES = 512 * 1024 * 1024
 DOCUMENT_BYTES = 64 * 1024
 SEGMENT = re.compile(r"\d{12,}\.log\Z")
-DOCUMENTS = ("heartbeat", "progress.json")
 
 
 class Sync:
@@ -51,11 +51,12 @@ class Sync:
     def _parts(self, last):
         log = os.path.join(ATTEMPT, "log")
         for key, folder in self._job.control_folders:
-            for name in DOCUMENTS:
-                yield lambda check, at=(key + name, folder, name): self._document(at, check)
+            beat = (key + "heartbeat", folder, "heartbeat")
+            yield lambda check, at=beat: self._document(at, self._texts, check)
             made = (self._bucket, self._job.prefix + key + "metrics.jsonl", self._lines, METRICS_BYTES)
             yield self._tail(made, (folder, "metrics.jsonl"), last)
-        yield lambda check: self._document(("wrapper.json", ATTEMPT, "wrapper.json"), check)
+        sign = ("wrapper.json", ATTEMPT, "wrapper.json")
+        yield lambda check: self._document(sign, self._as_it_is, check)
         for name in sorted(names_in(log)):
             if SEGMENT.match(name):
                 made = (self._bucket, self._job.prefix + "log/" + name, self._as_it_is, None)
@@ -65,7 +66,7 @@ class Sync:
         tail = self._tails.setdefault(place, Tail(*made))
         return lambda check: tail.send(place, last, check)
 
-    def _document(self, at, check):
+    def _document(self, at, redactor, check):
         """Replaced when it is another one, or was touched."""
         key, folder, name = at
         try:
@@ -77,9 +78,9 @@ class Sync:
             seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             if self._documents.get(key) == seen:
                 return
-            data = file.read(DOCUMENT_BYTES + self._texts.longest)
-        whole = data[: self._texts.safe_cut(data, DOCUMENT_BYTES)]
-        self._bucket.put(self._job.prefix + key, self._texts.apply(whole)[:DOCUMENT_BYTES], check=check)
+            data = file.read(DOCUMENT_BYTES + redactor.longest)
+        whole = data[: redactor.safe_cut(data, DOCUMENT_BYTES)]
+        self._bucket.put(self._job.prefix + key, redactor.apply(whole)[:DOCUMENT_BYTES], check=check)
         self._documents[key] = seen
 
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Clock, isoTime } from '../core/clock.ts';
 import { errnoOf } from '../core/errors.ts';
+import { parseJson } from '../core/json.ts';
 import type { AttemptLayout } from '../core/layout.ts';
 import { writeFileAtomic } from '../os/files.ts';
 import type { WrapperFile } from './attempt-files.ts';
@@ -30,10 +31,9 @@ export type StopNote = z.infer<typeof noteSchema>;
 /** The request to stop that lies in the attempt's folder, for the run wrapper and for later lives of the supervisor. */
 export async function readStopNote(folders: AttemptLayout): Promise<StopNote | undefined> {
   try {
-    return noteSchema.safeParse(JSON.parse(await readFile(join(folders.dir, STOP_REQUEST_FILE), 'utf8')))
-      .data;
+    return noteSchema.safeParse(parseJson(await readFile(join(folders.dir, STOP_REQUEST_FILE), 'utf8'))).data;
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
+    if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

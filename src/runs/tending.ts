@@ -6,8 +6,8 @@ import { processEnvironment } from '../os/process-environment.ts';
 import { markProblem } from '../os/project-mark.ts';
 import type { Db } from '../store/database.ts';
 import { readLease } from '../store/lease.ts';
+import { hasLivingWorkers } from '../store/living-workers.ts';
 import { countOpenStageRuns } from '../store/stage-runs.ts';
-import { countLivingWorkers } from '../store/worker-count.ts';
 import { isLeaseHeld } from './supervisor-lease.ts';
 
 /**
@@ -54,7 +54,7 @@ type Seen = { problem: string | undefined; of: 'supervisor' | 'us' };
 /** Of a project that rents machines. */
 export function createTending(project: TendingOf): Tending {
   const { backend: name, settings, db, layout } = project;
-  const hasMachines = (): boolean => countLivingWorkers(db) > 0;
+  const hasMachines = (): boolean => hasLivingWorkers(db);
   const isDue = (): boolean => hasMachines() || countOpenStageRuns(db, name) > 0;
   const obstacle = (): string | null => {
     const { problem, of } = seenAtWork(project);

@@ -193,9 +193,5 @@ function typeOf(headers: Headers): string {
 
 /** None where the text is not what a registry says when it refuses. */
 function messagesOf(text: string): string[] {
-  try {
-    return errorAnswer.parse(JSON.parse(text)).errors.map(({ message }) => message);
-  } catch {
-    return [];
-  }
+  return errorAnswer.safeParse(parseJson(text)).data?.errors.map(({ message }) => message) ?? [];
 }

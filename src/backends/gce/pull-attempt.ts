@@ -5,7 +5,7 @@ import { MACHINE_WRAPPER_FILE, machineSign } from './machine-sign.ts';
 import { pullCheckpoints } from './pull-checkpoints.ts';
 import { pullDocument } from './pull-document.ts';
 import { pullLog } from './pull-log.ts';
-import { type Pulled, pullResult } from './pull-result.ts';
+import { isCanceled, type Pulled, pullResult } from './pull-result.ts';
 import { listAll, pullPieces } from './pull-tail.ts';
 import type { Room } from './room.ts';
 
@@ -47,7 +47,8 @@ export async function pullAttempt(pulling: Pulling, call: CallOptions): Promise<
   const { useless } = pulling.known;
   const waits = await pullCheckpoints(bucket, { prefix, folder: folders.checkpoints, useless, room }, call);
   // With the result everything of the attempt goes from the bucket.
-  if (waits !== undefined || !isOver) return { isHere: false, waits };
+  const isWaitedFor = waits !== undefined && !(await isCanceled(folders));
+  if (!isOver || isWaitedFor) return { isHere: false, waits };
   return pullResult(bucket, { prefix, folders, room }, call);
 }
 
@@ -56,7 +57,6 @@ async function pullControl(pulling: Pulling, rank: number, call: CallOptions): P
   const { control, heartbeat } = folders.rank(rank);
   const below = rank === 0 ? 'control/' : `ranks/${rank}/control/`;
   await pullOne(pulling, { key: `${below}heartbeat`, file: heartbeat }, call);
-  await pullOne(pulling, { key: `${below}progress.json`, file: join(control, 'progress.json') }, call);
   const under = `${prefix}${below}metrics.jsonl/`;
   const pieces = await listAll(bucket, { prefix: under, after: known.after.get(under) }, call);
   const { last } = await pullPieces(bucket, { pieces, file: join(control, 'metrics.jsonl') }, call);

@@ -12,6 +12,7 @@ import { isMissing } from '../../storage/object-errors.ts';
 import type { CallOptions, ObjectStorage } from '../../storage/port.ts';
 import { pathExists } from '../attempt-files.ts';
 import { removeScratch } from '../materialise-inputs.ts';
+import { readStopNote } from '../stop-request.ts';
 import { readObject } from './pull-document.ts';
 import type { Room } from './room.ts';
 import { BadArchive, unpackFolder } from './unpack-folder.ts';
@@ -62,12 +63,19 @@ export async function pullResult(
   }
   const { outputs } = document;
   const { waits, ...problem } = await bringOutputs(bucket, { outputs, prefix, folders, room }, call);
-  if (waits !== undefined) return { isHere: false, waits };
+  const isUnwanted = waits !== undefined && (await isCanceled(folders));
+  if (waits !== undefined && !isUnwanted) return { isHere: false, waits };
   // kill point: fetch/outputs-here
-  const result = problem.failedStep === undefined ? told(document) : { ...document, ...problem };
+  const ended = problem.failedStep === undefined ? told(document) : { ...document, ...problem };
+  const result = isUnwanted ? { ...document, stoppedBy: 'cancel', error: null } : ended;
   await writeFileAtomic(folders.result, JSON.stringify(result));
   // kill point: fetch/result-written
   return { isHere: true, waits: undefined };
+}
+
+/** Then nobody waits for room for what it has made. */
+export async function isCanceled(folders: AttemptLayout): Promise<boolean> {
+  return (await readStopNote(folders))?.reason === 'cancel';
 }
 
 type Place = { prefix: string; folders: AttemptLayout; room: Room };

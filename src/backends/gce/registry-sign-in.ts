@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseJson } from '../../core/json.ts';
 import { untilAborted } from '../../core/until-aborted.ts';
 import type { CallOptions } from '../port.ts';
 import { registryError } from '../registry-error.ts';
@@ -89,9 +90,7 @@ function realmAddress(way: RegistryWay, realm: string): URL {
 }
 
 function tokenOf(way: RegistryWay, text: string): string {
-  try {
-    return tokenAnswer.parse(JSON.parse(text)).token;
-  } catch {
-    throw registryError(way.repository, { kind: 'strange', why: 'it gives no token' });
-  }
+  const found = tokenAnswer.safeParse(parseJson(text)).data;
+  if (found === undefined) throw registryError(way.repository, { kind: 'strange', why: 'it gives no token' });
+  return found.token;
 }

@@ -144,6 +144,25 @@ describe('an attempt on a rented machine', () => {
     expect(status.result).toMatchObject({ kind: 'read', result: { exitCode: 0, error: null } });
   });
 
+  it.each([
+    ['an output', 'outputs/a.json'],
+    ['a checkpoint', 'checkpoints/00000001-state/manifest.json'],
+  ])('ends when it is canceled, though %s has no room here', async (_what, key) => {
+    rig.assign(true);
+    const sha256 = '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a';
+    const object = `${rig.prefix}outputs/a.json`;
+    const output = { path: 'attempt/outputs/a.json', kind: 'file', object, size: 2, sha256 };
+    await rig.put('exit.json', exit({ outputs: key === 'outputs/a.json' ? [output] : [] }));
+    await rig.put(key, '{}');
+    rig.holdBack(Number.MAX_SAFE_INTEGER);
+    rig.change({ event: 'drain', claimed: true });
+    await lookUntil(({ raw }) => raw.startsWith('waits'));
+    await rig.deps.stopper.terminate(HANDLE, { graceSeconds: 1, reason: 'cancel' });
+    const { result } = await lookUntil(({ phase }) => phase === 'exited');
+    const stoppedBy = key === 'outputs/a.json' ? 'cancel' : null;
+    expect(result).toMatchObject({ kind: 'read', result: { stoppedBy, error: null } });
+  });
+
   it('goes on, watched as ever, while a checkpoint waits for room here', async () => {
     rig.assign(true);
     await rig.put('wrapper.json', wrapper());

@@ -48,8 +48,7 @@ it('packs a folder while it sends it: nothing of the archive is on its disk', as
     await processJob(rig, script, { outputs: [{ path: out('tree'), kind: 'folder' }] }),
   );
   await rig.told({ phase: 'sending' });
-  const before = await rig.requests();
-  await rig.until(async () => (await rig.requests()) >= before + 4, 'tries to send the second piece');
+  await rig.moreRequests('tries to send the second piece');
   expect(await readdir(join(rig.job, 'passing'))).toEqual([]);
   await rig.noFaults();
   const { outputs } = await rig.result(job);
@@ -99,6 +98,17 @@ it.each([
     { sha256: createHash('sha256').update(sent).digest('hex'), size: sent.length },
   ]);
   expect(await sumsOf(sent)).toBe(await readFile(sums, 'utf8'));
+});
+
+it('removes nothing of which the service does not say what it is', async () => {
+  rig.boot();
+  const job = await processJob(rig, TREE, { outputs: [{ path: out('tree'), kind: 'folder' }] });
+  const name = `${job.prefix}outputs/tree.tar`;
+  const before = (await rig.requests()).length;
+  await rig.fault({ on: 'objects.get', name, do: { kind: 'status', status: 404 } });
+  await rig.assign(job);
+  expect(await rig.result(job)).toMatchObject({ failedStep: null, outputs: [{ object: name }] });
+  expect((await rig.requests()).slice(before)).not.toContain('objects.delete');
 });
 
 /** Of the files of an archive, as `sha256sum` prints them. */

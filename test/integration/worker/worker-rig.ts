@@ -285,9 +285,14 @@ export class Rig {
     await fetch(`${this.emulator.url}/emulator/faults`, { method: 'POST', body: JSON.stringify(whole) });
   }
 
-  /** How many have come to the storage, those that it refused included. */
-  async requests(): Promise<number> {
-    return ((await (await fetch(`${this.emulator.url}/emulator/requests`)).json()) as unknown[]).length;
+  /** What has been asked of the storage over all tests of the file, in its order, what it refused included. */
+  async requests(): Promise<string[]> {
+    return (await (await fetch(`${this.emulator.url}/emulator/requests`)).json()) as string[];
+  }
+
+  async moreRequests(what: string): Promise<void> {
+    const before = (await this.requests()).length;
+    await this.until(async () => (await this.requests()).length >= before + 4, what);
   }
 
   async noFaults(): Promise<void> {

@@ -1,10 +1,12 @@
+import { spawnSync } from 'node:child_process';
 import { constants, createHash, publicEncrypt, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type JobDocument, sealedKey, sealedSchema } from '../../../src/backends/gce/job-document.ts';
 import { wrapperRequest } from '../../../src/backends/start-wrapper.ts';
+import { assetPath } from '../../../src/core/assets.ts';
 import { PYTHON } from '../../support/run-wrapper.ts';
 import { processJob } from './worker-jobs.ts';
 import { openForEach, type Rig } from './worker-rig.ts';
@@ -101,7 +103,7 @@ it('hides secrets in what a program tells of itself before it is sent, wherever 
   const script = `cd "$GOLDFISH_CONTROL"
     head -c ${4 * 1024 * 1024 - 20} /dev/zero | tr '\\0' x > metrics.jsonl
     printf '%s\\n{"name": "%s", "value": 1}\\n' "$MY_TOKEN" "$MY_TOKEN" >> metrics.jsonl
-    printf '{"message": "at %s"}' "$MY_TOKEN" > progress.json; printf %s "$MY_TOKEN" > heartbeat
+    printf %s "$MY_TOKEN" > heartbeat
     mkdir "$GOLDFISH_OUTPUTS/made"; : > "$GOLDFISH_OUTPUTS/made/$(printf '%s\\nend' "$MY_TOKEN")"`;
   const outputs = [{ path: 'attempt/outputs/made', kind: 'folder' as const }];
   const job = await processJob(rig, script, { secrets: true, outputs });
@@ -115,7 +117,6 @@ it('hides secrets in what a program tells of itself before it is sent, wherever 
   const metrics = await rig.joined(`${job.prefix}control/metrics.jsonl`);
   expect(metrics.replace(/^x+/, '')).toBe('***\n{"name": "***", "value": 1}\n');
   expect(metrics.indexOf('*')).toBe(4 * 1024 * 1024 - 20);
-  expect(await rig.json(`${job.prefix}control/progress.json`)).toEqual({ message: 'at ***' });
   expect((await rig.read(`${job.prefix}control/heartbeat`))!.toString()).toBe('***');
 });
 
@@ -173,6 +174,33 @@ with open(os.environ["GOLDFISH_CONTROL"] + "/heartbeat", "w") as file: file.writ
     { name: 'end', value: 2 },
   ]);
   expect((await rig.read(`${job.prefix}control/heartbeat`))!.toString()).toBe('at ***\n***');
+});
+
+it('leaves what the run wrapper says of itself as it is, whatever a secret looks like', async () => {
+  const sign = join(rig.job, 'attempt/wrapper.json');
+  const copy = join(rig.home, 'copy');
+  // The program is seen to run before this can be read there.
+  const script = `until grep -q '"startedAt": *"' '${sign}'; do sleep 0.05; done; cp '${sign}' '${copy}'`;
+  const job = await withSecret(script, `${new Date().getFullYear()}\nrank\nnull`);
+  expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
+  const { startedAt, ranks } = JSON.parse(await readFile(copy, 'utf8'));
+  expect(await rig.json(`${job.prefix}wrapper.json`)).toMatchObject({
+    startedAt,
+    ranks: [{ rank: ranks[0].rank }],
+  });
+});
+
+it('looks a line of metrics through once, however often a secret is in it', () => {
+  const program = `
+import sys; sys.path[:0] = sys.argv[1:]
+from worker_hiding import LineRedactor
+line = b'{"a": [' + b", ".join([b"2026"] * 200000) + b', "x 2026"]}'
+done = LineRedactor(["2026"]).apply(line)
+assert done == line.replace(b'"x 2026"', b'"x ***"'), done[-40:]
+`;
+  const folders = ['runtime', 'runtime/worker'].map(assetPath);
+  const ran = spawnSync(PYTHON, ['-B', '-c', program, ...folders], { encoding: 'utf8', timeout: 20_000 });
+  expect({ status: ran.status, said: ran.stderr }).toEqual({ status: 0, said: '' });
 });
 
 it('takes a short secret out of no number of a metric, and out of no word that makes it one', async () => {
