@@ -14,6 +14,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SANDBOX_PROCESSES = 2
 # A mount that somebody takes away while bubblewrap copies the machine's mounts makes it give up.
 SANDBOX_TRIES = 4
+# An empty pipe has room for it.
+PAGE_BYTES = 4096
 
 
 class Children:
@@ -67,6 +69,7 @@ class ProcessProgram:
         self._pid = self._report = None
         self._said = b""
         self._streams = ()  # out and err, as long as a sandbox may have to be set up again
+        self._refusals = None  # what bubblewrap prints itself: for the log only where the program never began
         self._tries = SANDBOX_TRIES if self._sandbox else 1
         self._told_to_end = False
 
@@ -77,6 +80,7 @@ class ProcessProgram:
         self._groups = cgroups.make_groups(self._name, limits)
         if self._sandbox:
             self._streams = (os.dup(out), os.dup(err))
+            self._refusals = os.memfd_create("refusals")
         self._start(out, err)
 
     def _start(self, out, err):
@@ -84,21 +88,21 @@ class ProcessProgram:
         self._report, report_writer = os.pipe()
         os.set_blocking(self._report, False)
         try:
-            argv, options = self._command(report_writer)
-            options.update(stdout=out, stderr=err, cgroups=self._groups.procs)
+            argv, options = self._command(report_writer, err)
+            options.update(stdout=out, cgroups=self._groups.procs)
             self._pid = self._children.start(argv, self._environment, options)
         finally:
             os.close(report_writer)
 
-    def _command(self, report):
+    def _command(self, report, err):
         """What is executed, and the options of linux.start: the program itself, or bubblewrap around it."""
         # The kernel's limit is for the whole tree and is seen as OOM; a second, per-process one would hide it.
         memory = None if "memory" in self._groups.limits else self._limits["memory"]
         if not self._sandbox:
-            return self._argv, {"cwd": self._cwd, "memory": memory, "drop": True}
+            return self._argv, {"cwd": self._cwd, "memory": memory, "drop": True, "stderr": err}
         init = [sys.executable, "-I", "-S", "-B", os.path.join(HERE, "sandbox_init.py")]
-        inside = init + [str(report), str(memory or 0), self._cwd] + self._argv
-        return self._sandbox + ["--"] + inside, {"cwd": "/", "keep": (report,)}
+        inside = init + [str(report), str(err), str(memory or 0), self._cwd] + self._argv
+        return self._sandbox + ["--"] + inside, {"cwd": "/", "keep": (report, err), "stderr": self._refusals}
 
     def describe(self):
         process = self._pid and {"pid": self._pid, "start": linux.start_time(self._pid)}
@@ -119,7 +123,7 @@ class ProcessProgram:
         code, _signal = read_status(self._children.status(self._pid))
         if self._tries == 0 or self._told_to_end or not code or self._read_report():
             return False
-        os.write(self._streams[1], b"The sandbox could not be set up; it is tried again.\n")
+        os.write(self._refusals, b"The sandbox could not be set up; it is tried again.\n")
         report = self._report
         try:
             self._start(*self._streams)
@@ -162,9 +166,11 @@ class ProcessProgram:
 
     def ending(self, asked):
         """Of the program itself, whatever stood around it."""
-        for stream in self._streams:
-            os.close(stream)
-        self._streams = ()
+        if self._sandbox:
+            if b'"started"' not in self._read_report():
+                os.write(self._streams[1], os.pread(self._refusals, PAGE_BYTES, 0))
+            for descriptor in (*self._streams, self._refusals):
+                os.close(descriptor)
         status = self._children.status(self._pid)
         if self._sandbox:
             said = {}

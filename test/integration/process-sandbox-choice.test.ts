@@ -104,11 +104,7 @@ describe.skipIf(NEEDS_BUBBLEWRAP !== '')(`where mounts come and go${NEEDS_BUBBLE
       await unlucky(3);
       const { handle, result } = await h.run(limited);
       expect(result).toMatchObject({ started: true, exitCode: 0 });
-      const again = [
-        "bwrap: Can't bind mount /oldroot/ on /newroot/",
-        'The sandbox could not be set up; it is tried again.',
-      ];
-      expect(await h.log(handle)).toEqual([...again, ...again, ...again, ...(await h.log(lucky.handle))]);
+      expect(await h.log(handle)).toEqual(await h.log(lucky.handle));
     } finally {
       await h.close();
     }
@@ -125,7 +121,9 @@ describe.skipIf(NEEDS_BUBBLEWRAP !== '')(`where mounts come and go${NEEDS_BUBBLE
         started: false,
         error: 'The sandbox refused to start it; the log says why.',
       });
-      expect((await h.log(handle)).filter((line) => line.startsWith('bwrap:'))).toHaveLength(4);
+      const refused = "bwrap: Can't bind mount /oldroot/ on /newroot/";
+      const again = 'The sandbox could not be set up; it is tried again.';
+      expect(await h.log(handle)).toEqual([refused, again, refused, again, refused, again, refused]);
     } finally {
       await h.close();
     }
