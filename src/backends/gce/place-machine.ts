@@ -161,8 +161,6 @@ async function takeBack(
     // kill point: machine/taken-back
   } finally {
     answered.abort();
-    // How it ends after that, nobody here minds.
-    asking.catch(() => undefined);
   }
   return { kind: 'unclear', message };
 }

@@ -228,28 +228,6 @@ describe('the search for a place', () => {
     return newProvider({ ...calls, [method]: silent });
   }
 
-  it('that is called off minds no failure of what it does not wait for any more', async () => {
-    const unheard: unknown[] = [];
-    const hear = (error: unknown): void => void unheard.push(error);
-    process.on('unhandledRejection', hear);
-    try {
-      const late = async (): Promise<never> => {
-        await clockOf(time).sleep(60_000);
-        throw new Error('a defect');
-      };
-      const stop = new AbortController();
-      time.after(1_000, () => stop.abort());
-      const of = newProvider({ ...simulatedCompute(sim), deleteInstance: late });
-      expect(await create({}, { signal: stop.signal, of })).toMatchObject({ kind: 'unclear' });
-      await time.advance(120_000);
-      // Node tells of them when all that is due is done.
-      await new Promise((resolve) => setImmediate(resolve));
-    } finally {
-      process.off('unhandledRejection', hear);
-    }
-    expect(unheard).toEqual([]);
-  });
-
   it.each(['insertInstance', 'waitOperation', 'getInstance', 'deleteInstance'] as const)(
     'that is called off does not wait for an answer to %s, and leaves no machine',
     async (method) => {
