@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TEST_IMAGE } from '../../../scripts/setup/test-image.ts';
 import { docker } from '../../contracts/docker-under-test.ts';
-import { LABEL_SIMULATOR } from '../../gce-simulator/machine-container.ts';
 import { createTestProject, mountStages, type TestProject } from '../../support/project.ts';
 import { until } from '../until.ts';
 import { hasRentals, NEEDS_RENTALS } from './needs.ts';
@@ -64,6 +63,7 @@ describe.skipIf(!hasRentals)(`a secret of a run on a rented machine${NEEDS_RENTA
     };
     const runId = runs[0]!.run_id;
     const keys = new Set<string>();
+    let inspected = 0;
     const look = async (): Promise<boolean> => {
       for (const [key, text] of await objectsOf(rig!)) {
         keys.add(
@@ -79,7 +79,10 @@ describe.skipIf(!hasRentals)(`a secret of a run on a rented machine${NEEDS_RENTA
         note('metadata', JSON.stringify(instance));
         note('serial port', await serialOf(rig!, instance));
       }
-      for (const text of await inspectMachines()) note('docker inspect', text);
+      for (const text of await inspectMachines(rig!)) {
+        inspected += 1;
+        note('docker inspect', text);
+      }
       const { state } = (await client.call('inspect_run', { run_id: runId })) as { state: string };
       return ['completed', 'failed', 'terminated', 'canceled'].includes(state);
     };
@@ -99,6 +102,7 @@ describe.skipIf(!hasRentals)(`a secret of a run on a rented machine${NEEDS_RENTA
     expect(JSON.stringify(run)).toContain('loss of ***');
     expect(JSON.stringify(run['findings'])).toContain('nothing of ***');
     expect(run['progress_message']).toContain('half way with ***');
+    expect(inspected).toBeGreaterThan(0);
     expect([...keys]).toEqual(expect.arrayContaining(['sealed', 'job.json', 'log', 'control', 'exit.json']));
   });
 });
@@ -122,9 +126,11 @@ async function serialOf(
   return JSON.stringify(await simulator.call({ method: 'GET', path }));
 }
 
-async function inspectMachines(): Promise<string[]> {
-  const found = await docker.listContainers({ all: true, filters: { label: [LABEL_SIMULATOR] } });
-  return Promise.all(found.map(async ({ Id }) => JSON.stringify(await docker.getContainer(Id).inspect())));
+async function inspectMachines({ machineLabel }: RentedRig): Promise<string[]> {
+  const found = await docker.listContainers({ all: true, filters: { label: [machineLabel] } });
+  const looks = await Promise.allSettled(found.map(({ Id }) => docker.getContainer(Id).inspect()));
+  // One may be gone since then.
+  return looks.flatMap((one) => (one.status === 'fulfilled' ? [JSON.stringify(one.value)] : []));
 }
 
 function filesBelow(folder: string): string[] {
