@@ -16,6 +16,7 @@ import { cutPower, runningMachine } from './cut-power.ts';
 import { judgeTrial } from './judge.ts';
 import { furnish, hasWaiting, isAtRest, type Lane, WATCHDOG_SECONDS } from './lane.ts';
 import { isOnMachine, nameOf, type RentedPoint } from './points.ts';
+import { tellBroken } from './tell-broken.ts';
 
 const REASON = 'A kill point of rented machines';
 
@@ -46,6 +47,7 @@ export async function tryRentedPoint(lane: Lane, point: RentedPoint, tally: Tall
     await judgeTrial({ ...trial, struckAt }, id, tally);
     return true;
   } catch (error) {
+    await tellBroken(lane).catch(console.log);
     tally.count('right-end', `${nameOf(point)}: ${error instanceof Error ? error.message : error}`);
     return false;
   }
