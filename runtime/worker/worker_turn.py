@@ -10,7 +10,7 @@ from worker_bucket import Conflict
 from worker_clean import wipe
 from worker_control import Control
 from worker_document import Job
-from worker_http import wait
+from worker_http import Away, wait
 from worker_job import NO_SECRETS, JobWork
 from worker_letters import CALLED_OFF, OURS, AssignedJob
 from worker_parts import LOOK_SECONDS, Leaving
@@ -20,6 +20,8 @@ from worker_wrapper import read_started_at
 
 # A job whose document, or secrets, do not come in this time is not waited for.
 PATIENCE_SECONDS = 600.0
+# Then it looks again.
+HEARD_SECONDS = 5.0
 CLEAN_TRIES = 5
 
 
@@ -48,6 +50,9 @@ class Turns:
             if sealed is None:
                 return self._be_patient()
         self._waiting_since = None
+        # Who was never heard of is waited for much longer than who has fallen silent, so nothing is begun before that.
+        if not self._box.flush(HEARD_SECONDS):
+            raise Away("its letter does not get through")
         # kill point: turn/document-read
         claim = self._claim(job)
         # kill point: turn/claimed

@@ -28,6 +28,17 @@ it('never begins a job that was called off', async () => {
   expect(await rig.read(`${job.prefix}exit.json`)).toBeUndefined();
 });
 
+it('begins nothing before it was heard of', async () => {
+  const name = `workers/${rig.worker}/state.json`;
+  await rig.fault({ on: 'objects.insert', name, do: { kind: 'status', status: 503 }, forMs: 600_000 });
+  rig.boot();
+  const job = await rig.assign(await processJob(rig, counts()));
+  await rig.until(async () => rig.console.includes('its letter does not get through'), 'a second look');
+  expect([await rig.read(rig.claim(job)), await ran()]).toEqual([undefined, '']);
+  await rig.noFaults();
+  expect(await rig.result(job)).toMatchObject({ exitCode: 0 });
+});
+
 it('begins a job or has it called off, never both, when both are tried at once', async () => {
   rig.boot();
   await rig.told({ phase: 'idle' });
