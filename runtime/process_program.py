@@ -166,16 +166,15 @@ class ProcessProgram:
 
     def ending(self, asked):
         """Of the program itself, whatever stood around it."""
-        if self._sandbox:
-            if b'"started"' not in self._read_report():
-                os.write(self._streams[1], os.pread(self._refusals, PAGE_BYTES, 0))
-            for descriptor in (*self._streams, self._refusals):
-                os.close(descriptor)
         status = self._children.status(self._pid)
         if self._sandbox:
             said = {}
             for line in self._read_report().splitlines():
                 said.update(json.loads(line))
+            if "started" not in said:
+                os.write(self._streams[1], os.pread(self._refusals, PAGE_BYTES, 0))
+            for descriptor in (*self._streams, self._refusals):
+                os.close(descriptor)
             if "error" in said or ("started" not in said and not asked):
                 refusal = "The sandbox refused to start it; the log says why."
                 return not_started(said.get("error", refusal), said.get("errno"))

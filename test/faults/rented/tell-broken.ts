@@ -15,11 +15,8 @@ export async function tellBroken({ project, rig }: Lane): Promise<void> {
   for (const sql of tables) for (const row of project.db.prepare(sql).all()) console.log(JSON.stringify(row));
   const log = projectLayout(project.root).supervisorLog;
   if (existsSync(log)) console.log(lastLines(readFileSync(log, 'utf8')));
-  for (const { zone = '', name, status } of rig.simulator.instances()) {
-    const path = `/compute/v1/projects/${rig.simulator.project}/zones/${zone.split('/').at(-1)}/instances/${name}/serialPort`;
-    const answer = (await rig.simulator.call({ method: 'GET', path })) as { body?: { contents?: string } };
-    console.log(`${name} ${status}\n${lastLines(answer.body?.contents ?? '')}`);
-  }
+  for (const instance of rig.simulator.instances())
+    console.log(`${instance.name} ${instance.status}\n${lastLines(await rig.serial(instance))}`);
   const bucket = await fetch(`${rig.emulator.url}/storage/v1/b/${rig.bucket}/o`);
   const { items = [] } = (await bucket.json()) as { items?: { name: string; updated: string }[] };
   for (const { name, updated } of items

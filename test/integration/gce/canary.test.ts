@@ -77,7 +77,7 @@ describe.skipIf(!hasRentals)(`a secret of a run on a rented machine${NEEDS_RENTA
       }
       for (const instance of rig!.simulator.instances()) {
         note('metadata', JSON.stringify(instance));
-        note('serial port', await serialOf(rig!, instance));
+        note('serial port', await rig!.serial(instance));
       }
       for (const text of await inspectMachines(rig!)) {
         inspected += 1;
@@ -116,14 +116,6 @@ async function objectsOf({ emulator, bucket }: RentedRig): Promise<[string, stri
       return [name, Buffer.from(await answer.arrayBuffer()).toString('latin1')];
     }),
   );
-}
-
-async function serialOf(
-  { simulator }: RentedRig,
-  { zone = '', name }: { zone?: string; name: string },
-): Promise<string> {
-  const path = `/compute/v1/projects/${simulator.project}/zones/${zone.split('/').at(-1)}/instances/${name}/serialPort`;
-  return JSON.stringify(await simulator.call({ method: 'GET', path }));
 }
 
 async function inspectMachines({ machineLabel }: RentedRig): Promise<string[]> {

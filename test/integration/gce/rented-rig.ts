@@ -41,6 +41,8 @@ export type RentedRig = {
   bills(): BilledUsage[];
   /** Names of the instances that exist. */
   instances(): string[];
+  /** What a machine has said on its serial port. */
+  serial(instance: { name: string; zone?: string }): Promise<string>;
   /** Names of containers that are or were machines, and of their volumes. */
   remains(): Promise<string[]>;
   close(): Promise<void>;
@@ -73,6 +75,7 @@ export async function openRentedRig(options: RentedRigOptions = {}): Promise<Ren
       calls: (id) => simulator.calls.count(id),
       bills: () => simulator.ledger.usages(),
       instances: () => simulator.instances().map(({ name }) => name),
+      serial: (instance) => serialOf(simulator, instance),
       remains: () => remainsOf(machines),
       close,
     };
@@ -123,6 +126,15 @@ function rentalSections(of: {
   };
   const storage = { gcs: { bucket: BUCKET, api_endpoint: of.storage } };
   return `gce: ${JSON.stringify(gce)}\nstorage: ${JSON.stringify(storage)}\n`;
+}
+
+async function serialOf(
+  simulator: Simulator,
+  { zone = '', name }: { zone?: string; name: string },
+): Promise<string> {
+  const path = `/compute/v1/projects/${PROJECT}/zones/${zone.split('/').at(-1)}/instances/${name}/serialPort`;
+  const answer = (await simulator.call({ method: 'GET', path })) as { body?: { contents?: string } };
+  return answer.body?.contents ?? '';
 }
 
 async function remainsOf(machines: string): Promise<string[]> {
