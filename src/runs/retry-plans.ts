@@ -37,6 +37,7 @@ const storedRequest = z.looseObject({
   configOverride: z.record(z.string(), z.json()).optional(),
   profile: z.string().optional(),
   backend: z.string().optional(),
+  maxRestarts: z.int().nonnegative().optional(),
   useCache: z.boolean().default(true),
 });
 
@@ -45,7 +46,8 @@ export function requestOf(
   original: PipelineRun,
   retry: { reason: string; stages: string[]; configOverride?: JsonObject },
 ): RunRequest {
-  const { pipeline, configOverride = {}, profile, backend, useCache } = storedRequest.parse(original.request);
+  const request = storedRequest.parse(original.request);
+  const { pipeline, configOverride = {}, profile, backend, maxRestarts, useCache } = request;
   const kept = Object.entries(configOverride).filter(([stage]) => retry.stages.includes(stage));
   const merged = deepMerge(Object.fromEntries(kept), retry.configOverride ?? {});
   return {
@@ -57,6 +59,7 @@ export function requestOf(
     ...(Object.keys(merged).length === 0 ? {} : { configOverride: merged }),
     ...(profile === undefined ? {} : { profile }),
     ...(backend === undefined ? {} : { backend }),
+    ...(maxRestarts === undefined ? {} : { maxRestarts }),
     ...(original.group === null ? {} : { group: original.group }),
   };
 }

@@ -37,10 +37,35 @@ describe('a restart policy', () => {
     });
   });
 
-  it('counts no restart that the program had no part in, and does not wait before it', () => {
+  it('counts no restart that the program had no part in, and does not wait after a machine that held', () => {
     const taken = ended('preempted', 'preempted', 'preempted', 'preempted');
     expect(judgeRestart(policy(1), taken)).toEqual({ kind: 'restart', afterMs: 0 });
     expect(judgeRestart(policy(1), [...taken, ...ended('exit_nonzero')])).toMatchObject({ kind: 'restart' });
+  });
+
+  it('waits longer and longer where machines are taken away as soon as they are there', () => {
+    const taken = (times: number, ranMs: number | null) =>
+      Array.from({ length: times }, () => ({ cause: 'preempted' as const, ranMs }));
+    const pauses = (ranMs: number | null) =>
+      [1, 2, 3, 4, 9].map((times) => judgeRestart(policy(1), taken(times, ranMs)));
+    const expected = [0, 5_000, 10_000, 20_000, 300_000].map((afterMs) => ({ kind: 'restart', afterMs }));
+    expect(pauses(QUICK)).toEqual(expected);
+    expect(pauses(null)).toEqual(expected);
+    const held = [...taken(4, QUICK), ...taken(1, LONG)];
+    expect(judgeRestart(policy(1), held)).toEqual({ kind: 'restart', afterMs: 0 });
+  });
+
+  it('ends where three machines in a row fail the preflight', () => {
+    const unfit = (times: number) =>
+      Array.from({ length: times }, () => ({ cause: 'preflight_failed' as const, ranMs: null }));
+    expect(judgeRestart(policy(1), unfit(2))).toEqual({ kind: 'restart', afterMs: 5_000 });
+    expect(judgeRestart(policy(1), unfit(3))).toMatchObject({
+      kind: 'end',
+      cause: 'preflight_failed',
+      why: expect.stringContaining('Three machines in a row'),
+    });
+    const between = [...unfit(2), ...ended('preempted'), ...unfit(1)];
+    expect(judgeRestart(policy(1), between)).toEqual({ kind: 'restart', afterMs: 0 });
   });
 
   it('finds a crash loop: three attempts of under three minutes each', () => {
