@@ -41,8 +41,7 @@ export function judgeRestart(policy: RestartPolicy, attempts: readonly EndedAtte
   }
   const newest = counted.slice(-CRASH_LOOP.attempts);
   const isLoop =
-    newest.length === CRASH_LOOP.attempts &&
-    newest.every(({ ranMs }) => ranMs !== null && isQuick(ranMs));
+    newest.length === CRASH_LOOP.attempts && newest.every(({ ranMs }) => ranMs !== null && isQuick(ranMs));
   if (isLoop) {
     const why = `Three attempts ended within three minutes each, the last as ${cause}.`;
     return { kind: 'end', cause: 'crash_loop', why };
@@ -54,7 +53,8 @@ function judgeFree(cause: Cause, attempts: readonly EndedAttempt[]): RestartVerd
   const before = attempts.findLastIndex((attempt) => attempt.cause !== cause);
   const inARow = attempts.slice(before + 1);
   if (cause === 'preflight_failed' && inARow.length >= UNFIT_MACHINES) {
-    const why = 'Three machines in a row failed it: look at what the check asks for and at the image it runs in.';
+    const why =
+      'Three machines in a row failed it: look at what the check asks for and at the image it runs in.';
     return { kind: 'end', cause, why };
   }
   const quick = inARow.length - 1 - inARow.findLastIndex(({ ranMs }) => !isQuick(ranMs ?? 0));
