@@ -26,6 +26,8 @@ from wrapper_rank import Rank, ended_well, not_started  # noqa: E402
 WAKE_SECONDS = 0.2
 # How soon what could not be said of a running attempt is said again.
 AGAIN_SECONDS = 1.0
+# How often it is noted that the attempt still runs: so much of its runtime is unknown where the machine loses its power.
+ALIVE_SECONDS = 20.0
 NOT_OURS = "The machine, or somebody on it, told the run to end (TERM): Goldfish had not asked for it."
 
 
@@ -95,6 +97,7 @@ class Attempt:
         self.begun = []
         self.stopped_others = False
         self.unsaid = False
+        self.alive_at = 0.0
         self.writer = self.began_at = self.started_at = self.began = self.deadline = self.error = None
         # Why all ranks are to end: somebody asked (its reason), or one of them failed.
         self.request = self.failed = None
@@ -168,7 +171,9 @@ class Attempt:
     # --- running --------------------------------------------------------------------------------------------------
 
     def run(self):
-        if self.folder.stop_requested():
+        if self.folder.given_up():
+            self.ranks[0].ending = not_started("It was given up before its program started.")._replace(lost=True)
+        elif self.folder.stop_requested():
             request = self.folder.stop_request(self.grace)
             self.request = request._replace(reason=request.reason or "cancel")
             self.ranks[0].ending = not_started("It was stopped before its program started.")
@@ -214,6 +219,9 @@ class Attempt:
                 self.asked_to_stop = False
                 self.ask(self.folder.stop_request(self.grace))
             now = time.monotonic()
+            if now - self.alive_at >= ALIVE_SECONDS:
+                self.folder.say_alive()
+                self.alive_at = now
             if not self.stopping and now >= self.deadline:
                 self.ask(StopRequest("timeout", self.grace, None, None))
             for rank in living:
@@ -254,12 +262,12 @@ class Attempt:
 
     def patience(self, now):
         """Milliseconds until something is due, rounded up so that the loop does not spin before it."""
-        due = [moment for rank in self.ranks for moment in rank.due()]
+        due = [moment for rank in self.ranks for moment in rank.due()] + [self.alive_at + ALIVE_SECONDS]
         if not self.stopping:
             due.append(self.deadline)
         if self.unsaid:
             due.append(now + AGAIN_SECONDS)
-        return min(3600_000, max(0, int((min(due) - now) * 1000) + 1)) if due else 3600_000
+        return max(0, int((min(due) - now) * 1000) + 1)
 
     # --- stopping -------------------------------------------------------------------------------------------------
 

@@ -76,6 +76,17 @@ class AttemptFolder:
             json.dump(dict(document, schema=2, **me), file)
         os.rename(temporary, self.path("wrapper.json"))
 
+    def given_up(self):
+        """Whether the attempt was taken for dead before it had said that it lives."""
+        return os.path.exists(self.path("given-up"))
+
+    def say_alive(self):
+        """The time of wrapper.json is the last moment at which the attempt is known to have run."""
+        try:
+            os.utime(self.path("wrapper.json"))
+        except OSError:
+            pass
+
     def stop_requested(self):
         return os.path.exists(self.path("stop-request.json"))
 

@@ -1,4 +1,4 @@
-import { lstat, readFile } from 'node:fs/promises';
+import { lstat, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf } from '../core/errors.ts';
@@ -59,6 +59,7 @@ export type WrapperFile = z.infer<typeof wrapperSchema>;
 
 /** Files of an attempt that only backends with a run wrapper know. */
 const STARTED_FILE = 'started';
+const GIVEN_UP_FILE = 'given-up';
 export const WRAPPER_ERRORS_FILE = 'wrapper.err';
 
 /** Errors of which looking again makes no difference. Any other (EIO, EMFILE, ENOMEM, …) says nothing of the file. */
@@ -116,6 +117,14 @@ export function isWrapperAlive(wrapper: WrapperFile | undefined): wrapper is Wra
 /** True once a wrapper has taken the attempt, whatever became of it: it is never executed again. */
 export function wasTaken(folders: AttemptLayout): Promise<boolean> {
   return pathExists(join(folders.dir, STARTED_FILE));
+}
+
+/**
+ * Tells a run wrapper that has taken the attempt and not said so yet to start no program: it is taken for dead. As far as
+ * the disk lets it be written.
+ */
+export async function giveUp(folders: AttemptLayout): Promise<void> {
+  await writeFile(join(folders.dir, GIVEN_UP_FILE), '').catch(() => undefined);
 }
 
 export async function pathExists(path: string): Promise<boolean> {

@@ -2,7 +2,14 @@ import { rmdir } from 'node:fs/promises';
 import type { Clock } from '../core/clock.ts';
 import { errnoOf } from '../core/errors.ts';
 import type { AttemptLayout, Layout } from '../core/layout.ts';
-import { isWrapperAlive, pathExists, readResult, readWrapper, type WrapperFile } from './attempt-files.ts';
+import {
+  giveUp,
+  isWrapperAlive,
+  pathExists,
+  readResult,
+  readWrapper,
+  type WrapperFile,
+} from './attempt-files.ts';
 import type { RunHandle, StopRequest } from './port.ts';
 import { LAST_WORD_MS, noteKilled, noteStop, readStopNote, type StopNote } from './stop-request.ts';
 
@@ -101,15 +108,19 @@ async function endDeaf(options: StopOptions, { handle, wrapper, note }: Asked): 
   await options.endAll(handle);
 }
 
-/** Sees the run wrapper off, killing it where it has no result yet. Repeating it is harmless. */
+/**
+ * Sees the run wrapper off, killing it where it has no result yet; one that nobody can see yet will start nothing.
+ * Repeating it is harmless.
+ */
 export async function endWrapper(
   options: Pick<StopOptions, 'layout' | 'clock'>,
   handle: RunHandle,
 ): Promise<{ ended: boolean; wrapper: WrapperFile | undefined }> {
   const { clock } = options;
   const folders = options.layout.attempt(handle.runId, handle.attempt);
-  const wrapper = await readWrapper(folders).catch(() => undefined);
   const ended = await hasResult(folders, handle);
+  if (!ended) await giveUp(folders);
+  const wrapper = await readWrapper(folders).catch(() => undefined);
   if (isWrapperAlive(wrapper)) {
     const limit = clock.monotonic() + (ended ? ENDING_MS : 0);
     while (isWrapperAlive(wrapper) && clock.monotonic() < limit) await clock.sleep(10);

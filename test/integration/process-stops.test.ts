@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RunHandle, StopReason } from '../../src/backends/port.ts';
@@ -149,6 +149,19 @@ it('ends what gave up its environment after the wrapper was killed', async () =>
   await h.loseExecutor(handle);
   await h.backend.cleanup(handle);
   expect(await sleeping()).toEqual([]);
+});
+
+it('tells a wrapper that took the job and cannot be seen yet to start nothing, and no other', async () => {
+  const { handle } = await h.start({ command: ['/bin/sh', '-c', WAIT] });
+  const { dir } = h.layout.attempt(handle.runId, handle.attempt);
+  await h.ready(handle);
+  await h.backend.terminate(handle, { reason: 'cancel', graceSeconds: 0 });
+  await until(async () => (await statusOf(h.backend, handle)).phase === 'exited', 'its end');
+  await h.backend.cleanup(handle);
+  expect(await readdir(dir)).not.toContain('given-up');
+  await Promise.all([rm(join(dir, 'exit.json')), rm(join(dir, 'wrapper.json'))]);
+  await h.backend.cleanup(handle);
+  expect(await readdir(dir)).toContain('given-up');
 });
 
 it('is not taken for done by a cleanup while something of the run lives that cannot be ended', async () => {

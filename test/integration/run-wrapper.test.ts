@@ -1,9 +1,21 @@
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { WrapperSpec } from '../../src/backends/wrapper-spec.ts';
+import { assetPath } from '../../src/core/assets.ts';
 import { readIfThere, until } from '../contracts/backend-harness.ts';
 import {
   attemptFolder as makeAttempt,
@@ -53,6 +65,26 @@ it('is started many times at once for one attempt and executes it once', async (
   );
   await startWrapper(dir).ended;
   expect(await readFile(count, 'utf8')).toBe('ran\n');
+});
+
+it('starts nothing where it was given up before it had said that it lives', async () => {
+  const dir = await attemptFolder(['/bin/sh', '-c', `echo ran > '${join(home, 'ran')}'`]);
+  await writeFile(join(dir, 'given-up'), '');
+  expect((await startWrapper(dir).ended).code).toBe(0);
+  expect(await wrapperResult(dir)).toMatchObject({ started: false, lost: true, stoppedBy: null });
+  expect(await readdir(home)).not.toContain('ran');
+});
+
+it('notes now and then that the attempt still runs, for the day on which the machine loses its power', async () => {
+  const wrapper = join(home, 'runtime', 'run_wrapper.py');
+  await cp(assetPath('runtime'), join(home, 'runtime'), { recursive: true });
+  const source = await readFile(wrapper, 'utf8');
+  await writeFile(wrapper, source.replace('ALIVE_SECONDS = 20.0', 'ALIVE_SECONDS = 0.1'));
+  const dir = await attemptFolder(['sleep', '0.8']);
+  const began = Date.now();
+  await startWrapper(dir, undefined, wrapper).ended;
+  const { mtimeMs } = await stat(join(dir, 'wrapper.json'));
+  expect(mtimeMs - began).toBeGreaterThan(600);
 });
 
 it('takes nothing from a caller that died while it was asking', async () => {

@@ -47,8 +47,12 @@ export async function attemptFolder(
 
 type Ended = { code: number | null; answer: string; pid: number };
 
-export function startWrapper(dir: string, input = NO_SECRETS): { pid: number; ended: Promise<Ended> } {
-  const child = spawn(PYTHON, ['-I', '-S', '-B', WRAPPER, dir], { stdio: ['pipe', 'pipe', 'inherit'] });
+export function startWrapper(
+  dir: string,
+  input = NO_SECRETS,
+  wrapper = WRAPPER,
+): { pid: number; ended: Promise<Ended> } {
+  const child = spawn(PYTHON, ['-I', '-S', '-B', wrapper, dir], { stdio: ['pipe', 'pipe', 'inherit'] });
   child.stdin.on('error', () => undefined);
   child.stdin.end(input);
   const code = new Promise<number | null>((resolve) => child.once('close', resolve));
