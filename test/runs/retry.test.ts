@@ -149,6 +149,16 @@ describe('a retry', () => {
     expect(pipelineRun.request).toMatchObject({ configOverride, stages: ['b', 'c', 'd'] });
   });
 
+  it('keeps the restarts that the call asked for, also where a stage is planned anew', async () => {
+    project.write('modules/a.py', 'pass  # again\n');
+    const { pipelineRun } = await project.submit({ maxRestarts: 3 });
+    const canceled = of('a', pipelineRun.id);
+    cancelRuns(project.deps, { target: canceled.id, reason: REASON });
+    await project.tick();
+    const { runs } = await retry(canceled.id, { configOverride: { a: { depth: 4 } } });
+    expect(runs[0]?.plan.retries).toMatchObject({ maxRestarts: 3 });
+  });
+
   it('of a retry keeps the override of the first, and what both say about one stage is merged', async () => {
     await failInTheMiddle();
     const first = await retry(of('b').id, { configOverride: { b: { depth: 4, width: 1 } } });
