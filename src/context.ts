@@ -17,6 +17,7 @@ import { redact } from './core/redact.ts';
 import { GOLDFISH_VERSION } from './core/version.ts';
 import { createSources, type Sources } from './data/sources.ts';
 import { createLogger } from './os/file-logger.ts';
+import { requireOwnDisk } from './os/network-disk.ts';
 import { stderrLogger } from './os/stderr-logger.ts';
 import type { Backends, RunsDeps } from './runs/deps.ts';
 import type { createEnsureSupervisor } from './runs/ensure-supervisor.ts';
@@ -80,12 +81,13 @@ export type ReadOnly = 'always' | 'never' | 'as_configured';
 /**
  * Opens a project: reads its config, makes its private state where it is missing, opens the store; read-only, it makes
  * nothing.
- * Errors: PROJECT_NOT_FOUND, INVALID_CONFIG, STORAGE_UNAVAILABLE, CONFLICT (a newer schema).
+ * Errors: PROJECT_NOT_FOUND, INVALID_CONFIG, STORAGE_UNAVAILABLE (also where its disk is shared), CONFLICT (a newer schema).
  */
 export async function openContext(options: ContextOptions): Promise<ServerContext> {
   const { root, role = 'command', clock = systemClock, ids = systemIds } = options;
   const { config, settings, notes: configNotes } = await loadConfig({ root });
   const layout = projectLayout(root, config.stateDir);
+  requireOwnDisk(layout.stateDir);
   const readOnly = isReadOnly(options.readOnly, config);
   if (!readOnly) await mkdir(layout.stateDir, { recursive: true, mode: 0o700 });
   const own = createSecrets({ root, environment: hostEnvironment() });

@@ -1,6 +1,7 @@
-import { access, constants, statfs } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import type { ServerContext } from '../context.ts';
 import { messageOf } from '../core/errors.ts';
+import { diskSpace } from '../os/disk-space.ts';
 import { isLeaseHeld } from '../runs/supervisor-lease.ts';
 import { checkDatabase } from '../store/database.ts';
 import { readLease } from '../store/lease.ts';
@@ -65,37 +66,15 @@ async function checkStore({ db }: ServerContext): Promise<Finding[]> {
   return [{ component: 'database', state: 'broken', detail: problem, fix }];
 }
 
-/** Linux's numbers of file systems that other machines share: write-ahead logging is not safe there. */
-const NETWORK_FILE_SYSTEMS = new Map([
-  [0x6969, 'NFS'],
-  [0x517b, 'SMB'],
-  [0xff534d42, 'CIFS'],
-  [0xfe534d42, 'SMB2'],
-  [0x01021997, '9P'],
-  [0x65735546, 'FUSE'],
-]);
-
 async function checkDisk({ layout }: ServerContext): Promise<Finding[]> {
-  const stats = await statfs(layout.stateDir);
-  const free = `${((stats.bavail * stats.bsize) / 1024 ** 3).toFixed(1)} GiB free`;
-  const network = NETWORK_FILE_SYSTEMS.get(stats.type);
+  const { freeBytes } = await diskSpace(layout.stateDir);
   const writable = await access(layout.stateDir, constants.W_OK).then(
     () => true,
     () => false,
   );
-  if (!writable) {
-    const fix = 'make the state folder writable for this user';
-    return [{ component: 'disk', state: 'broken', detail: 'the state folder cannot be written', fix }];
-  }
-  if (network === undefined) return [ok('disk', free)];
-  return [
-    {
-      component: 'disk',
-      state: 'broken',
-      detail: `the state lies on a network file system (${network}), where the database is not safe`,
-      fix: 'set state_dir in goldfish.yaml to a folder of a local disk',
-    },
-  ];
+  if (writable) return [ok('disk', `${(freeBytes / 1024 ** 3).toFixed(1)} GiB free`)];
+  const fix = 'make the state folder writable for this user';
+  return [{ component: 'disk', state: 'broken', detail: 'the state folder cannot be written', fix }];
 }
 
 async function checkBackends({ backends }: ServerContext): Promise<Finding[]> {

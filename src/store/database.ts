@@ -46,7 +46,7 @@ export function openDatabase(file: string, options: { create: boolean }): Db {
     sqlite.pragma('synchronous = FULL');
     sqlite.pragma('foreign_keys = ON');
     migrate(sqlite, file);
-    return handle(sqlite);
+    return handle(sqlite, file);
   } catch (error) {
     sqlite?.close();
     throw storeError(error) ?? unavailable(error);
@@ -90,7 +90,7 @@ export function openDatabaseForReading(file: string): Db {
       sqlite = openBytes(file);
       requireCurrent(sqlite, file);
     }
-    return handle(sqlite);
+    return handle(sqlite, file);
   } catch (error) {
     sqlite?.close();
     throw storeError(error) ?? unavailable(error);
@@ -210,7 +210,7 @@ export function storeError(error: unknown): GoldfishError | undefined {
   return undefined;
 }
 
-function handle(sqlite: Database.Database): Db {
+function handle(sqlite: Database.Database, file: string): Db {
   const statements = new Map<string, Statement<unknown>>();
   const prepare = <Row>(sql: string): Statement<Row> => {
     const known = statements.get(sql);
@@ -226,7 +226,15 @@ function handle(sqlite: Database.Database): Db {
   };
   return {
     prepare,
-    write: (work) => (sqlite.inTransaction ? work() : inWords(() => sqlite.transaction(work).immediate())),
+    write: (work) => {
+      if (sqlite.inTransaction) return work();
+      const writing = sqlite.transaction(() => {
+        // A newer program may have brought the schema up to date since this one opened it.
+        requireCurrent(sqlite, file);
+        return work();
+      });
+      return inWords(() => writing.immediate());
+    },
     read: (work) => (sqlite.inTransaction ? work() : inWords(() => sqlite.transaction(work).deferred())),
     backup: async (file) => {
       // The rest in one step: a backup in several begins anew whenever another process writes in between.
@@ -268,7 +276,7 @@ function migrations(): Migration[] {
 /** Applies what is missing, one transaction for all; `user_version` is the number of the last one applied. */
 function migrate(sqlite: Database.Database, file: string): void {
   const all = migrations();
-  const newest = all.at(-1)?.number ?? 0;
+  const newest = newestSchema();
   if (schemaOf(sqlite) === newest) return;
   sqlite
     .transaction(() => {
@@ -278,6 +286,10 @@ function migrate(sqlite: Database.Database, file: string): void {
       sqlite.pragma(`user_version = ${newest}`);
     })
     .immediate();
+}
+
+function newestSchema(): number {
+  return migrations().at(-1)?.number ?? 0;
 }
 
 function schemaOf(sqlite: Database.Database): number {
@@ -293,9 +305,14 @@ function newerSchema(of: { file: string; from: number; newest: number }): Goldfi
   });
 }
 
+/** Whether a newer program has changed the project so that this one may not write to it any more. */
+export function isOutgrown(error: unknown): boolean {
+  return error instanceof GoldfishError && Number(error.details['schema']) > newestSchema();
+}
+
 function requireCurrent(sqlite: Database.Database, file: string): void {
   const from = schemaOf(sqlite);
-  const newest = migrations().at(-1)?.number ?? 0;
+  const newest = newestSchema();
   if (from > newest) throw newerSchema({ file, from, newest });
   if (from === newest) return;
   throw new GoldfishError('CONFLICT', {

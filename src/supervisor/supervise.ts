@@ -6,6 +6,7 @@ import { listenForWakes, wakeSocketPath } from '../os/wake-socket.ts';
 import { LEASE_RENEW_MS, seemsStuck } from '../runs/supervisor-lease.ts';
 import { mayTakeOver } from '../runs/take-over.ts';
 import { isWorkLeft } from '../runs/work-left.ts';
+import { isOutgrown } from '../store/database.ts';
 import { fencedBy, isLeaseLost, readLease, releaseLease, renewLease, takeLease } from '../store/lease.ts';
 import { configWatch } from './config-watch.ts';
 import { createLoop } from './loop.ts';
@@ -73,7 +74,7 @@ export async function supervise(
     try {
       await loop.tick();
     } catch (error) {
-      if (isLeaseLost(error)) lose();
+      if (isOver(error)) lose();
       else if (!signal.aborted) log.error({ err: error }, 'a look at the runs failed');
     }
     if (signal.aborted) break;
@@ -95,7 +96,7 @@ export async function supervise(
           break;
         }
       } catch (error) {
-        if (!isLeaseLost(error)) throw error;
+        if (!isOver(error)) throw error;
         lose();
         break;
       }
@@ -172,9 +173,14 @@ function renew({ db, token, at, lose, log }: Renewal): void {
   try {
     db.write(() => renewLease(db, { token, at }));
   } catch (error) {
-    if (isLeaseLost(error)) lose();
+    if (isOver(error)) lose();
     else log.error({ err: error }, 'the lease could not be renewed');
   }
+}
+
+/** The project is another supervisor's, or that of a newer program. */
+function isOver(error: unknown): boolean {
+  return isLeaseLost(error) || isOutgrown(error);
 }
 
 type Sleep = SuperviseContext['clock']['sleep'];

@@ -198,6 +198,19 @@ describe('a write', () => {
     expect(names(db)).toEqual([]);
   });
 
+  it('is refused where a newer program has brought the schema up to date since it was opened', () => {
+    const db = openNew();
+    addProject(db, 'before');
+    const newer = new Database(file);
+    newer.pragma('user_version = 999');
+    newer.close();
+    const write = () => db.write(() => db.prepare('UPDATE project SET name = ?').run('after'));
+    expect(write).toThrow(
+      expect.objectContaining({ code: 'CONFLICT', hint: expect.stringContaining('newer') }),
+    );
+    expect(names(db)).toEqual(['before']);
+  });
+
   it('joins the write around it', () => {
     const db = openNew();
     expect(() =>
