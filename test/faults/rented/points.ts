@@ -119,7 +119,8 @@ export const SUPERVISOR_POINTS: readonly RentedPoint[] = [
   point('supervisor', 'machine/inserted cancel/stopped-by-name', {
     ...EARLY,
     machines: [0, 1],
-    faults: [SLOW],
+    // The next supervisor is to come before the machine does, on a busy computer too.
+    faults: [{ ...SLOW, ms: 20_000 }],
   }),
   point('supervisor', 'launch/acted'),
   point('supervisor', 'launch/acted takeover/found'),
