@@ -210,6 +210,7 @@ class Attempt:
             self.children.reap()
             self.note_start()
             self.note_ends()
+            self.note_life()
             if self.unsaid:
                 self.note()
             living = [rank for rank in self.begun if rank.living]
@@ -219,9 +220,6 @@ class Attempt:
                 self.asked_to_stop = False
                 self.ask(self.folder.stop_request(self.grace))
             now = time.monotonic()
-            if now - self.alive_at >= ALIVE_SECONDS:
-                self.folder.say_alive()
-                self.alive_at = now
             if not self.stopping and now >= self.deadline:
                 self.ask(StopRequest("timeout", self.grace, None, None))
             for rank in living:
@@ -245,6 +243,12 @@ class Attempt:
                     self.fail(rank)
             elif len(self.ranks) > 1:
                 self.note()  # the others are waited for; nobody need wait for a sign of life of this one
+
+    def note_life(self):
+        now = time.monotonic()
+        if now - self.alive_at >= ALIVE_SECONDS:
+            self.folder.say_alive()
+            self.alive_at = now
 
     def wait(self, now):
         poller = select.poll()

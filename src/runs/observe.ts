@@ -13,6 +13,7 @@ import { ingestMetrics } from './ingest-metrics.ts';
 import { noteLostEnd } from './last-sign.ts';
 import type { Finding } from './monitors/monitor.ts';
 import { toHandle } from './run-handle.ts';
+import { runtimeSoFar } from './runtime-so-far.ts';
 import type { AttemptWatch } from './watch-attempts.ts';
 
 /** Absence is death only when seen this often, over at least this long. */
@@ -113,7 +114,8 @@ async function observeOne(deps: RunsDeps, seen: Seen): Promise<boolean> {
  * about it, so a death in between forgets nothing; what the points of metrics gave is stored already.
  */
 async function askMonitors(deps: RunsDeps, { run, status, watch }: Seen): Promise<Finding | undefined> {
-  const { finding, notices } = await watch.look(run, status);
+  const earlierMs = run.attempt > 1 ? runtimeSoFar(deps.db, run.id) : 0;
+  const { finding, notices } = await watch.look(run, { ...status, earlierMs });
   const key = { runId: run.id, attempt: run.attempt };
   const createdAt = isoTime(deps.clock.now());
   const known = notices.length === 0 ? [] : findingsOfRun(deps.db, run.id);

@@ -14,8 +14,11 @@ const SLACK_MS = 5_000;
 
 /** Looks at running attempts for the monitors, and remembers what they know. One per supervisor. */
 export type AttemptWatch = {
-  /** What is to be done about the attempt now, and what is to be told. */
-  look(run: StageRun, status: Pick<BackendStatus, 'endedRanks'>): Promise<Omit<Watched, 'memory'>>;
+  /** What is to be done about the attempt now, and what is to be told. `earlierMs`: how long those before it ran. */
+  look(
+    run: StageRun,
+    seen: Pick<BackendStatus, 'endedRanks'> & { earlierMs?: number },
+  ): Promise<Omit<Watched, 'memory'>>;
   /** How long it was seen to run, by this supervisor, in milliseconds. */
   ranMs(run: StageRun): number;
   /** Whether it may be asked to stop: it has not been by this supervisor, or long ago. */
@@ -29,7 +32,7 @@ export function createAttemptWatch(deps: { clock: Clock; layout: Layout }): Atte
   const memories = new Map<string, Memory>();
   const askedAt = new Map<string, number>();
   return {
-    look: async (run, { endedRanks = [] }) => {
+    look: async (run, { endedRanks = [], earlierMs = 0 }) => {
       const { heartbeatTimeoutSeconds, nodes, timeoutSeconds, stopGraceSeconds } = run.plan.compute;
       const ranks = Array.from({ length: nodes }, (_, rank) => rank).filter(
         (rank) => !endedRanks.includes(rank),
@@ -39,7 +42,7 @@ export function createAttemptWatch(deps: { clock: Clock; layout: Layout }): Atte
       const { memory, ...seen } = watch(memories.get(keyOf(run)), {
         heartbeats: heartbeatTimeoutSeconds === null ? [] : await heartbeatsOf(deps.layout, run, ranks),
         heartbeatTimeoutSeconds,
-        limitMs: (timeoutSeconds + stopGraceSeconds) * 1000 + SLACK_MS,
+        limitMs: (timeoutSeconds + stopGraceSeconds) * 1000 - earlierMs + SLACK_MS,
         stall,
         work: isWatched ? await workSeen(deps.layout, run, ranks) : null,
         at: deps.clock.monotonic(),

@@ -44,6 +44,11 @@ afterEach(() => project.dispose());
 const run = () => project.run(id);
 const events = () => eventsOfRun(project.db, id).map(({ event }) => event);
 
+async function look(): Promise<void> {
+  time.advance(1_000);
+  await project.tick();
+}
+
 async function ends(result: Parameters<RunsProject['fake']['end']>[1]): Promise<void> {
   project.fake.end(id, result);
   await project.tick();
@@ -130,6 +135,20 @@ describe('a run that fails and may be started anew', () => {
       errorMessage: 'Not started again: its attempts ran the 100 s it may run.',
     });
     expect(project.fake.launched).toHaveLength(2);
+  });
+
+  it('is stopped when that is over also where what runs it does not stop it', async () => {
+    const late = new Date(Date.parse('2026-01-02T03:04:05.000Z') + 70_000).toISOString();
+    await ends({ exitCode: 3, endedAt: late });
+    time.advance(5_000);
+    await project.tick();
+    project.fake.set(id, 'running');
+    const seconds = 30 + run().plan.compute.stopGraceSeconds;
+    for (let second = 0; second <= seconds; second += 1) await look();
+    expect(project.fake.stops).toEqual([]);
+    // The supervisor gives it some time of its own.
+    for (let second = 0; second < 10; second += 1) await look();
+    expect(project.fake.stops).toMatchObject([{ runId: id, reason: 'timeout' }]);
   });
 
   it('ran for as long as was measured beside it, whatever the wall clock made of that', async () => {
