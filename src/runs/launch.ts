@@ -33,6 +33,8 @@ type LaunchOptions = {
   signal: AbortSignal;
   /** Whether a step that failed for now (an engine that starts anew, a full disk) is to be tried again later. */
   isPatient: () => boolean;
+  /** Told while a name has no value: that is no time in which the run should have begun. */
+  onWait?: () => void;
 };
 
 /**
@@ -46,7 +48,7 @@ export async function launchRun(deps: RunsDeps, runId: string, options: LaunchOp
   if (!run || isTerminal(run.state)) return;
   // kill point: launch/begun
   if (await findStarted(deps, run, options.signal)) return;
-  if (missingSecrets(deps, run) !== null) return waitForSecrets(deps, options.signal);
+  if (missingSecrets(deps, run) !== null) return waitForSecrets(deps, options);
   const timeoutSeconds = run.plan.compute.timeoutSeconds - runtimeSoFar(deps.db, run.id) / 1000;
   if (timeoutSeconds <= 0) return refuseSpent(deps, run);
   const step = stepper(deps, run, options);
@@ -64,7 +66,7 @@ export async function launchRun(deps: RunsDeps, runId: string, options: LaunchOp
   // kill point: build/done
   // Read as late as can be: building may have taken half an hour.
   const secrets = readSecrets(deps, run);
-  if (!secrets) return waitForSecrets(deps, options.signal);
+  if (!secrets) return waitForSecrets(deps, options);
   const { wakeSocket } = options;
   const spec = toSpec(deps, { run, prepared, runtime, secrets, timeoutSeconds, wakeSocket });
   if (!announceLaunch(deps, run)) return;
@@ -83,7 +85,8 @@ async function refuseSpent(deps: RunsDeps, run: StageRun): Promise<void> {
 }
 
 /** A claimed run whose names lost their values, or whose new supervisor has not got them: it is tried again. */
-async function waitForSecrets(deps: RunsDeps, signal: AbortSignal): Promise<void> {
+async function waitForSecrets(deps: RunsDeps, { signal, onWait }: LaunchOptions): Promise<void> {
+  onWait?.();
   await deps.clock.sleep(SECRETS_PAUSE_MS, { signal });
 }
 

@@ -58,7 +58,9 @@ export function createLoop(deps: RunsDeps, options: LoopOptions) {
     launches.set(run.id, stop);
     const signal = AbortSignal.any([options.signal, stop.signal]);
     const isPatient = (): boolean => troubles.isPatient(run.id);
-    start(run, () => launchRun(deps, run.id, { wakeSocket: options.wakeSocket, signal, isPatient }), signal);
+    const onWait = (): void => launchWatch.restart(run);
+    const { wakeSocket } = options;
+    start(run, () => launchRun(deps, run.id, { wakeSocket, signal, isPatient, onWait }), signal);
   };
 
   let tending: Promise<void> | undefined;

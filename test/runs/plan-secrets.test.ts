@@ -80,6 +80,22 @@ describe('a secret of a stage', () => {
     expect(project.fake.launched[0]?.secrets).toEqual({ API_KEY: 'renewed' });
   });
 
+  it('that a new supervisor has not got keeps a claimed run waiting for as long as it takes', async () => {
+    project.environment['MY_KEY'] = VALUE;
+    admitRuns(project.deps);
+    delete project.environment['MY_KEY'];
+    const { clock, config } = project.deps;
+    const until = clock.monotonic() + 2 * config.defaults.launchTimeoutSeconds * 1000;
+    while (clock.monotonic() < until) {
+      await clock.sleep(5_000);
+      await project.tick();
+    }
+    expect(one().state).toBe('preparing');
+    project.environment['MY_KEY'] = VALUE;
+    await project.tick();
+    expect(one().state).toBe('launching');
+  });
+
   it('that vanishes from a claimed run keeps it waiting where it is, and says so', async () => {
     project.environment['MY_KEY'] = VALUE;
     admitRuns(project.deps);
