@@ -12,6 +12,7 @@ import { syncFolder, writeFileAtomic } from '../os/files.ts';
 import type { ObjectStorage } from '../storage/port.ts';
 import type { Db } from '../store/database.ts';
 import { withLock } from '../store/lock.ts';
+import { nameOfContent } from '../store/restored.ts';
 import { removeTree, syncTree } from '../workspaces/moves.ts';
 import { copyAsides } from './copy-asides.ts';
 import { entriesBelow, unlessMissing } from './entries.ts';
@@ -26,6 +27,7 @@ import {
   UNFINISHED,
   VERSIONS_FOLDER,
 } from './manifest.ts';
+import { missingContent } from './missing-content.ts';
 
 export type BackupDeps = {
   db: Db;
@@ -37,7 +39,12 @@ export type BackupDeps = {
   goldfishVersion: string;
 };
 
-export type Backup = { folder: string; manifest: BackupManifest };
+export type Backup = {
+  folder: string;
+  manifest: BackupManifest;
+  /** Stored content that the project names and its storage has lost, so that no backup can have it. */
+  missing: { hash: string; was: string | null }[];
+};
 
 /**
  * A backup of a project in use, as a folder of its own below `into`. The order makes it whole: first the database as
@@ -78,6 +85,7 @@ async function writeBackup(deps: BackupDeps, request: Writing): Promise<Backup> 
   const unfinished = `${folder}${UNFINISHED}`;
   try {
     await mkdir(unfinished, { mode: 0o700 });
+    const namedBefore = new Set(missingContent(deps.db, { objects: [] }));
     await deps.db.backup(join(unfinished, DATABASE_FILE));
     await copyIfThere(deps.layout.config, join(unfinished, CONFIG_COPY));
     await copyVersions(deps.layout.versionStore, join(unfinished, VERSIONS_FOLDER));
@@ -98,7 +106,11 @@ async function writeBackup(deps: BackupDeps, request: Writing): Promise<Backup> 
     await syncTree(unfinished);
     await rename(unfinished, folder);
     await syncFolder(request.into);
-    return { folder, manifest };
+    // What a row named before and names still was stored all the while.
+    const missing = missingContent(deps.db, manifest)
+      .filter((hash) => namedBefore.has(hash))
+      .map((hash) => ({ hash, was: nameOfContent(deps.db, hash) }));
+    return { folder, manifest, missing };
   } catch (error) {
     throw diskFull(error, 'the backup does not fit on it') ?? error;
   } finally {

@@ -35,6 +35,7 @@ import {
   readManifest,
   VERSIONS_FOLDER,
 } from './manifest.ts';
+import { missingContent } from './missing-content.ts';
 
 export type Restored = {
   root: string;
@@ -44,7 +45,7 @@ export type Restored = {
   objects: { needed: number; restored: number; lost: LostObject[] };
 };
 
-/** A stored object that the backup names and has not, or not as it was. */
+/** A stored object that the project names and the backup has not, or not as it was. */
 export type LostObject = {
   hash: string;
   fault: 'missing' | 'damaged';
@@ -102,7 +103,7 @@ async function makeProject(deps: { clock: Clock }, making: Making): Promise<Rest
       from: making.objects ?? join(backup, OBJECTS_FOLDER),
       to: place.objects,
     });
-    const objects = { ...found, lost: nameLost(place.database, found.lost) };
+    const objects = tellLost(place.database, manifest, found);
     const restored = { root, createdAt: manifest.createdAt, canceledRuns, objects };
     await writeFileAtomic(markerPath(unfinished), JSON.stringify({ manifest: hashJson(manifest), restored }));
     await syncTree(unfinished);
@@ -206,9 +207,9 @@ async function restoreAsides(
 async function restoreObjects(
   manifest: BackupManifest,
   place: { from: string; to: string },
-): Promise<{ needed: number; restored: number; lost: Omit<LostObject, 'was'>[] }> {
+): Promise<Objects> {
   let restored = 0;
-  const lost: Omit<LostObject, 'was'>[] = [];
+  const lost: Objects['lost'] = [];
   for (const { key } of manifest.objects) {
     const source = join(place.from, key);
     const expected = hashOfKey(key);
@@ -225,11 +226,15 @@ async function restoreObjects(
   return { needed: manifest.objects.length, restored, lost };
 }
 
-function nameLost(file: string, lost: readonly Omit<LostObject, 'was'>[]): LostObject[] {
-  if (lost.length === 0) return [];
+type Objects = { needed: number; restored: number; lost: Omit<LostObject, 'was'>[] };
+
+/** With what the project had lost itself by the time of the backup, which therefore does not list it. */
+function tellLost(file: string, manifest: BackupManifest, found: Objects): Restored['objects'] {
   const db = openDatabase(file, { create: false });
   try {
-    return lost.map((object) => ({ ...object, was: nameOfContent(db, object.hash) }));
+    const unlisted = missingContent(db, manifest).map((hash) => ({ hash, fault: 'missing' as const }));
+    const lost = [...found.lost, ...unlisted].map((one) => ({ ...one, was: nameOfContent(db, one.hash) }));
+    return { needed: found.needed + unlisted.length, restored: found.restored, lost };
   } finally {
     db.close();
   }

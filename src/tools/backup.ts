@@ -17,6 +17,7 @@ const row = z.object({
   size: z.int(),
   objects: z.int().describe('Stored outputs and sources'),
   has_objects: z.boolean().describe('false: their bytes lie elsewhere'),
+  missing: z.array(z.string()).optional().describe('Lost by the project itself'),
 });
 type Row = z.infer<typeof row>;
 
@@ -55,7 +56,11 @@ export const backup = defineTool({
   },
   render: (output, kit) => {
     if (output.backup)
-      return `${output.backup.folder}: ${sizeText(output.backup)}.\n${restoreText(output.backup)}`;
+      return lines(
+        `${output.backup.folder}: ${sizeText(output.backup)}.`,
+        missingText(output.backup),
+        restoreText(output.backup),
+      );
     if (output.in_progress) {
       return lines(
         `Still copying since ${output.in_progress.started_at}. The same call again joins it.`,
@@ -80,14 +85,20 @@ function toRow(place: string, { name, createdAt, size, objects, hasObjects }: Ba
   return { folder: `${place}/${name}`, created_at: createdAt, size, objects, has_objects: hasObjects };
 }
 
-function madeRow(ctx: ServerContext, { folder, manifest }: Backup): Row {
+function madeRow(ctx: ServerContext, { folder, manifest, missing }: Backup): Row {
   return {
     folder: ctx.layout.shown(folder),
     created_at: manifest.createdAt,
     size: backupSize(manifest),
     objects: manifest.objects.length,
     has_objects: manifest.hasObjects,
+    ...(missing.length === 0 ? {} : { missing: missing.map(({ hash, was }) => was ?? hash) }),
   };
+}
+
+function missingText({ missing = [] }: Row): string | false {
+  const some = missing.slice(0, SHOWN).join(', ');
+  return missing.length > 0 && `Not in it, because the storage has lost it: ${some}.`;
 }
 
 function sizeText({ size, objects }: Row): string {

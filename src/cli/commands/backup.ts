@@ -4,6 +4,9 @@ import type { Cli } from '../cli.ts';
 import type { Exit } from '../exit-codes.ts';
 import type { AddCommand } from './command.ts';
 
+/** Lost objects that are named, each in a line. */
+const SHOWN = 10;
+
 type Options = { into?: string; list?: true; objects: boolean };
 
 export const addBackup: AddCommand = (program, perform) => {
@@ -29,15 +32,20 @@ async function backUp(cli: Cli, options: Options): Promise<Exit | undefined> {
   try {
     const { config, ...deps } = context;
     const request = { into, withObjects: options.objects };
-    const { folder, manifest } = await createBackup({ ...deps, projectName: config.projectName }, request);
+    const named = { ...deps, projectName: config.projectName };
+    const { folder, manifest, missing } = await createBackup(named, request);
     const { files, objects, hasObjects } = manifest;
     const size = backupSize(manifest);
-    const answer = { folder, size, files: files.length, objects: objects.length, has_objects: hasObjects };
-    cli.show(answer, () => {
+    const counts = { size, files: files.length, objects: objects.length };
+    cli.show({ folder, ...counts, has_objects: hasObjects, missing }, () => {
       cli.print(folder);
       cli.note(`${formatBytes(size)}. Not in it: edits that no version has, logs, checkpoints of stages.`);
+      for (const { hash, was } of missing.slice(0, SHOWN)) {
+        cli.note(`${was ?? 'An input'} is missing in the project’s storage, and so in the backup: ${hash}.`);
+      }
+      if (missing.length > SHOWN) cli.note(`So are ${missing.length - SHOWN} more.`);
     });
-    return undefined;
+    return missing.length === 0 ? 'ok' : 'failed';
   } finally {
     await context.close();
   }

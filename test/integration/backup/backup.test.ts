@@ -19,6 +19,7 @@ import { readManifest } from '../../../src/backup/manifest.ts';
 import { restoreBackup } from '../../../src/backup/restore-backup.ts';
 import { openContext, type ServerContext } from '../../../src/context.ts';
 import { hashJson } from '../../../src/core/json.ts';
+import { objectKey } from '../../../src/data/object-keys.ts';
 import { checkDatabase } from '../../../src/store/database.ts';
 import { outputsOfRun } from '../../../src/store/signals.ts';
 import { createRunsProject, type RunsProject, THREE_STAGES } from '../../support/runs-project.ts';
@@ -154,6 +155,18 @@ describe('a backup', () => {
     rmSync(join(base, 'copy'), { recursive: true });
     rmSync(file);
     expect((await restore(folder)).objects.lost).toEqual([{ hash, fault: 'missing', was }]);
+  });
+
+  it('names what the project itself had lost, when it is made and when it is restored', async () => {
+    const one = await completed();
+    const hash = outputsOfRun(project.db, one)[0]?.hash ?? '';
+    expect((await backUp()).missing).toEqual([]);
+    await project.deps.storage.delete(objectKey(hash));
+    const { folder, missing } = await backUp();
+    const was = `a of ${one}`;
+    expect(missing).toEqual([{ hash, was }]);
+    const { objects } = await restore(folder);
+    expect(objects).toEqual({ needed: 1, restored: 0, lost: [{ hash, fault: 'missing', was }] });
   });
 
   it('is not listed before it has its name, though all of it is there', async () => {
