@@ -61,12 +61,14 @@ async function lookAt(
     const backend = await deps.backends.get(name);
     const handles = group.map((item) => item.handle);
     const statuses = await backend.getStatus(handles, { signal });
+    // A look that was broken off says nothing.
+    if (signal.aborted) return [];
     return group.flatMap((item, index) => {
       const status = statuses[index];
       return status ? [{ ...item, status, backend }] : [];
     });
   } catch (error) {
-    deps.log.error({ backend: name, err: error }, 'a backend could not be asked');
+    if (!signal.aborted) deps.log.error({ backend: name, err: error }, 'a backend could not be asked');
     return [];
   }
 }
