@@ -17,8 +17,11 @@ export type WorkerProvider = {
     request: MachineRequest,
     options: { signal: AbortSignal; onPlace: (place: Place) => number },
   ): Promise<CreateAnswer>;
-  /** Every machine of this project, in at most two calls. Zones that did not answer are named, not taken for empty. */
-  list(options?: CallOptions): Promise<MachineList>;
+  /**
+   * Every machine of this project, in one call, or one for each zone. Zones that did not answer are named, not taken for
+   * empty. `zones`: where machines are known to be, beside the configured ones.
+   */
+  list(options?: CallOptions & { zones?: readonly string[] }): Promise<MachineList>;
   /** Asks for the end of a machine and its disks; that it is gone shows in the list only. Harmless where it is gone. */
   delete(machine: MachineName, options?: CallOptions): Promise<void>;
   /** Names of machines of a zone that it has taken back lately, in one call. */

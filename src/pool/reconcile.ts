@@ -31,7 +31,11 @@ export function createReconcile(deps: PoolDeps): Reconcile {
 
   return async (options) => {
     const workers = livingWorkers(deps.db);
-    const [list, reading] = await Promise.all([look(deps, options), letters.read(workers, options)]);
+    const zones = [...new Set(workers.flatMap(({ zone }) => zone ?? []))];
+    const [list, reading] = await Promise.all([
+      look(deps, { ...options, zones }),
+      letters.read(workers, options),
+    ]);
     if (options.signal?.aborted) return;
     const machines = new Map((list?.machines ?? []).map((machine) => [placeOf(machine), machine]));
     const surplus = surplusOf(workers, deps.policy.maxInstances);
@@ -92,7 +96,10 @@ export function createReconcile(deps: PoolDeps): Reconcile {
 }
 
 /** Undefined where the provider does not answer: then no machine is judged, for nothing is known of any. */
-async function look({ provider, log }: PoolDeps, options: CallOptions): Promise<MachineList | undefined> {
+async function look(
+  { provider, log }: PoolDeps,
+  options: CallOptions & { zones: readonly string[] },
+): Promise<MachineList | undefined> {
   try {
     return await provider.list(options);
   } catch (error) {

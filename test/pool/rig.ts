@@ -27,6 +27,9 @@ const TICK_MS = 1_000;
 export type JobState = 'open' | 'canceled' | 'done' | 'lost' | 'no_place';
 export type Job = JobKey & { seconds: number; state: JobState; isWanted: boolean; workers: string[] };
 
+/** What a test may want otherwise of a job's machine. */
+type Asked = Pick<JobRequest, 'zones' | 'models' | 'capacityWaitSeconds' | 'maxSeconds'>;
+
 /**
  * The pool on a real store, with the adapter of Compute Engine on the simulator, workers that only let time pass, and a
  * supervisor that can die between any two steps. Nothing here takes real time.
@@ -43,7 +46,7 @@ export type Rig = {
   policy: PoolPolicy;
   /** Errors of the supervisor's own work: things that no fault explains. */
   defects: unknown[];
-  submit(options?: { seconds?: number; models?: JobRequest['models']; maxSeconds?: number }): Job;
+  submit(options?: { seconds?: number } & Partial<Asked>): Job;
   cancel(job: Job): void;
   /** The supervisor is gone in the middle of whatever it does; nothing of it happens any more. */
   crash(): void;
@@ -113,7 +116,7 @@ export function createRig(options: RigOptions = {}): Rig {
   const calls = simulatedCompute(sim);
   const clock = { ...clockOf(time), now: () => time.now() + rig.clockAheadMs };
   const ids = createIds();
-  const requests = new Map<Job, Pick<JobRequest, 'models' | 'maxSeconds'>>();
+  const requests = new Map<Job, Partial<Asked>>();
   let life: Life | undefined;
 
   const begin = (): Life => {
@@ -155,7 +158,7 @@ export function createRig(options: RigOptions = {}): Rig {
     jobs,
     policy,
     defects,
-    submit: ({ seconds = 60, models = ['standard'] as const, maxSeconds = 7_200 } = {}) => {
+    submit: ({ seconds = 60, ...asked } = {}) => {
       const job: Job = {
         runId: `stage-${String(jobs.length + 1).padStart(6, '0')}`,
         attempt: 1,
@@ -164,7 +167,7 @@ export function createRig(options: RigOptions = {}): Rig {
         isWanted: true,
         workers: [],
       };
-      requests.set(job, { models, maxSeconds });
+      requests.set(job, asked);
       jobs.push(job);
       return job;
     },
@@ -256,8 +259,10 @@ export function createRig(options: RigOptions = {}): Rig {
       shape: 'cpu-small',
       zones: ZONES,
       images: [],
+      models: ['standard'],
       capacityWaitSeconds: 120,
-      ...(requests.get(job) ?? { models: ['standard'], maxSeconds: 7_200 }),
+      maxSeconds: 7_200,
+      ...requests.get(job),
     };
   }
   return rig;

@@ -335,6 +335,17 @@ describe('the list of machines', () => {
     expect([sim.calls.count('instances.aggregatedList'), sim.calls.count('instances.list')]).toEqual([1, 2]);
   });
 
+  it('has those of zones that are not configured any more, also where each zone is asked', async () => {
+    const C = 'us-central1-c';
+    await create({ zones: [C] });
+    fault({ kind: 'api-error', method: 'instances.aggregatedList', status: 503, times: 'always' });
+    const found = { machines: [{ id: 'goldfish-1', zone: C, power: 'on' }], silentZones: [] };
+    expect(await provider.list({ zones: [C, A] })).toEqual(found);
+    expect(sim.calls.count('instances.list')).toBe(3);
+    fault({ kind: 'zone-unreachable', zone: C, times: 'always' });
+    expect(await provider.list({ zones: [C] })).toEqual({ machines: [], silentZones: [C] });
+  });
+
   it('says how to sign in where there are no credentials', async () => {
     const message = 'Goldfish found no valid credentials for Google Cloud.';
     const listInstances = () =>
