@@ -7,7 +7,7 @@ import type { PoolDeps } from './deps.ts';
 import { attemptPrefix } from './documents.ts';
 import { noteBegun } from './has-begun.ts';
 import { nameJob } from './name-job.ts';
-import type { CreateAnswer, Place } from './port.ts';
+import { type CreateAnswer, newPlaceSearch, type Place, type PlaceSearch } from './port.ts';
 import { type JobRequest, takeWorker } from './take-worker.ts';
 
 /** How often a job that waits for its machine looks at the row of it; the rows change with each look at the machines. */
@@ -30,6 +30,7 @@ export async function acquire(
   request: JobRequest,
   { signal }: { signal: AbortSignal },
 ): Promise<Acquired> {
+  const search = newPlaceSearch();
   while (!signal.aborted) {
     const taken = takeWorker(deps, request);
     if (taken.kind === 'begun') return { kind: 'acquired', workerId: taken.workerId };
@@ -39,7 +40,7 @@ export async function acquire(
     }
     // kill point: pool/taken
     const { worker, isResumed } = taken;
-    const brought = await bring(deps, { worker, request, isResumed, signal });
+    const brought = await bring(deps, { worker, request, isResumed, search, signal });
     if (brought.kind === 'again') continue;
     if (brought.kind !== 'brought') return brought;
     const begun = await hasBegun(deps, { workerId: worker.id, request, signal });
@@ -48,7 +49,13 @@ export async function acquire(
   return { kind: 'canceled' };
 }
 
-type Bringing = { worker: Worker; request: JobRequest; isResumed: boolean; signal: AbortSignal };
+type Bringing = {
+  worker: Worker;
+  request: JobRequest;
+  isResumed: boolean;
+  search: PlaceSearch;
+  signal: AbortSignal;
+};
 
 /** The job is named before a machine is asked for: whenever that comes up, it finds what to do. */
 async function bring(deps: PoolDeps, of: Bringing): Promise<Brought> {
@@ -96,7 +103,7 @@ class NotWanted extends Error {}
 
 async function askForMachine(
   { db, provider, clock, policy }: PoolDeps,
-  { worker, request, signal }: Bringing,
+  { worker, request, search, signal }: Bringing,
 ): Promise<CreateAnswer | { kind: 'again' }> {
   const { id } = worker;
   const { profile, zones, models, capacityWaitSeconds, maxSeconds } = request;
@@ -116,6 +123,7 @@ async function askForMachine(
         models,
         last,
         capacityWaitSeconds,
+        search,
         maxSeconds: worker.pooled ? maxSeconds + policy.keptSeconds : maxSeconds,
         singleUse: !worker.pooled,
       },

@@ -25,7 +25,14 @@ export const ZONES = ['us-central1-a', 'us-central1-b'];
 const TICK_MS = 1_000;
 
 export type JobState = 'open' | 'canceled' | 'done' | 'lost' | 'no_place';
-export type Job = JobKey & { seconds: number; state: JobState; isWanted: boolean; workers: string[] };
+export type Job = JobKey & {
+  seconds: number;
+  state: JobState;
+  isWanted: boolean;
+  workers: string[];
+  /** Why it was not begun. */
+  message?: string;
+};
 
 /** What a test may want otherwise of a job's machine. */
 type Asked = Pick<JobRequest, 'zones' | 'models' | 'capacityWaitSeconds' | 'maxSeconds'>;
@@ -231,7 +238,8 @@ export function createRig(options: RigOptions = {}): Rig {
       own.pool.acquire(requestOf(job), { signal: abort.signal }).then(
         (answer) => {
           if (answer.kind === 'acquired') job.workers.push(answer.workerId);
-          else if (answer.kind === 'no_place' && job.state === 'open') job.state = 'no_place';
+          else if (answer.kind === 'no_place' && job.state === 'open')
+            Object.assign(job, { state: answer.kind, message: answer.message });
         },
         (error: unknown) => {
           // As the loop of the supervisor does: tried again.

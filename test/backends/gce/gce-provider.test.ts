@@ -8,7 +8,13 @@ import { createGceProvider } from '../../../src/backends/gce/gce-provider.ts';
 import { rentRefusal } from '../../../src/backends/gce/rent-refusal.ts';
 import { GCE_PROFILES, type GceProfile } from '../../../src/config/gce-profiles.ts';
 import { HandedOver } from '../../../src/core/handed-over.ts';
-import type { CreateAnswer, MachineRequest, Place, WorkerProvider } from '../../../src/pool/port.ts';
+import {
+  type CreateAnswer,
+  type MachineRequest,
+  newPlaceSearch,
+  type Place,
+  type WorkerProvider,
+} from '../../../src/pool/port.ts';
 import { type FaultInput, STOCK_OUT_WORDINGS } from '../../gce-simulator/faults.ts';
 import { createSimulator, type Simulator } from '../../gce-simulator/simulator.ts';
 import { clockOf, createManualTime, type ManualTime } from '../../gce-simulator/time.ts';
@@ -64,6 +70,7 @@ async function create(
     models: ['standard'],
     last: null,
     capacityWaitSeconds: 100,
+    search: newPlaceSearch(),
     maxSeconds: 3600,
     singleUse: false,
     ...change,
@@ -167,6 +174,7 @@ describe('the search for a place', () => {
             models: ['standard'],
             last: null,
             capacityWaitSeconds: 100,
+            search: newPlaceSearch(),
             maxSeconds: 3600,
             singleUse: false,
           },
