@@ -9,6 +9,7 @@ import { noteBegun } from './has-begun.ts';
 import { nameJob } from './name-job.ts';
 import { type CreateAnswer, newPlaceSearch, type Place, type PlaceSearch } from './port.ts';
 import { type JobRequest, takeWorker } from './take-worker.ts';
+import { unfitForJob } from './unfit.ts';
 
 /** How often a job that waits for its machine looks at the row of it; the rows change with each look at the machines. */
 const LOOK_MS = 1_000;
@@ -16,6 +17,8 @@ const LOOK_MS = 1_000;
 export type Acquired =
   | { kind: 'acquired'; workerId: string }
   | { kind: 'no_place'; message: string; lasting: boolean }
+  /** One machine after the other came up and did not come to begin it. `workerId`: the last; `why`: a sentence. */
+  | { kind: 'unfit'; workerId: string; why: string }
   | { kind: 'canceled' };
 
 /** `again`: that worker is not to be had after all, and can never begin the job. */
@@ -23,7 +26,7 @@ type Brought = { kind: 'brought' } | { kind: 'again' } | Exclude<Acquired, { kin
 
 /**
  * Brings a job to a machine and resolves when the machine has begun it. Where a machine is lost before that, another one
- * is taken: to the caller it is one launch. May be called again after any crash; the row says how far it came.
+ * is taken, unless that came to nothing too often: to the caller it is one launch. May be called again after any crash; the row says how far it came.
  */
 export async function acquire(
   deps: PoolDeps,
@@ -32,6 +35,8 @@ export async function acquire(
 ): Promise<Acquired> {
   const search = newPlaceSearch();
   while (!signal.aborted) {
+    const unfit = unfitForJob(deps.db, request);
+    if (unfit !== undefined) return { kind: 'unfit', ...unfit };
     const taken = takeWorker(deps, request);
     if (taken.kind === 'begun') return { kind: 'acquired', workerId: taken.workerId };
     if (taken.kind === 'wait') {

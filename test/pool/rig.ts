@@ -24,7 +24,7 @@ import { type Deed, scriptedWorker, type WorkerWorld } from './scripted-worker.t
 export const ZONES = ['us-central1-a', 'us-central1-b'];
 const TICK_MS = 1_000;
 
-export type JobState = 'open' | 'canceled' | 'done' | 'lost' | 'no_place';
+export type JobState = 'open' | 'canceled' | 'done' | 'lost' | 'no_place' | 'unfit';
 export type Job = JobKey & {
   seconds: number;
   state: JobState;
@@ -238,8 +238,10 @@ export function createRig(options: RigOptions = {}): Rig {
       own.pool.acquire(requestOf(job), { signal: abort.signal }).then(
         (answer) => {
           if (answer.kind === 'acquired') job.workers.push(answer.workerId);
-          else if (answer.kind === 'no_place' && job.state === 'open')
+          else if (job.state !== 'open') return;
+          else if (answer.kind === 'no_place')
             Object.assign(job, { state: answer.kind, message: answer.message });
+          else if (answer.kind === 'unfit') Object.assign(job, { state: answer.kind, message: answer.why });
         },
         (error: unknown) => {
           // As the loop of the supervisor does: tried again.
