@@ -5,6 +5,7 @@ import { goneAmong, livingWorkers } from '../store/workers.ts';
 import { createDeletions } from './deletions.ts';
 import type { PoolDeps } from './deps.ts';
 import { judgeWorker, type Look } from './judge-worker.ts';
+import { createLastWords } from './last-words.ts';
 import { createLetters, lastLetterOf, type Reading } from './letters.ts';
 import { createLosses } from './losses.ts';
 import { placeOf } from './place-of.ts';
@@ -26,6 +27,7 @@ export function createReconcile(deps: PoolDeps): Reconcile {
   const losses = createLosses(deps);
   const strangers = createStrangers(deps);
   const deletions = createDeletions(deps);
+  const lastWords = createLastWords(deps);
   // Workers that are gone, of which the bucket may still keep something.
   const kept = new Set<string>();
 
@@ -50,6 +52,7 @@ export function createReconcile(deps: PoolDeps): Reconcile {
     const changes = await Promise.all(
       judged.map((one) => settleJudgement(deps, { ...one, explain }, options)),
     );
+    await lastWords.keep(changes, { machines, options });
     const moved = applyWorkerChanges(deps.db, changes.filter(isChange), isoTime(deps.clock.now()));
     const deleting = changes.flatMap(({ worker, event }) => {
       const isDue =

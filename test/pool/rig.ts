@@ -6,6 +6,7 @@ import { GCE_PROFILES } from '../../src/config/gce-profiles.ts';
 import { createIds } from '../../src/core/ids.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { JobKey, Worker } from '../../src/core/rows.ts';
+import type { KeepConsole } from '../../src/pool/deps.ts';
 import { attemptPrefix } from '../../src/pool/documents.ts';
 import { createMail } from '../../src/pool/mail.ts';
 import { type PoolPolicy, USUAL_POLICY } from '../../src/pool/policy.ts';
@@ -51,6 +52,8 @@ export type Rig = {
   deeds: Deed[];
   jobs: Job[];
   policy: PoolPolicy;
+  /** What was kept of machines that were lost. */
+  consoles: Parameters<KeepConsole>[0][];
   /** Errors of the supervisor's own work: things that no fault explains. */
   defects: unknown[];
   submit(options?: { seconds?: number } & Partial<Asked>): Job;
@@ -149,9 +152,12 @@ export function createRig(options: RigOptions = {}): Rig {
     );
     const log = loggerInto(defects);
     const mail = mortal(createMail(options.bucket?.(storage) ?? storage));
+    const keepConsole: KeepConsole = async (of) => {
+      if (!mortality.dead) rig.consoles.push(of);
+    };
     return {
       mortality,
-      pool: createPool({ db, clock: mortal(clock), ids, log, provider, mail, policy }),
+      pool: createPool({ db, clock: mortal(clock), ids, log, provider, mail, policy, keepConsole }),
       going: new Map(),
     };
   };
@@ -164,6 +170,7 @@ export function createRig(options: RigOptions = {}): Rig {
     deeds,
     jobs,
     policy,
+    consoles: [],
     defects,
     submit: ({ seconds = 60, ...asked } = {}) => {
       const job: Job = {

@@ -122,6 +122,7 @@ function createWorker({ storage, deeds, ...world }: WorkerWorld, guest: Guest) {
     }
     Object.assign(known, { number, job: 'claimed', key: `${job.runId}/${job.attempt}` });
     deed('begin');
+    guest.print(`goldfish: begins ${known.key}`);
     become('working');
     guest.after(world.seconds(known.key) * 1000, () => finish(job.prefix));
   };

@@ -34,7 +34,10 @@ export async function searchCapacity(
   search.until ??= clock.monotonic() + request.capacityWaitSeconds * 1000;
   const { until, said, unclear } = search;
   let open = candidatesOf(request);
-  const tryPlace = async (candidate: Candidate, { number, backOff }: { number: number; backOff: BackOff }) => {
+  const tryPlace = async (
+    candidate: Candidate,
+    { number, backOff }: { number: number; backOff: BackOff },
+  ) => {
     const body = deps.body(candidate);
     const answer = await placeMachine({ ...deps, zone: candidate.zone, body, number, backOff, signal });
     const place = nameOf(candidate);
