@@ -21,5 +21,7 @@ export type BackendParts = {
   clock: Clock;
   ids: Ids;
   log: Logger;
+  /** Takes secrets out of what is to be written down. */
+  hide: (text: string) => string;
   db: Db;
 };

@@ -13,7 +13,7 @@ export async function createRentedAdapter(
   parts: BackendParts,
   docker: () => Promise<DockerAdapter>,
 ): Promise<Adapter> {
-  const { config, layout, clock, ids, log, db } = parts;
+  const { config, layout, clock, ids, log, hide, db } = parts;
   const { gce } = config;
   const { gcs } = config.storage;
   if (gce === null || gcs === null) throw new Error('no rented machines are configured');
@@ -33,6 +33,7 @@ export async function createRentedAdapter(
     clock,
     ids,
     log,
+    hide,
     db,
     images: imageSupply(images, { gce, clock }),
     openStorage: (keyPrefix) => openBucket({ gcs, prefix: keyPrefix, clock }),

@@ -100,7 +100,7 @@ export async function openContext(options: ContextOptions): Promise<ServerContex
   if (!readOnly) ensureProject(db, { name: config.projectName, now: clock.now() });
 
   const storage = createLocalStorage({ dir: config.storage.local.path });
-  const backends = createBackends({ config, layout, clock, ids, log, db });
+  const backends = createBackends({ config, layout, clock, ids, log, hide, db });
   const workspaces = createWorkspaces({
     db,
     clock,

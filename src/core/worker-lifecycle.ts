@@ -58,6 +58,7 @@ export const WORKER_ENDS = {
   not_drained: 'It did not get rid of its last run in time.',
   silent: 'It was not heard of for too long.',
   left: 'It ended by its own rules: nobody gave it work, or its time was over.',
+  failed: 'Something on it does not work, and it gave up.',
   preempted: 'Its provider took it back.',
   stopped: 'Somebody stopped it.',
   vanished: 'It is not there any more, and nobody here asked for that.',

@@ -7,8 +7,9 @@ import type { PoolDeps } from './deps.ts';
 import { attemptPrefix } from './documents.ts';
 import { noteBegun } from './has-begun.ts';
 import { nameJob } from './name-job.ts';
-import type { CreateAnswer, Place } from './port.ts';
+import { type CreateAnswer, newPlaceSearch, type Place, type PlaceSearch } from './port.ts';
 import { type JobRequest, takeWorker } from './take-worker.ts';
+import { unfitForJob } from './unfit.ts';
 
 /** How often a job that waits for its machine looks at the row of it; the rows change with each look at the machines. */
 const LOOK_MS = 1_000;
@@ -16,6 +17,8 @@ const LOOK_MS = 1_000;
 export type Acquired =
   | { kind: 'acquired'; workerId: string }
   | { kind: 'no_place'; message: string; lasting: boolean }
+  /** One machine after the other came up and did not come to begin it. `workerId`: the last; `why`: a sentence. */
+  | { kind: 'unfit'; workerId: string; why: string }
   | { kind: 'canceled' };
 
 /** `again`: that worker is not to be had after all, and can never begin the job. */
@@ -23,14 +26,17 @@ type Brought = { kind: 'brought' } | { kind: 'again' } | Exclude<Acquired, { kin
 
 /**
  * Brings a job to a machine and resolves when the machine has begun it. Where a machine is lost before that, another one
- * is taken: to the caller it is one launch. May be called again after any crash; the row says how far it came.
+ * is taken, unless that came to nothing too often: to the caller it is one launch. May be called again after any crash; the row says how far it came.
  */
 export async function acquire(
   deps: PoolDeps,
   request: JobRequest,
   { signal }: { signal: AbortSignal },
 ): Promise<Acquired> {
+  const search = newPlaceSearch();
   while (!signal.aborted) {
+    const unfit = unfitForJob(deps.db, request);
+    if (unfit !== undefined) return { kind: 'unfit', ...unfit };
     const taken = takeWorker(deps, request);
     if (taken.kind === 'begun') return { kind: 'acquired', workerId: taken.workerId };
     if (taken.kind === 'wait') {
@@ -39,7 +45,7 @@ export async function acquire(
     }
     // kill point: pool/taken
     const { worker, isResumed } = taken;
-    const brought = await bring(deps, { worker, request, isResumed, signal });
+    const brought = await bring(deps, { worker, request, isResumed, search, signal });
     if (brought.kind === 'again') continue;
     if (brought.kind !== 'brought') return brought;
     const begun = await hasBegun(deps, { workerId: worker.id, request, signal });
@@ -48,7 +54,13 @@ export async function acquire(
   return { kind: 'canceled' };
 }
 
-type Bringing = { worker: Worker; request: JobRequest; isResumed: boolean; signal: AbortSignal };
+type Bringing = {
+  worker: Worker;
+  request: JobRequest;
+  isResumed: boolean;
+  search: PlaceSearch;
+  signal: AbortSignal;
+};
 
 /** The job is named before a machine is asked for: whenever that comes up, it finds what to do. */
 async function bring(deps: PoolDeps, of: Bringing): Promise<Brought> {
@@ -96,7 +108,7 @@ class NotWanted extends Error {}
 
 async function askForMachine(
   { db, provider, clock, policy }: PoolDeps,
-  { worker, request, signal }: Bringing,
+  { worker, request, search, signal }: Bringing,
 ): Promise<CreateAnswer | { kind: 'again' }> {
   const { id } = worker;
   const { profile, zones, models, capacityWaitSeconds, maxSeconds } = request;
@@ -116,6 +128,7 @@ async function askForMachine(
         models,
         last,
         capacityWaitSeconds,
+        search,
         maxSeconds: worker.pooled ? maxSeconds + policy.keptSeconds : maxSeconds,
         singleUse: !worker.pooled,
       },

@@ -175,7 +175,7 @@ const LEFT: Readonly<Record<NonNullable<Letter['leaves']>, WorkerEnd>> = {
   deadline: 'left',
   preempted: 'preempted',
   asked: 'stopped',
-  failed: 'left',
+  failed: 'failed',
 };
 
 function leftBecause({ letter }: Look): WorkerEnd | undefined {

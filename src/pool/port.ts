@@ -17,8 +17,11 @@ export type WorkerProvider = {
     request: MachineRequest,
     options: { signal: AbortSignal; onPlace: (place: Place) => number },
   ): Promise<CreateAnswer>;
-  /** Every machine of this project, in at most two calls. Zones that did not answer are named, not taken for empty. */
-  list(options?: CallOptions): Promise<MachineList>;
+  /**
+   * Every machine of this project, in one call, or one for each zone. Zones that did not answer are named, not taken for
+   * empty. `zones`: where machines are known to be, beside the configured ones.
+   */
+  list(options?: CallOptions & { zones?: readonly string[] }): Promise<MachineList>;
   /** Asks for the end of a machine and its disks; that it is gone shows in the list only. Harmless where it is gone. */
   delete(machine: MachineName, options?: CallOptions): Promise<void>;
   /** Names of machines of a zone that it has taken back lately, in one call. */
@@ -39,13 +42,28 @@ export type MachineRequest = {
   models: readonly ProvisioningModel[];
   /** Where it was asked for last, in an earlier life of this program. */
   last: { zone: string; model: ProvisioningModel; number: number } | null;
-  /** Seconds to look for a place. */
+  /** Seconds to look for a place, from the first machine that was looked for. */
   capacityWaitSeconds: number;
+  search: PlaceSearch;
   /** The machine is ended by its provider after so many seconds, whatever happens here. */
   maxSeconds: number;
   /** For one job only: it ends itself afterwards. */
   singleUse: boolean;
 };
+
+/** What one launch knows of places, however many machines it asks for: the search for each goes on where the last one ended. */
+export type PlaceSearch = {
+  /** When it ends, in milliseconds of the monotonic clock; null before the first machine is looked for. */
+  until: number | null;
+  /** What each place said last. */
+  said: Map<string, string>;
+  /** Places of which nobody could say what became of the request; the others are tried before them. */
+  unclear: Set<string>;
+};
+
+export function newPlaceSearch(): PlaceSearch {
+  return { until: null, said: new Map(), unclear: new Set() };
+}
 
 export type CreateAnswer =
   | { kind: 'created' }

@@ -5,6 +5,7 @@ import { goneAmong, livingWorkers } from '../store/workers.ts';
 import { createDeletions } from './deletions.ts';
 import type { PoolDeps } from './deps.ts';
 import { judgeWorker, type Look } from './judge-worker.ts';
+import { createLastWords } from './last-words.ts';
 import { createLetters, lastLetterOf, type Reading } from './letters.ts';
 import { createLosses } from './losses.ts';
 import { placeOf } from './place-of.ts';
@@ -26,12 +27,17 @@ export function createReconcile(deps: PoolDeps): Reconcile {
   const losses = createLosses(deps);
   const strangers = createStrangers(deps);
   const deletions = createDeletions(deps);
+  const lastWords = createLastWords(deps);
   // Workers that are gone, of which the bucket may still keep something.
   const kept = new Set<string>();
 
   return async (options) => {
     const workers = livingWorkers(deps.db);
-    const [list, reading] = await Promise.all([look(deps, options), letters.read(workers, options)]);
+    const zones = [...new Set(workers.flatMap(({ zone }) => zone ?? []))];
+    const [list, reading] = await Promise.all([
+      look(deps, { ...options, zones }),
+      letters.read(workers, options),
+    ]);
     if (options.signal?.aborted) return;
     const machines = new Map((list?.machines ?? []).map((machine) => [placeOf(machine), machine]));
     const surplus = surplusOf(workers, deps.policy.maxInstances);
@@ -46,6 +52,7 @@ export function createReconcile(deps: PoolDeps): Reconcile {
     const changes = await Promise.all(
       judged.map((one) => settleJudgement(deps, { ...one, explain }, options)),
     );
+    await lastWords.keep(changes, { machines, options });
     const moved = applyWorkerChanges(deps.db, changes.filter(isChange), isoTime(deps.clock.now()));
     const deleting = changes.flatMap(({ worker, event }) => {
       const isDue =
@@ -92,7 +99,10 @@ export function createReconcile(deps: PoolDeps): Reconcile {
 }
 
 /** Undefined where the provider does not answer: then no machine is judged, for nothing is known of any. */
-async function look({ provider, log }: PoolDeps, options: CallOptions): Promise<MachineList | undefined> {
+async function look(
+  { provider, log }: PoolDeps,
+  options: CallOptions & { zones: readonly string[] },
+): Promise<MachineList | undefined> {
   try {
     return await provider.list(options);
   } catch (error) {

@@ -91,7 +91,7 @@ describe('a machine', () => {
     expect([leaving('asked'), leaving('preempted'), leaving('failed')]).toEqual([
       'stopped',
       'preempted',
-      'left',
+      'failed',
     ]);
   });
 

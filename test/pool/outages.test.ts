@@ -123,6 +123,21 @@ describe('an outage of the list of machines', () => {
   });
 });
 
+describe('a list of all zones that is refused', () => {
+  it('costs no machine of a zone that is not configured any more', async () => {
+    open();
+    const job = rig.submit({ seconds: 600, zones: ['us-central1-c'] });
+    await rig.until(() => begun() === 1);
+    rig.sim.faults.add({
+      kind: 'api-error',
+      method: 'instances.aggregatedList',
+      status: 503,
+      times: 'always',
+    });
+    await expectOneMachine(job);
+  });
+});
+
 describe('a supervisor', () => {
   it('that slept costs no machine, also where the bucket is away when it wakes', async () => {
     open();

@@ -6,6 +6,7 @@ import { GCE_PROFILES } from '../../src/config/gce-profiles.ts';
 import { createIds } from '../../src/core/ids.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { JobKey, Worker } from '../../src/core/rows.ts';
+import type { KeepConsole } from '../../src/pool/deps.ts';
 import { attemptPrefix } from '../../src/pool/documents.ts';
 import { createMail } from '../../src/pool/mail.ts';
 import { type PoolPolicy, USUAL_POLICY } from '../../src/pool/policy.ts';
@@ -24,8 +25,18 @@ import { type Deed, scriptedWorker, type WorkerWorld } from './scripted-worker.t
 export const ZONES = ['us-central1-a', 'us-central1-b'];
 const TICK_MS = 1_000;
 
-export type JobState = 'open' | 'canceled' | 'done' | 'lost' | 'no_place';
-export type Job = JobKey & { seconds: number; state: JobState; isWanted: boolean; workers: string[] };
+export type JobState = 'open' | 'canceled' | 'done' | 'lost' | 'no_place' | 'unfit';
+export type Job = JobKey & {
+  seconds: number;
+  state: JobState;
+  isWanted: boolean;
+  workers: string[];
+  /** Why it was not begun. */
+  message?: string;
+};
+
+/** What a test may want otherwise of a job's machine. */
+type Asked = Pick<JobRequest, 'zones' | 'models' | 'capacityWaitSeconds' | 'maxSeconds'>;
 
 /**
  * The pool on a real store, with the adapter of Compute Engine on the simulator, workers that only let time pass, and a
@@ -41,9 +52,11 @@ export type Rig = {
   deeds: Deed[];
   jobs: Job[];
   policy: PoolPolicy;
+  /** What was kept of machines that were lost. */
+  consoles: Parameters<KeepConsole>[0][];
   /** Errors of the supervisor's own work: things that no fault explains. */
   defects: unknown[];
-  submit(options?: { seconds?: number; models?: JobRequest['models']; maxSeconds?: number }): Job;
+  submit(options?: { seconds?: number } & Partial<Asked>): Job;
   cancel(job: Job): void;
   /** The supervisor is gone in the middle of whatever it does; nothing of it happens any more. */
   crash(): void;
@@ -113,7 +126,7 @@ export function createRig(options: RigOptions = {}): Rig {
   const calls = simulatedCompute(sim);
   const clock = { ...clockOf(time), now: () => time.now() + rig.clockAheadMs };
   const ids = createIds();
-  const requests = new Map<Job, Pick<JobRequest, 'models' | 'maxSeconds'>>();
+  const requests = new Map<Job, Partial<Asked>>();
   let life: Life | undefined;
 
   const begin = (): Life => {
@@ -139,9 +152,12 @@ export function createRig(options: RigOptions = {}): Rig {
     );
     const log = loggerInto(defects);
     const mail = mortal(createMail(options.bucket?.(storage) ?? storage));
+    const keepConsole: KeepConsole = async (of) => {
+      if (!mortality.dead) rig.consoles.push(of);
+    };
     return {
       mortality,
-      pool: createPool({ db, clock: mortal(clock), ids, log, provider, mail, policy }),
+      pool: createPool({ db, clock: mortal(clock), ids, log, provider, mail, policy, keepConsole }),
       going: new Map(),
     };
   };
@@ -154,8 +170,9 @@ export function createRig(options: RigOptions = {}): Rig {
     deeds,
     jobs,
     policy,
+    consoles: [],
     defects,
-    submit: ({ seconds = 60, models = ['standard'] as const, maxSeconds = 7_200 } = {}) => {
+    submit: ({ seconds = 60, ...asked } = {}) => {
       const job: Job = {
         runId: `stage-${String(jobs.length + 1).padStart(6, '0')}`,
         attempt: 1,
@@ -164,7 +181,7 @@ export function createRig(options: RigOptions = {}): Rig {
         isWanted: true,
         workers: [],
       };
-      requests.set(job, { models, maxSeconds });
+      requests.set(job, asked);
       jobs.push(job);
       return job;
     },
@@ -228,7 +245,10 @@ export function createRig(options: RigOptions = {}): Rig {
       own.pool.acquire(requestOf(job), { signal: abort.signal }).then(
         (answer) => {
           if (answer.kind === 'acquired') job.workers.push(answer.workerId);
-          else if (answer.kind === 'no_place' && job.state === 'open') job.state = 'no_place';
+          else if (job.state !== 'open') return;
+          else if (answer.kind === 'no_place')
+            Object.assign(job, { state: answer.kind, message: answer.message });
+          else if (answer.kind === 'unfit') Object.assign(job, { state: answer.kind, message: answer.why });
         },
         (error: unknown) => {
           // As the loop of the supervisor does: tried again.
@@ -256,8 +276,10 @@ export function createRig(options: RigOptions = {}): Rig {
       shape: 'cpu-small',
       zones: ZONES,
       images: [],
+      models: ['standard'],
       capacityWaitSeconds: 120,
-      ...(requests.get(job) ?? { models: ['standard'], maxSeconds: 7_200 }),
+      maxSeconds: 7_200,
+      ...requests.get(job),
     };
   }
   return rig;

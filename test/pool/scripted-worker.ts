@@ -23,6 +23,8 @@ export type WorkerWorld = {
   /** The machine's own rules, in seconds. */
   idleSeconds: number;
   singleUse: (worker: string) => boolean;
+  /** What is wrong with the machine, so that it cannot begin anything. */
+  unfit?: (worker: string) => string | undefined;
   /** Asks the provider for its own end, as a machine may. */
   deleteSelf: (worker: string, zone: string) => void;
 };
@@ -120,6 +122,7 @@ function createWorker({ storage, deeds, ...world }: WorkerWorld, guest: Guest) {
     }
     Object.assign(known, { number, job: 'claimed', key: `${job.runId}/${job.attempt}` });
     deed('begin');
+    guest.print(`goldfish: begins ${known.key}`);
     become('working');
     guest.after(world.seconds(known.key) * 1000, () => finish(job.prefix));
   };
@@ -173,7 +176,13 @@ function createWorker({ storage, deeds, ...world }: WorkerWorld, guest: Guest) {
     busy = true;
     try {
       const assignment = await read();
-      if (assignment?.job && assignment.number > known.number) await claim(assignment.job, assignment.number);
+      const wrong = world.unfit?.(name);
+      if (wrong !== undefined) {
+        guest.print(`goldfish: ${wrong}`);
+        guest.print('goldfish: leaves: failed');
+        await leave('failed');
+      } else if (assignment?.job && assignment.number > known.number)
+        await claim(assignment.job, assignment.number);
       else if (phase === 'starting') become('idle');
       else if (assignment && guest.now() - idleSince > world.idleSeconds * 1000) {
         if (await close(assignment.number)) await leave('idle');

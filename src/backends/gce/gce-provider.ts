@@ -13,7 +13,7 @@ export type GceProviderOptions = {
   clock: Clock;
   settings: MachineSettings;
   profiles: Readonly<Record<string, GceProfile>>;
-  /** Where machines of this project may be; they are looked at one by one only where a list of all fails. */
+  /** Where machines are rented; looked at one by one, with those where some are known, only where a list of all fails. */
   zones: readonly string[];
   pricePerHour: (of: { profile: GceProfile; zone: string; model: 'standard' | 'spot' }) => number | null;
 };
@@ -41,7 +41,10 @@ export function createGceProvider(options: GceProviderOptions): WorkerProvider {
         };
         return searchCapacity(deps, request, call);
       }),
-    list: (call = {}) => translated('list the machines', () => listMachines({ calls, filter, zones }, call)),
+    list: ({ zones: known = [], ...call } = {}) => {
+      const all = [...new Set([...zones, ...known])];
+      return translated('list the machines', () => listMachines({ calls, filter, zones: all }, call));
+    },
     delete: ({ id, zone }, call = {}) =>
       translated('delete a machine', async () => {
         // Not the id of an earlier request: one that never came to an end is asked for anew.

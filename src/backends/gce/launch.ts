@@ -5,6 +5,7 @@ import { containerName } from '../container.ts';
 import type { CallOptions, RunHandle, RunSpec } from '../port.ts';
 import { deliverSecrets } from './deliver-secrets.ts';
 import { jobRequest, profileOf } from './job-request.ts';
+import { tellConsole } from './machine-console.ts';
 import type { GceDeps } from './options.ts';
 import { rentRefusal } from './rent-refusal.ts';
 import { digestOf, rentedRuntimeSchema } from './runtime.ts';
@@ -39,6 +40,10 @@ export async function launchAttempt(
   if (acquired.kind === 'canceled') {
     signal.throwIfAborted();
     throw interrupted();
+  }
+  if (acquired.kind === 'unfit') {
+    const { workerId, why } = acquired;
+    throw unfit(why, await tellConsole(deps, { runId: spec.runId, attempt: spec.attempt, workerId }));
   }
   if (acquired.kind === 'no_place')
     throw acquired.lasting ? rentRefusal(acquired.message, profile) : noCapacity(acquired.message);
@@ -82,6 +87,15 @@ function noCapacity(message: string): GoldfishError {
     message: `No machine was to be had: ${message}`,
     hint: 'Name more zones in gce.zones, another profile, or a longer defaults.capacity_wait_seconds.',
     details: { no_capacity: true },
+  });
+}
+
+/** `said`: a sentence on what the last of them wrote. */
+function unfit(why: string, said: string | undefined): GoldfishError {
+  const told = ['Machines come up and do not begin the run. Of the last one:', why, said];
+  return new GoldfishError('BACKEND_UNAVAILABLE', {
+    message: told.filter((text) => text !== undefined).join(' '),
+    hint: 'Read what they wrote in the log of the run; "When it does not work" in docs/gce.md says what it means.',
   });
 }
 

@@ -4,6 +4,7 @@ import { type PoolPolicy, USUAL_POLICY } from '../../pool/policy.ts';
 import { createPool } from '../../pool/pool.ts';
 import { createGceProvider } from './gce-provider.ts';
 import type { MachineSettings } from './instance-body.ts';
+import { keepConsole } from './machine-console.ts';
 import type { GceBackendOptions, Rented } from './options.ts';
 import { bootstrapScript, workerProgram } from './worker-program.ts';
 
@@ -31,7 +32,18 @@ export async function openRented(options: GceBackendOptions): Promise<Rented> {
     pricePerHour: ({ profile }) => profile.pricePerHour,
   });
   const policy = policyOf(options);
-  return { bucket, pool: createPool({ db, clock, ids, log, provider, mail: createMail(bucket), policy }) };
+  const mail = createMail(bucket);
+  const pool = createPool({
+    db,
+    clock,
+    ids,
+    log,
+    provider,
+    mail,
+    policy,
+    keepConsole: (of) => keepConsole(options, of),
+  });
+  return { bucket, pool };
 }
 
 function policyOf({ gce, defaults }: Pick<GceBackendOptions, 'gce' | 'defaults'>): PoolPolicy {

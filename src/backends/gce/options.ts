@@ -38,6 +38,8 @@ export type GceBackendOptions = {
   clock: Clock;
   ids: Pick<Ids, 'worker' | 'reference'>;
   log: Logger;
+  /** Takes secrets out of what is to be written down. */
+  hide: (text: string) => string;
   db: Db;
   images: ImageSupply;
   /** The service's clients; imported with the first work there is. */

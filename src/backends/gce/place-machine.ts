@@ -28,6 +28,13 @@ export type PlaceAnswer =
   /** Nobody can say; it was asked not to come, unless the search is handed over. */
   | { kind: 'unclear'; message: string };
 
+/** How long it is waited after the next refusal that passes. Each of a round through all places makes it longer. */
+export type BackOff = { ms: number };
+
+export function newBackOff(): BackOff {
+  return { ms: FIRST_PAUSE_MS };
+}
+
 type Placing = {
   calls: ComputeCalls;
   clock: Clock;
@@ -35,6 +42,7 @@ type Placing = {
   body: InstanceBody;
   /** Of the place, among all that were tried for this machine. */
   number: number;
+  backOff: BackOff;
   signal: AbortSignal;
 };
 
@@ -51,10 +59,10 @@ export async function placeMachine(placing: Placing): Promise<PlaceAnswer> {
 
 /** The operation, or what is known without one. */
 async function ask(placing: Placing): Promise<PlaceAnswer | { kind: 'asked'; operation: OperationFacts }> {
-  const { calls, clock, zone, body, number, signal } = placing;
+  const { calls, clock, zone, body, number, backOff, signal } = placing;
   const requestId = requestIdOf('insert', body.name, zone, body.scheduling.provisioningModel, number);
   const since = clock.monotonic();
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+  for (;;) {
     try {
       const operation = await calls.insertInstance({ zone, requestId, body }, { signal });
       // kill point: machine/inserted
@@ -69,7 +77,8 @@ async function ask(placing: Placing): Promise<PlaceAnswer | { kind: 'asked'; ope
       if (why === 'exists') return { kind: 'unclear', message };
       if (why !== 'passing') return { kind: 'failed', why, message };
       if (signal.aborted || clock.monotonic() - since >= PATIENCE_MS) return { kind: 'unclear', message };
-      await clock.sleep(pause, { signal });
+      await clock.sleep(backOff.ms, { signal });
+      backOff.ms = Math.min(2 * backOff.ms, LONGEST_PAUSE_MS);
     }
   }
 }

@@ -8,6 +8,7 @@ import { exited } from '../attempt-status.ts';
 import type { BackendStatus, CallOptions, RunHandle, RunResult } from '../port.ts';
 import { readStopNote } from '../stop-request.ts';
 import { isSending } from './is-sending.ts';
+import { tellConsole } from './machine-console.ts';
 import { type MachineSign, machineSign } from './machine-sign.ts';
 import type { GceDeps } from './options.ts';
 import type { Puller } from './puller.ts';
@@ -95,16 +96,23 @@ function unknown(error: string): BackendStatus {
 
 /** Of an attempt whose machine is gone and left no result: why that is, and whether it was asked to end. */
 async function lostResult(
-  { layout, clock }: GceDeps,
+  deps: GceDeps,
   { handle, job, worker, sign }: { handle: RunHandle; job: WorkerJob; worker: Worker; sign: MachineSign },
 ): Promise<RunResult> {
+  const { layout, clock } = deps;
   const note = await readStopNote(layout.attempt(handle.runId, handle.attempt));
   const why = job.reason === null ? undefined : WORKER_ENDS[job.reason];
   const isPreempted = job.reason === 'preempted';
+  const { runId, attempt } = handle;
+  const isAsked = note !== undefined || isPreempted;
+  const said = isAsked ? undefined : await tellConsole(deps, { runId, attempt, workerId: worker.id });
+  const gone = ['Its machine is gone.', why ?? 'Nobody knows why.', said].filter(
+    (text) => text !== undefined,
+  );
   return {
     schema: 1,
-    runId: handle.runId,
-    attempt: handle.attempt,
+    runId,
+    attempt,
     started: sign.startedAt !== null,
     exitCode: null,
     signal: note === undefined || sign.startedAt === null ? null : 'SIGKILL',
@@ -112,7 +120,7 @@ async function lostResult(
     oom: false,
     rank: note?.because?.rank ?? 0,
     lost: note === undefined,
-    error: note?.because?.message ?? `Its machine is gone. ${why ?? 'Nobody knows why.'}`,
+    error: note?.because?.message ?? gone.join(' '),
     startedAt: sign.startedAt,
     endedAt: lastSign(job, worker) ?? isoTime(clock.now()),
     ranSeconds: null,

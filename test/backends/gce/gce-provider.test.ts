@@ -8,7 +8,13 @@ import { createGceProvider } from '../../../src/backends/gce/gce-provider.ts';
 import { rentRefusal } from '../../../src/backends/gce/rent-refusal.ts';
 import { GCE_PROFILES, type GceProfile } from '../../../src/config/gce-profiles.ts';
 import { HandedOver } from '../../../src/core/handed-over.ts';
-import type { CreateAnswer, MachineRequest, Place, WorkerProvider } from '../../../src/pool/port.ts';
+import {
+  type CreateAnswer,
+  type MachineRequest,
+  newPlaceSearch,
+  type Place,
+  type WorkerProvider,
+} from '../../../src/pool/port.ts';
 import { type FaultInput, STOCK_OUT_WORDINGS } from '../../gce-simulator/faults.ts';
 import { createSimulator, type Simulator } from '../../gce-simulator/simulator.ts';
 import { clockOf, createManualTime, type ManualTime } from '../../gce-simulator/time.ts';
@@ -64,6 +70,7 @@ async function create(
     models: ['standard'],
     last: null,
     capacityWaitSeconds: 100,
+    search: newPlaceSearch(),
     maxSeconds: 3600,
     singleUse: false,
     ...change,
@@ -167,6 +174,7 @@ describe('the search for a place', () => {
             models: ['standard'],
             last: null,
             capacityWaitSeconds: 100,
+            search: newPlaceSearch(),
             maxSeconds: 3600,
             singleUse: false,
           },
@@ -191,11 +199,12 @@ describe('the search for a place', () => {
     async (ms) => {
       const stop = new AbortController();
       time.after(ms, () => stop.abort());
-      const answer = await create({}, { signal: stop.signal });
-      expect(answer.kind).not.toBe('no_place');
+      expect(await create({}, { signal: stop.signal })).toEqual({
+        kind: 'unclear',
+        message: 'The search was ended.',
+      });
       await time.advance(300_000);
-      if (answer.kind === 'unclear') expect(machines()).toEqual([]);
-      expect(inserts()).toBe(1);
+      expect([machines(), inserts(), sim.calls.count('instances.delete')]).toEqual([[], 1, 1]);
     },
   );
 
@@ -332,6 +341,17 @@ describe('the list of machines', () => {
       silentZones: [B],
     });
     expect([sim.calls.count('instances.aggregatedList'), sim.calls.count('instances.list')]).toEqual([1, 2]);
+  });
+
+  it('has those of zones that are not configured any more, also where each zone is asked', async () => {
+    const C = 'us-central1-c';
+    await create({ zones: [C] });
+    fault({ kind: 'api-error', method: 'instances.aggregatedList', status: 503, times: 'always' });
+    const found = { machines: [{ id: 'goldfish-1', zone: C, power: 'on' }], silentZones: [] };
+    expect(await provider.list({ zones: [C, A] })).toEqual(found);
+    expect(sim.calls.count('instances.list')).toBe(3);
+    fault({ kind: 'zone-unreachable', zone: C, times: 'always' });
+    expect(await provider.list({ zones: [C] })).toEqual({ machines: [], silentZones: [C] });
   });
 
   it('says how to sign in where there are no credentials', async () => {

@@ -101,6 +101,7 @@ export function createRentedRig(): RentedRig {
     clock: time.clock,
     ids: createIds(),
     log: { debug: note, info: note, warn: note, error: note },
+    hide: (text) => text.replaceAll('s3cret-word', '***'),
     db,
     images: {
       probe: async () => ({ available: true, why: 'a fake of the tests' }),
