@@ -42,7 +42,7 @@ export type MachineRequest = {
   models: readonly ProvisioningModel[];
   /** Where it was asked for last, in an earlier life of this program. */
   last: { zone: string; model: ProvisioningModel; number: number } | null;
-  /** Seconds to look for a place, from the first machine that was looked for. */
+  /** Seconds to look for a place, however many requests stay unclear meanwhile. */
   capacityWaitSeconds: number;
   search: PlaceSearch;
   /** The machine is ended by its provider after so many seconds, whatever happens here. */
@@ -51,9 +51,9 @@ export type MachineRequest = {
   singleUse: boolean;
 };
 
-/** What one launch knows of places, however many machines it asks for: the search for each goes on where the last one ended. */
+/** What one launch knows of places: where a request stayed unclear, the search for the next machine goes on from there. */
 export type PlaceSearch = {
-  /** When it ends, in milliseconds of the monotonic clock; null before the first machine is looked for. */
+  /** When it ends, in milliseconds of the monotonic clock; null before it begins, and when a machine was found. */
   until: number | null;
   /** What each place said last. */
   said: Map<string, string>;

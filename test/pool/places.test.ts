@@ -57,6 +57,18 @@ describe('the search for a place over all machines of one launch', () => {
     expect([rig.workers(), rig.sim.instances()]).toEqual([[], []]);
   });
 
+  it('has its whole time again where a machine was found and its provider took it back', async () => {
+    open(
+      { kind: 'slow-boot', ms: 90_000, times: 1 },
+      { kind: 'preempt', afterMs: 60_000, noticeMs: 0, times: 1 },
+    );
+    const job = rig.submit({ models: ['spot'], capacityWaitSeconds: 30 });
+    await rig.until(() => rig.inserts() === 1);
+    for (const zone of ZONES) rig.sim.faults.add({ kind: 'stock-out', zone, times: 1 });
+    await rig.until(() => job.state !== 'open', 600);
+    expect([job.state, rig.inserts()]).toEqual(['done', 2 + ZONES.length]);
+  });
+
   it('asks every place once, also where the first ones took all of its time', async () => {
     open(
       { kind: 'lost-operation', method: 'instances.insert', how: 'never-done', zone: A, times: 'always' },

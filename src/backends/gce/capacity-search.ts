@@ -41,8 +41,14 @@ export async function searchCapacity(
     const body = deps.body(candidate);
     const answer = await placeMachine({ ...deps, zone: candidate.zone, body, number, backOff, signal });
     const place = nameOf(candidate);
-    if (answer.kind !== 'created') said.set(place, answer.message);
     unclear.delete(place);
+    if (answer.kind === 'created') {
+      // It has an end. Should the machine go before it begins the job, what was true of places then is not any more.
+      search.until = null;
+      said.clear();
+      return answer;
+    }
+    said.set(place, answer.message);
     if (answer.kind === 'unclear') unclear.add(place);
     return answer;
   };
