@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { readLogTail } from '../../../src/backends/log-segments.ts';
 import type { StageRun } from '../../../src/core/rows.ts';
 import { runsOfPipelineRun } from '../../../src/store/stage-runs.ts';
 import { judgeRuns } from '../kill-points/judge-runs.ts';
@@ -26,9 +27,19 @@ export async function judgeTrial(trial: Over, pipelineRunId: string, tally: Tall
   judgeRuns({ evidence, runs, point, batch, config, slot, about }, tally);
   const stored = countCalls(lane) - before.calls;
   tally.count('goes-on', about(stored === 1 ? undefined : `the call was stored ${stored} times`));
+  tally.count('right-end', about(await untold(trial, runs)));
   tally.count('money', about(wrongMachines(trial) ?? lateBill(trial, runs)));
   const left = [...(await leftovers(project.place())), ...(await strayObjects(trial, runs))];
   tally.count('no-leftovers', about(left.length === 0 ? undefined : left.join('; ')));
+}
+
+/** A machine whose worker program died under a run is read before it is deleted; what it wrote stands behind that run's log. */
+async function untold({ lane, point }: Trial, [run]: readonly StageRun[]): Promise<string | undefined> {
+  const isReplaced = point.machines.includes(2) && point.causesBefore.includes('worker_lost');
+  if (point.who !== 'program' || point.before !== 'off' || !isReplaced || run === undefined) return undefined;
+  const { lines } = await readLogTail({ dir: lane.project.layout.attempt(run.id, 1).log, lines: 1 });
+  const last = lines.at(-1)?.text ?? 'nothing';
+  return last.startsWith('[machine ') ? undefined : `the log of attempt 1 ends with ${last}`;
 }
 
 /** As the bills have it: a machine is one however often its power was cut, or it was asked for. */
