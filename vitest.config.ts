@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
  * Three tiers are `npm test`. `unit` is pure or in-process (real SQLite, a little git) and takes seconds;
  * `integration` starts processes: git, stages, the run wrapper, the supervisor, a server over stdio; `contracts` holds every
  * adapter of a port to the same promises, against the real thing. Three more have commands of their own: `faults` breaks
- * things, `conformance` tries the server with other people's clients, `live` rents a machine of Google.
+ * things, `conformance` tries the server with other people's clients, `live` rents machines of Google.
  */
 export default defineConfig({
   test: {
@@ -57,8 +57,10 @@ export default defineConfig({
           // Costs money, and needs a project; see scripts/test-gce-live.ts.
           name: 'live',
           include: ['test/live/**/*.test.ts'],
+          // One machine's network to a bucket far away, and a minute or two for each machine.
           testTimeout: 3_600_000,
           hookTimeout: 900_000,
+          maxWorkers: 1,
         },
       },
       {

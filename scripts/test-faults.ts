@@ -3,7 +3,8 @@
  * change. `-- --long` runs hundreds of runs per fault, one part (a file of tests) after the other, and writes
  * docs/reliability.md with commit, seed and every outcome; it fails on any promise below 100 %. `-- --long --continue`
  * leaves out the parts that have passed on this commit with this seed; `-- --long storm` runs the parts of that name.
- * `-- --seed N` repeats the faults of an earlier run; other words of the short form are vitest's.
+ * The seed is that of the commit; `-- --seed N` repeats the faults of an earlier run. Other words of the short form are
+ * vitest's.
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -22,6 +23,7 @@ import {
   readRecords,
   testFile,
 } from './fault-parts.ts';
+import { seedOfCommit } from './fault-seed.ts';
 import { pathWithPython } from './python-path.ts';
 import { reliabilityPage } from './reliability-page.ts';
 import { skippedTests, type VitestReport } from './test-report.ts';
@@ -29,7 +31,6 @@ import { skippedTests, type VitestReport } from './test-report.ts';
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const VITEST = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
 const PAGE = join(ROOT, 'docs', 'reliability.md');
-const DEFAULT_SEED = 20_261_126;
 
 const { values, positionals: words } = parseArgs({
   options: {
@@ -39,7 +40,7 @@ const { values, positionals: words } = parseArgs({
   },
   allowPositionals: true,
 });
-const seed = Number(values.seed ?? DEFAULT_SEED);
+const seed = Number(values.seed ?? seedOfCommit(await git('rev-parse', 'HEAD').catch(() => undefined)));
 if (!Number.isSafeInteger(seed) || seed < 0)
   refuse(`--seed takes a whole number from 0, not "${values.seed}".`);
 if (values.continue && !values.long) refuse('--continue goes on with a long form: add --long.');

@@ -1,8 +1,9 @@
 /**
- * `npm run test:gce-live`: the demo on a machine of Google Compute Engine, in a project of yours. It rents one machine of
- * the profile cpu-small (n2-standard-4, a disk of 20 GB) for less than half an hour, and takes everything away again but
- * the image it has pushed. The project is named by variables of the environment; without them nothing is run, and those
- * that are missing are named. docs/gce.md says how to make one.
+ * `npm run test:gce-live`: the suite of the rented machines against a project of yours: the doctor, the demo on a machine of
+ * Google Compute Engine, and the contracts of storage, Compute Engine and registry. It rents one machine of the profile
+ * cpu-small (n2-standard-4, a disk of 20 GB) for less than half an hour and eight of the smallest for a minute or two, and
+ * takes everything away again but the demo's image. The project is named by variables of the environment; without them
+ * nothing is run, and those that are missing are named. docs/gce.md says how to make one.
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -18,7 +19,8 @@ if (MISSING.length > 0) {
 
 ${explainNeeded()}
 
-Also heeded: GOLDFISH_LIVE_NETWORK, GOLDFISH_LIVE_SUBNETWORK, GOLDFISH_LIVE_EXTERNAL_ADDRESS=false.
+Also heeded: GOLDFISH_LIVE_NETWORK, GOLDFISH_LIVE_SUBNETWORK, GOLDFISH_LIVE_EXTERNAL_ADDRESS=false,
+GOLDFISH_LIVE_BASE_IMAGE; for emulators GOLDFISH_LIVE_COMPUTE_ENDPOINT, GOLDFISH_LIVE_STORAGE_ENDPOINT.
 docs/gce.md says how to make all of this.`);
 }
 const words = ['run', '--project', 'live', '--reporter=verbose', '--allowOnly=false'];

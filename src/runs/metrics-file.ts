@@ -87,8 +87,10 @@ async function readChunk(file: string, from: number): Promise<Chunk | undefined>
   try {
     const stat = await handle?.stat();
     if (!handle || !stat?.isFile()) return undefined;
+    // Hundreds of files are looked at each second, and most have not grown.
+    if (stat.size === from) return undefined;
     const start = stat.size < from ? 0 : from;
-    const length = Math.max(0, Math.min(BATCH_BYTES, MAX_FILE_BYTES - start));
+    const length = Math.max(0, Math.min(BATCH_BYTES, stat.size - start, MAX_FILE_BYTES - start));
     const bytes = await readBytes(handle, start, length);
     const before = start === 0 ? undefined : (await readBytes(handle, start - 1, 1))[0];
     const insideLine = before !== undefined && before !== NEWLINE;

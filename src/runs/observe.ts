@@ -132,16 +132,23 @@ async function askMonitors(deps: RunsDeps, { run, status, watch }: Seen): Promis
   return { reason: 'monitor', because: { rank: 0, message: stopping.message } };
 }
 
-/** Raw state and, at the first sight of it running, the lifecycle's start. */
-function noteSeen(deps: Pick<RunsDeps, 'db' | 'clock'>, seen: Pick<Seen, 'run' | 'status'>): void {
-  const { run, status } = seen;
+/**
+ * Raw state and, at the first sight of it running, the lifecycle's start. What was seen so before is not written again:
+ * hundreds may run, and each write costs a sync of the disk.
+ */
+function noteSeen(
+  deps: Pick<RunsDeps, 'db' | 'clock'>,
+  { run, attempt, status }: Pick<Seen, 'run' | 'attempt' | 'status'>,
+): void {
+  const absent = status.phase === 'absent';
+  const began = status.phase === 'running' || (status.phase === 'starting' && status.startedAt !== null);
+  const starts = began && run.state === 'launching';
+  if (!absent && !starts && isNoted(attempt, status)) return;
   const at = isoTime(deps.clock.now());
   deps.db.write(() => {
-    const absent = status.phase === 'absent';
     const key = { runId: run.id, attempt: run.attempt };
     noteObservation(deps.db, key, { raw: status.raw, startedAt: status.startedAt, absent, at });
-    const began = status.phase === 'running' || (status.phase === 'starting' && status.startedAt !== null);
-    if (!began || run.state !== 'launching') return;
+    if (!starts) return;
     applyRunEvent(deps.db, {
       runId: run.id,
       event: 'start',
@@ -150,6 +157,11 @@ function noteSeen(deps: Pick<RunsDeps, 'db' | 'clock'>, seen: Pick<Seen, 'run' |
       attempt: run.attempt,
     });
   });
+}
+
+function isNoted({ rawState, startedAt, absentCount }: RunAttempt, status: BackendStatus): boolean {
+  const isStartNoted = startedAt !== null || status.startedAt === null;
+  return rawState === status.raw && absentCount === 0 && isStartNoted;
 }
 
 function isLost(deps: Pick<RunsDeps, 'db' | 'clock'>, run: StageRun): boolean {
@@ -200,6 +212,8 @@ async function stopIfDue(deps: RunsDeps, seen: Seen): Promise<void> {
         ? { reason: 'cancel' }
         : found;
   if (!due || !watch.mayAsk(run)) return;
+  // A look may have written nothing before; who has lost the lease stops nobody.
+  deps.db.write(() => undefined);
   await backend.terminate(handle, { graceSeconds: run.plan.compute.stopGraceSeconds, ...due });
   // kill point: stop/asked
   watch.asked(run);

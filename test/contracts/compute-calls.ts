@@ -1,39 +1,33 @@
 import { describe, expect, it } from 'vitest';
 import { A, B, type ComputeHarness, failureOf, insertion, opened, serialLine } from './compute-calls-kit.ts';
 import { listsOf } from './compute-calls-lists.ts';
+import { type ServiceHarness, serviceOf } from './compute-calls-service.ts';
 import { troubleOf } from './compute-calls-trouble.ts';
 
 /** Every promise of src/backends/gce/compute-calls.ts, kept against the simulated service. */
 export function describeComputeCalls(name: string, harness: ComputeHarness): void {
   describe(`${name} as the calls of the Compute API`, () => {
+    serviceOf(asService(harness));
     machinesOf(harness);
     listsOf(harness);
     troubleOf(harness);
   });
 }
 
+/** The simulated one as what a real one is, too. */
+function asService({ open }: ComputeHarness): ServiceHarness {
+  return {
+    zones: [A, B],
+    open: async () => {
+      const { calls, settled, dispose } = await open();
+      return { calls, settled, insertion, nameOf: (name) => name, filter: 'labels.run=r1', dispose };
+    },
+  };
+}
+
 function machinesOf(harness: ComputeHarness): void {
   describe('a machine', () => {
     const at = opened(harness);
-
-    it('is inserted, waited for and shown', async () => {
-      const asked = await at.calls.insertInstance(insertion('m1'));
-      expect(asked).toMatchObject({
-        name: expect.stringMatching(/^operation-/),
-        status: 'PENDING',
-        operationType: 'insert',
-        targetLink: expect.stringMatching(/\/zones\/us-central1-a\/instances\/m1$/),
-      });
-      const ended = await at.ended(Promise.resolve(asked));
-      expect([ended.name, ended.status, ended.error ?? null]).toEqual([asked.name, 'DONE', null]);
-      expect(await at.calls.getInstance({ zone: A, name: 'm1' })).toMatchObject({
-        name: 'm1',
-        zone: expect.stringMatching(/\/zones\/us-central1-a$/),
-        status: 'RUNNING',
-        creationTimestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
-        scheduling: { provisioningModel: 'STANDARD' },
-      });
-    });
 
     it('is the one that was asked for', async () => {
       const change = {
@@ -79,33 +73,6 @@ function machinesOf(harness: ComputeHarness): void {
           disks: [{ boot: true, autoDelete: true, deviceName: 'boot', diskSizeGb: '20' }],
         },
       ]);
-    });
-
-    it('is one, however often the same request is sent', async () => {
-      const request = insertion('m1');
-      const first = await at.calls.insertInstance(request);
-      expect((await at.calls.insertInstance(request)).name).toBe(first.name);
-      await at.ended(Promise.resolve(first));
-      expect(await at.calls.insertInstance(request)).toMatchObject({ name: first.name, status: 'DONE' });
-      expect(at.simulator.instances()).toHaveLength(1);
-    });
-
-    it('is deleted once, however often the same request is sent', async () => {
-      await at.start('m1');
-      const request = { zone: A, name: 'm1', requestId: insertion('m1').requestId };
-      const first = await at.calls.deleteInstance(request);
-      expect((await at.calls.deleteInstance(request))?.name).toBe(first?.name);
-      expect((await at.ended(Promise.resolve(first))).error ?? null).toBeNull();
-      expect(await at.calls.getInstance({ zone: A, name: 'm1' })).toBeUndefined();
-    });
-
-    it('that is not there is undefined, and cannot be deleted', async () => {
-      await at.start('m1');
-      const { requestId } = insertion('m1');
-      expect(await at.calls.getInstance({ zone: A, name: 'm2' })).toBeUndefined();
-      expect(await at.calls.getInstance({ zone: B, name: 'm1' })).toBeUndefined();
-      expect(await at.calls.deleteInstance({ zone: B, name: 'm1', requestId })).toBeUndefined();
-      expect(at.simulator.instances()).toHaveLength(1);
     });
   });
 

@@ -1,18 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { pack } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createArtifactRegistry } from '../../src/backends/gce/artifact-registry.ts';
 import { pushedImage } from '../../src/backends/gce/push-image.ts';
-import type { ImageBuilder } from '../../src/backends/image-builder.ts';
 import type { ImageRegistry } from '../../src/backends/image-registry.ts';
 import { systemClock } from '../../src/core/clock.ts';
-import { projectLayout } from '../../src/core/layout.ts';
 import { until } from '../integration/until.ts';
 import {
   hasRegistry,
@@ -20,63 +12,17 @@ import {
   type RegistryProcess,
   startRegistry,
 } from '../support/registry-process.ts';
-import { docker, dockerAdapter, hasEngine, NEEDS_ENGINE } from './docker-under-test.ts';
+import { hasEngine, NEEDS_ENGINE } from './docker-under-test.ts';
 import { describeImageRegistry, type RegistryHarness } from './image-registry.ts';
+import { namesOf, openPushingEngine, type PushingEngine } from './image-registry-kit.ts';
 
 const able = hasEngine && hasRegistry;
 const NEEDS = NEEDS_ENGINE || NEEDS_REGISTRY;
 
-/** Images that these tests make, and where their parts of the engine work. */
-const made = new Set<string>();
-let home: string;
-
-function builderOf(project: string): ImageBuilder {
-  return dockerAdapter({
-    layout: projectLayout(join(home, project)),
-    clock: systemClock,
-    python: 'python3',
-    sdkDir: home,
-    hostEnvironment: {},
-  }).builder;
-}
+let engine: PushingEngine;
 
 async function ready(): Promise<void> {
-  home = await mkdtemp(join(tmpdir(), 'goldfish-pushes-'));
-}
-
-async function cleanUp(): Promise<void> {
-  for (const id of made) {
-    await docker
-      .getImage(id)
-      .remove({ force: true })
-      .catch(() => undefined);
-  }
-  made.clear();
-  await rm(home, { recursive: true, force: true });
-}
-
-/** One file of random bytes: small, and unlike everything that a registry has. */
-async function makeImage(kind: 'named' | 'nameless' = 'named'): Promise<string> {
-  const archive = pack();
-  archive.entry({ name: 'content' }, randomBytes(1_000));
-  archive.finalize();
-  const tag = randomBytes(6).toString('hex');
-  const name = kind === 'named' ? { repo: 'goldfish-test-push', tag } : {};
-  const answer = await docker.importImage(Readable.from(archive), name);
-  let said = '';
-  for await (const piece of answer) said += String(piece);
-  const id = /"status":"(sha256:[0-9a-f]{64})"/.exec(said)?.[1];
-  if (id === undefined) throw new Error(`no image was made: ${said}`);
-  made.add(id);
-  return id;
-}
-
-async function namesOf(id: string): Promise<string[] | undefined> {
-  const image = await docker
-    .getImage(id)
-    .inspect()
-    .catch(() => undefined);
-  return image && [...(image.RepoTags ?? []), ...(image.RepoDigests ?? [])];
+  engine = await openPushingEngine();
 }
 
 async function open(): Promise<RegistryHarness> {
@@ -88,22 +34,18 @@ async function open(): Promise<RegistryHarness> {
   });
   return {
     ...at(registry.host),
-    builder: builderOf('one'),
-    another: () => ({ registry: at(registry.host).registry, builder: builderOf('another') }),
-    makeImage,
+    builder: engine.builderOf('one'),
+    another: () => ({ registry: at(registry.host).registry, builder: engine.builderOf('another') }),
+    makeImage: (kind) => engine.makeImage(kind),
     namesOf,
-    fetchAnew: async (id, reference) => {
-      await docker.getImage(id).remove({ force: true });
-      for await (const _ of await docker.pull(reference));
-      return (await docker.getImage(reference).inspect()).Id;
-    },
+    fetchAnew: (id, reference) => engine.fetchAnew({ id, reference, login: null }),
     away: async () => {
       const other = await startRegistry();
       await other.stop();
       return at(other.host);
     },
     close: async () => {
-      await cleanUp();
+      await engine.cleanUp();
       await registry.stop();
     },
   };
@@ -118,7 +60,7 @@ describe.skipIf(!able)(`an image for rented machines${NEEDS}`, () => {
     registry = await startRegistry();
   });
   afterAll(async () => {
-    await cleanUp();
+    await engine.cleanUp();
     await registry.stop();
   });
 
@@ -126,11 +68,11 @@ describe.skipIf(!able)(`an image for rented machines${NEEDS}`, () => {
     const repository = `${registry.host}/project`;
     const ofProcess = () => ({
       registry: createArtifactRegistry({ repository, token: null }),
-      builder: builderOf('p'),
+      builder: engine.builderOf('p'),
       repository,
       clock: systemClock,
     });
-    const id = await makeImage();
+    const id = await engine.makeImage();
     const shown = `The image ${id.slice(7, 19)}`;
     const lines: string[] = [];
     const onLine = (line: string): void => void lines.push(line);
@@ -147,11 +89,11 @@ describe.skipIf(!able)(`an image for rented machines${NEEDS}`, () => {
     const repository = `${registry.host}/project`;
     const deps = {
       registry: createArtifactRegistry({ repository, token: null }),
-      builder: builderOf('p'),
+      builder: engine.builderOf('p'),
       repository,
       clock: systemClock,
     };
-    const [id, other] = [await makeImage(), await makeImage()];
+    const [id, other] = [await engine.makeImage(), await engine.makeImage()];
     const lines: string[] = [];
     const onLine = (line: string): void => void lines.push(line);
     const image = { id: other, repository: `${repository}/goldfish`, tag: `id-${id.slice(7)}`, login: null };
@@ -180,13 +122,13 @@ describe.skipIf(!able)(`a registry that wants a login${NEEDS}`, () => {
     repository = `${registry.host}/project/goldfish`;
   });
   afterAll(async () => {
-    await cleanUp();
+    await engine.cleanUp();
     await registry.stop();
   });
   const push = async (password: string | null): Promise<string> => {
     const login = password === null ? null : { username: 'oauth2accesstoken', password };
-    const image = { id: await makeImage(), repository, tag: 'any', login };
-    return (await builderOf('p').push(image, { onLine: () => undefined })).digest;
+    const image = { id: await engine.makeImage(), repository, tag: 'any', login };
+    return (await engine.builderOf('p').push(image, { onLine: () => undefined })).digest;
   };
 
   it('lets the engine in with it', async () => {
@@ -235,11 +177,11 @@ describe.skipIf(!hasEngine)(`a registry that takes what it is sent for ever${NEE
     await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
     try {
       const repository = `127.0.0.1:${(slow.address() as AddressInfo).port}/project/goldfish`;
-      const id = await makeImage();
+      const id = await engine.makeImage();
       const before = await namesOf(id);
       const gate = new AbortController();
       const image = { id, repository, tag: 'any', login: null };
-      const pushing = builderOf('p').push(image, { signal: gate.signal, onLine: () => undefined });
+      const pushing = engine.builderOf('p').push(image, { signal: gate.signal, onLine: () => undefined });
       pushing.catch(() => undefined);
       await until(() => sending, 'the engine to send');
       gate.abort();
@@ -248,7 +190,7 @@ describe.skipIf(!hasEngine)(`a registry that takes what it is sent for ever${NEE
     } finally {
       slow.closeAllConnections();
       await new Promise((resolve) => slow.close(resolve));
-      await cleanUp();
+      await engine.cleanUp();
     }
   });
 });

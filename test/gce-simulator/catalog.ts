@@ -7,6 +7,7 @@ const H100 = 'nvidia-h100-80gb';
 
 /** Machine types with built-in accelerators carry them here; only n1 takes others. */
 export const MACHINE_TYPES: Record<string, MachineType> = {
+  'e2-micro': { cpus: 2, memoryGb: 1 },
   'e2-small': { cpus: 2, memoryGb: 2 },
   'e2-medium': { cpus: 2, memoryGb: 4 },
   'e2-standard-4': { cpus: 4, memoryGb: 16 },

@@ -7,6 +7,7 @@ import type { ProvisioningModel } from './resources.ts';
  * `SPOT` alone: not for rent otherwise.
  */
 const PRICES: Record<string, Partial<Record<ProvisioningModel, number>>> = {
+  'e2-micro': { STANDARD: 0.00838, SPOT: 0.00335 },
   'e2-small': { STANDARD: 0.01675, SPOT: 0.0067 },
   'e2-medium': { STANDARD: 0.0335, SPOT: 0.0134 },
   'e2-standard-4': { STANDARD: 0.13402, SPOT: 0.0536 },

@@ -5,7 +5,7 @@ import { assetPath } from '../../src/core/assets.ts';
 import type { ToolClient } from '../../src/mcp/client.ts';
 import { goldfish } from '../integration/cli-program.ts';
 import { createTestProject, type TestProject, until, waitOver } from '../support/project.ts';
-import { emptyBucket, type Place, removeMachines, untilGone } from './left-overs.ts';
+import { empty, type Place, removeMachines, storageOf, untilGone } from './left-overs.ts';
 import { liveProject, MISSING, NEEDS_PROJECT } from './live-project.ts';
 
 const REASON = 'The demo on a rented machine';
@@ -59,7 +59,7 @@ describe.skipIf(MISSING.length > 0)(`rented machines of a real project${NEEDS_PR
     await rented?.dispose();
     await here?.dispose();
     await untilGone(live, all);
-    await emptyBucket(live);
+    await empty(storageOf(live));
   });
 
   it('pass the doctor', async () => {

@@ -27,6 +27,11 @@ export function explainNeeded(): string {
 
 export type LiveProject = {
   id: string;
+  zones: [string, ...string[]];
+  registry: string;
+  network: { network: string; subnetwork?: string };
+  /** Of emulators, with which the suite itself is tried; null: Google's own. */
+  endpoints: { compute: string | null; storage: string | null };
   bucket: string;
   /** Everything of this test lies below it, and goes with it. */
   prefix: string;
@@ -41,22 +46,53 @@ export function liveProject(): LiveProject {
     if (!value) throw new Error(`${name} is not set: ${NEEDED[name]}`);
     return value;
   };
-  const optional = (key: string, value: string | undefined): string =>
-    value ? `  ${key}: ${JSON.stringify(value)}\n` : '';
+  const given = (name: string): string | null => process.env[`GOLDFISH_LIVE_${name}`] || null;
+  const [id, bucket, registry] = [
+    of('GOLDFISH_LIVE_PROJECT'),
+    of('GOLDFISH_LIVE_BUCKET'),
+    of('GOLDFISH_LIVE_REGISTRY'),
+  ];
+  const [first = '', ...others] = of('GOLDFISH_LIVE_ZONES')
+    .split(',')
+    .map((zone) => zone.trim());
+  const zones: LiveProject['zones'] = [first, ...others];
+  const endpoints = { compute: given('COMPUTE_ENDPOINT'), storage: given('STORAGE_ENDPOINT') };
+  const [network, subnetwork] = [given('NETWORK') ?? 'default', given('SUBNETWORK')];
   const prefix = `goldfish-live/${randomBytes(4).toString('hex')}/`;
-  const zones = of('GOLDFISH_LIVE_ZONES').split(',');
-  const config = `defaults: { backend: gce, profile: cpu-small, timeout_seconds: 600, capacity_wait_seconds: 300 }
-storage: { gcs: { bucket: ${of('GOLDFISH_LIVE_BUCKET')}, prefix: ${prefix} } }
-gce:
-  project_id: ${of('GOLDFISH_LIVE_PROJECT')}
-  zones: ${JSON.stringify(zones.map((zone) => zone.trim()))}
-  service_account: ${of('GOLDFISH_LIVE_SERVICE_ACCOUNT')}
-  artifact_registry: ${of('GOLDFISH_LIVE_REGISTRY')}
-${optional('network', process.env['GOLDFISH_LIVE_NETWORK'])}${optional('subnetwork', process.env['GOLDFISH_LIVE_SUBNETWORK'])}  external_address: ${process.env['GOLDFISH_LIVE_EXTERNAL_ADDRESS'] !== 'false'}
-  max_parallel: 1
-  profile_overrides:
-    cpu-small: { boot_disk: { image: ${of('GOLDFISH_LIVE_IMAGE')}, size_gb: 20 } }
-  warm_pool: { enabled: true, max_instances: 1, idle_timeout_minutes: 1 }
-`;
-  return { id: of('GOLDFISH_LIVE_PROJECT'), bucket: of('GOLDFISH_LIVE_BUCKET'), prefix, config };
+  const baseImage = given('BASE_IMAGE');
+  // YAML reads JSON.
+  const sections = {
+    ...(baseImage === null ? {} : { docker: { base_image: baseImage } }),
+    defaults: { backend: 'gce', profile: 'cpu-small', timeout_seconds: 600, capacity_wait_seconds: 300 },
+    storage: { gcs: { bucket, prefix, api_endpoint: endpoints.storage } },
+    gce: {
+      project_id: id,
+      zones,
+      service_account: of('GOLDFISH_LIVE_SERVICE_ACCOUNT'),
+      artifact_registry: registry,
+      api_endpoint: endpoints.compute,
+      network,
+      subnetwork,
+      external_address: given('EXTERNAL_ADDRESS') !== 'false',
+      max_parallel: 1,
+      profile_overrides: {
+        'cpu-small': { boot_disk: { image: of('GOLDFISH_LIVE_IMAGE'), size_gb: 20 } },
+      },
+      warm_pool: { enabled: true, max_instances: 1, idle_timeout_minutes: 1 },
+    },
+  };
+  const config = Object.entries(sections).map(([key, value]) => `${key}: ${JSON.stringify(value)}\n`);
+  return {
+    id,
+    zones,
+    registry,
+    network: {
+      network: network.includes('/') ? network : `global/networks/${network}`,
+      ...(subnetwork === null ? {} : { subnetwork }),
+    },
+    endpoints,
+    bucket,
+    prefix,
+    config: config.join(''),
+  };
 }

@@ -26,6 +26,24 @@ describe('the lines of an issue', () => {
     expect(judge(status)).toEqual([false, true, false, true]);
   });
 
+  it('hold where a test did not run for want of what only a hand can bring, and say so', () => {
+    const named = (status: string, needs: string) => [
+      { file: 'test/a.test.ts', name: 'a thing says what it is', status: 'passed' },
+      { file: 'test/a.test.ts', name: `a thing ends (needs ${needs})`, status },
+    ];
+    const [line] = judgeLines(ISSUE, named('skipped', 'a program: by hand, as its page says'), new Map());
+    expect(line).toMatchObject({
+      ok: true,
+      items: ['1/2 passed, 1 not run for want of what comes by hand  test/a.test.ts'],
+    });
+    for (const [status, needs] of [
+      ['failed', 'a program: by hand'],
+      ['skipped', 'a program: GOLDFISH_SETUP=1 npm test'],
+    ] as const) {
+      expect(judgeLines(ISSUE, named(status, needs), new Map())[0]?.ok, needs).toBe(false);
+    }
+  });
+
   it('do not hold when a test they name is not there, or a command failed', () => {
     const empty = judgeLines(ISSUE, [], new Map());
     expect(empty.map((line) => line.ok)).toEqual([false, false, false, false]);

@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileS
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parseMetricLine } from '../../src/runs/metric-line.ts';
 import { type MetricsBatch, readMetrics } from '../../src/runs/metrics-file.ts';
 
@@ -217,6 +217,26 @@ describe('a metrics file', () => {
     }
     expect(seen).toEqual(lines.map((_, value) => value));
     expect(batches).toBe(3);
+  });
+
+  it('costs a look no more memory than there is to read in it, and none where nothing is new', async () => {
+    const line = '{"name":"x","value":1}\n';
+    const file = newFile(line);
+    const alloc = vi.spyOn(Buffer, 'alloc');
+    try {
+      const { to } = await read(file);
+      const taken = () => alloc.mock.calls.reduce((sum, [size]) => sum + size, 0);
+      expect(to).toBe(line.length);
+      expect(taken()).toBe(line.length);
+      for (let look = 0; look < 3; look += 1) expect((await read(file, to)).to).toBe(to);
+      expect(taken()).toBe(line.length);
+      appendFileSync(file, line);
+      expect(values(await read(file, to))).toEqual([1]);
+      // The byte before tells whether a line begins here.
+      expect(taken()).toBe(2 * line.length + 1);
+    } finally {
+      alloc.mockRestore();
+    }
   });
 
   it('is read past a line longer than a batch, which is counted once', async () => {

@@ -6,8 +6,10 @@ import { cancelRuns } from '../../src/runs/cancel.ts';
 import { observeRuns } from '../../src/runs/observe.ts';
 import { createAttemptWatch } from '../../src/runs/watch-attempts.ts';
 import { getAttempt } from '../../src/store/attempts.ts';
+import { fencedBy, takeLease } from '../../src/store/lease.ts';
 import { metricSummaries } from '../../src/store/metrics.ts';
 import { eventsOfRun } from '../../src/store/run-events.ts';
+import { createLoop } from '../../src/supervisor/loop.ts';
 import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
 
@@ -48,6 +50,15 @@ async function look(times: number, apart = 1_000): Promise<void> {
     time.advance(apart);
     await project.tick();
   }
+}
+
+/** Rows that were written meanwhile; each commit that has some is waited for until it is on the disk. */
+async function changesOf(work: () => Promise<void>): Promise<number> {
+  const total = (): number =>
+    project.db.prepare<{ n: number }>('SELECT total_changes() AS n').get()?.n ?? Number.NaN;
+  const before = total();
+  await work();
+  return total() - before;
 }
 
 describe('a run that is seen', () => {
@@ -93,6 +104,21 @@ describe('a run that is seen', () => {
     expect(said).toEqual([]);
   });
 
+  it('is written of only where it is not seen as it was before', async () => {
+    project.fake.set(id, 'running');
+    project.fake.set(other, 'running');
+    expect(await changesOf(() => look(1))).toBeGreaterThan(0);
+    expect(await changesOf(() => look(20))).toBe(0);
+    project.fake.set(id, 'absent');
+    expect(await changesOf(() => look(1))).toBe(1);
+    expect(attempt()).toMatchObject({ rawState: 'absent', absentCount: 1 });
+    expect(await changesOf(() => look(1))).toBe(1);
+    project.fake.set(id, 'running');
+    expect(await changesOf(() => look(1))).toBe(1);
+    expect(attempt()).toMatchObject({ rawState: 'running', absentCount: 0, absentSince: null });
+    expect(await changesOf(() => look(20))).toBe(0);
+  });
+
   it('is looked at together with the others, in one question', async () => {
     const asked: number[] = [];
     const { getStatus } = project.fake.backend;
@@ -102,6 +128,30 @@ describe('a run that is seen', () => {
     };
     await look(2);
     expect(asked).toEqual([2, 2]);
+  });
+});
+
+describe('a supervisor that has lost the lease', () => {
+  const holder = { pid: process.pid, start: 'now', bootId: 'this', version: '0.0.0', socket: '' };
+  const takeOver = (): number => {
+    const at = isoTime(time.clock.now());
+    return takeLease(project.db, { holder, at, mayTake: () => true }) ?? 0;
+  };
+
+  it('stops no run, though it has nothing else to write', async () => {
+    const db = fencedBy(project.db, takeOver());
+    const options = { wakeSocket: null, signal: new AbortController().signal, wake: () => undefined };
+    const loop = createLoop({ ...project.deps, db }, options);
+    project.fake.set(id, 'running');
+    project.fake.set(other, 'running');
+    await loop.tick();
+    takeOver();
+    await loop.tick();
+    cancelRuns(project.deps, { target: id, reason: 'It is not needed any more' });
+    await expect(loop.tick()).rejects.toMatchObject({ details: { lease: 'lost' } });
+    expect(project.fake.stops).toEqual([]);
+    await look(1);
+    expect(project.fake.stops).toMatchObject([{ runId: id, reason: 'cancel' }]);
   });
 });
 

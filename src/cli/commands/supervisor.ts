@@ -1,9 +1,13 @@
+import { Option } from 'commander';
+import { hostEnvironment } from '../../config/host.ts';
 import type { ServerContext } from '../../context.ts';
+import { assetPath } from '../../core/assets.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { SuperviseProjectEnd } from '../../supervisor/supervise-project.ts';
 import type { Cli } from '../cli.ts';
 import type { Exit } from '../exit-codes.ts';
 import { formatAge } from '../render/durations.ts';
+import { supervisorUnit } from '../render/systemd-unit.ts';
 import { plainLine } from '../render/terminal-text.ts';
 import type { AddCommand } from './command.ts';
 
@@ -12,10 +16,30 @@ export const addSupervisor: AddCommand = (program, perform) => {
     .command('supervisor')
     .description('advance the work of the project, in the foreground, until nothing is left to do')
     .option('--status', 'only say who does it now')
-    .action((options: { status?: true }) =>
-      perform((cli) => (options.status ? showLease(cli) : superviseHere(cli))),
+    .addOption(
+      new Option('--install', 'only print a unit for systemd that does it from your login on').conflicts(
+        'status',
+      ),
+    )
+    .action(({ status, install }: { status?: true; install?: true }) =>
+      perform((cli) => (status ? showLease(cli) : install ? printUnit(cli) : superviseHere(cli))),
     );
 };
+
+/** Written nowhere: whoever wants it saves it where its first line says. */
+async function printUnit(cli: Cli): Promise<Exit> {
+  const root = await cli.projectRoot();
+  const { loadConfig } = await import('../../config/load-config.ts');
+  const { config } = await loadConfig({ root });
+  const { name, text } = supervisorUnit({
+    project: { name: config.projectName, root },
+    node: process.execPath,
+    launcher: assetPath('bin/goldfish.js'),
+    searchPath: hostEnvironment()['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
+  });
+  cli.show({ name, unit: text }, () => cli.print(text.trimEnd()));
+  return 'ok';
+}
 
 async function superviseHere(cli: Cli): Promise<Exit> {
   const root = await cli.projectRoot();

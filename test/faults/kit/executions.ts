@@ -62,7 +62,7 @@ if config.get("saves"):
     goldfish.save_checkpoint("half", {"batch": config.get("batch", 0)}, step=1)
 limit = time.monotonic() + 120
 while config.get("gate") and not os.path.exists(config["gate"]) and time.monotonic() < limit:
-    time.sleep(0.01)
+    time.sleep(config.get("pause", 0.01))
 time.sleep(config.get("seconds", 0))
 for name, output in told["outputs"].items():
     with open(output["path"], "w") as file:

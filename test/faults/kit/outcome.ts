@@ -1,5 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import { expect } from 'vitest';
+import { CONSTANT_SEED } from '../../../scripts/fault-seed.ts';
 import type { Outcome } from './promises.ts';
 
 /**
@@ -16,5 +17,5 @@ export function keptPromise(outcome: Outcome): void {
 /** The long form: what docs/reliability.md is generated from. The short one runs with every change. */
 export const LONG = process.env['GOLDFISH_FAULTS_LONG'] === '1';
 
-/** Printed by the driver; the same seed makes the same faults at the same moments of its own clock. */
-export const SEED = Number(process.env['GOLDFISH_FAULTS_SEED'] ?? 20_261_126);
+/** The driver's, which prints it; without the driver a constant. The same seed makes the same faults at the same moments of its own clock. */
+export const SEED = Number(process.env['GOLDFISH_FAULTS_SEED'] ?? CONSTANT_SEED);
