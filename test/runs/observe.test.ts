@@ -3,8 +3,6 @@ import { dirname } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { isoTime } from '../../src/core/clock.ts';
 import { cancelRuns } from '../../src/runs/cancel.ts';
-import { observeRuns } from '../../src/runs/observe.ts';
-import { createAttemptWatch } from '../../src/runs/watch-attempts.ts';
 import { getAttempt } from '../../src/store/attempts.ts';
 import { fencedBy, takeLease } from '../../src/store/lease.ts';
 import { metricSummaries } from '../../src/store/metrics.ts';
@@ -84,24 +82,6 @@ describe('a run that is seen', () => {
     await look(1);
     expect(metricSummaries(project.db, id)).toMatchObject([{ name: 'loss', count: 1 }]);
     expect(project.run(id).progress).toBe(0.5);
-  });
-
-  it('is not judged, and nobody is warned, by a look that was broken off', async () => {
-    const said: unknown[] = [];
-    const log = { warn: (entry: unknown) => said.push(entry) };
-    const leaving = new AbortController();
-    const { getStatus } = project.fake.backend;
-    project.fake.backend.getStatus = (handles) => {
-      leaving.abort();
-      return getStatus(handles);
-    };
-    project.fake.set(id, 'unknown');
-    project.fake.end(other);
-    const runs = [id, other].map((runId) => project.run(runId));
-    const watch = createAttemptWatch(project.deps);
-    const deps = { ...project.deps, log: log as unknown as typeof project.deps.log };
-    expect(await observeRuns(deps, runs, { signal: leaving.signal, watch })).toEqual({ ended: [], lost: [] });
-    expect(said).toEqual([]);
   });
 
   it('is written of only where it is not seen as it was before', async () => {

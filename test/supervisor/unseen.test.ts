@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { GoldfishError } from '../../src/core/errors.ts';
+import { observeRuns } from '../../src/runs/observe.ts';
+import { createAttemptWatch } from '../../src/runs/watch-attempts.ts';
 import { type PreparedProject, prepareGivenVersion, type RunsProject } from '../support/runs-project.ts';
 import { createTestClock } from '../support/test-clock.ts';
 
@@ -66,4 +68,22 @@ describe('a run of which nobody can say whether it has begun', () => {
     expect(project.run(id).state).toBe('running');
     expect(project.fake.stops).toEqual([]);
   });
+});
+
+it('a look that was broken off judges no run, and warns of none', async () => {
+  await project.tick();
+  const said: unknown[] = [];
+  const log = { warn: (entry: unknown) => said.push(entry) };
+  const leaving = new AbortController();
+  const { getStatus } = project.fake.backend;
+  project.fake.backend.getStatus = (handles) => {
+    leaving.abort();
+    return getStatus(handles);
+  };
+  project.fake.set(id, 'unknown');
+  const runs = [project.run(id)];
+  const watch = createAttemptWatch(project.deps);
+  const deps = { ...project.deps, log: log as unknown as typeof project.deps.log };
+  expect(await observeRuns(deps, runs, { signal: leaving.signal, watch })).toEqual({ ended: [], lost: [] });
+  expect(said).toEqual([]);
 });
