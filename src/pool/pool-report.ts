@@ -2,7 +2,7 @@ import { isoTime } from '../core/clock.ts';
 import type { JobKey, ProvisioningModel, Worker } from '../core/rows.ts';
 import { WORKER_STATES, type WorkerEnd, type WorkerState } from '../core/worker-lifecycle.ts';
 import type { Db } from '../store/database.ts';
-import { type StartSum, startsByProfile, sumRented } from '../store/pool-report.ts';
+import { LEAST_BILLED_SECONDS, type StartSum, startsByProfile, sumRented } from '../store/pool-report.ts';
 import { livingWorkers } from '../store/workers.ts';
 import type { PoolPolicy } from './policy.ts';
 
@@ -107,11 +107,14 @@ function reportOf(worker: Worker, now: number): WorkerReport {
   };
 }
 
-/** From the asking for it, as `sumRented` counts it; one that nobody saw costs nothing yet. */
-function costOf({ pricePerHour, placedAt, runningAt, letterAt }: Worker, now: number): number | null {
+/** As `sumRented` counts it; one that nobody saw costs nothing yet. */
+function costOf(worker: Worker, now: number): number | null {
+  const { pricePerHour, placedAt, runningAt, letterAt, absentSince } = worker;
   if (pricePerHour === null) return null;
   if (placedAt === null || (runningAt === null && letterAt === null)) return 0;
-  return (secondsSince(placedAt, now) / 3600) * pricePerHour;
+  const absentAt = absentSince === null ? null : runningAt === null ? letterAt : absentSince;
+  const until = absentAt === null ? now : Date.parse(absentAt);
+  return (Math.max(LEAST_BILLED_SECONDS, secondsSince(placedAt, until)) / 3600) * pricePerHour;
 }
 
 /** The clock of whoever wrote a row may be ahead of ours. */

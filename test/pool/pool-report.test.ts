@@ -152,6 +152,47 @@ describe('what was rented in all', () => {
     expect(cost).toBeCloseTo(0.36, 9);
   });
 
+  /** What the machine costs while its row is there, and what all cost once it is gone: the same. */
+  function costOfGone(goneAt: number): number | null {
+    const own = report().workers[0]?.cost ?? null;
+    vanish(db, A, goneAt);
+    expect(report().cost).toBe(own);
+    return own;
+  }
+
+  it('is paid for until it was not found, however long it takes to be certain', () => {
+    rent(db, A, { runId: 'stage-000000000001' });
+    begin(db, A, 90);
+    happen(db, A, { sighting: { absent: true } }, 1000);
+    happen(db, A, { sighting: { absent: true } }, 2000);
+    expect(costOfGone(3000)).toBeCloseTo(0.1, 9);
+  });
+
+  it('is paid for on after it was not found for a moment', () => {
+    rent(db, A, { runId: 'stage-000000000001' });
+    begin(db, A, 90);
+    happen(db, A, { sighting: { absent: true } }, 1000);
+    happen(db, A, { sighting: { absent: false } }, 1010);
+    expect(report()).toMatchObject({
+      cost: expect.closeTo(0.36, 9),
+      workers: [{ cost: expect.closeTo(0.36, 9) }],
+    });
+  });
+
+  it('is paid for until its last letter where no list ever showed it', () => {
+    rent(db, A, { runId: 'stage-000000000001' });
+    happen(db, A, { sighting: { absent: true } }, 10);
+    happen(db, A, { sighting: { absent: true, letter: { generation: '1', content: {} } } }, 1000);
+    expect(costOfGone(3000)).toBeCloseTo(0.1, 9);
+  });
+
+  it('is paid for a minute at least', () => {
+    rent(db, A, { runId: 'stage-000000000001' });
+    begin(db, A, 9);
+    happen(db, A, { sighting: { absent: true } }, 11);
+    expect(costOfGone(26)).toBeCloseTo(0.006, 9);
+  });
+
   it('does not count what no place was found for', () => {
     rent(db, A, { runId: 'stage-000000000001' });
     happen(db, A, { event: 'delete', reason: 'no_place', calledOff: true }, 100);
