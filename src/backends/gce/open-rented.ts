@@ -28,7 +28,7 @@ export async function openRented(options: GceBackendOptions): Promise<Rented> {
     settings: await machineSettings(options, { projectMark, bucketPrefix }),
     profiles: gce.profiles,
     zones: gce.zones,
-    pricePerHour: ({ profile }) => profile.pricePerHour,
+    pricePerHour: ({ profile, model }) => profile.pricePerHour[model],
   });
   const policy = policyOf(options);
   return { bucket, pool: createPool({ db, clock, ids, log, provider, mail: createMail(bucket), policy }) };
