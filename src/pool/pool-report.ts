@@ -4,6 +4,7 @@ import { WORKER_STATES, type WorkerEnd, type WorkerState } from '../core/worker-
 import type { Db } from '../store/database.ts';
 import { LEAST_BILLED_SECONDS, type StartSum, startsByProfile, sumRented } from '../store/pool-report.ts';
 import { livingWorkers } from '../store/workers.ts';
+import { lastLetterOf } from './letters.ts';
 import type { PoolPolicy } from './policy.ts';
 
 type PoolLimits = Pick<PoolPolicy, 'maxInstances' | 'idleTimeoutSeconds' | 'profiles'>;
@@ -28,6 +29,9 @@ export type WorkerReport = {
   cost: number | null;
   /** Since it was heard of last; null: never. */
   letterAgeSeconds: number | null;
+  /** How many images it holds, and the driver of its accelerators, as it told last; null: nothing was told of them. */
+  images: number | null;
+  driver: string | null;
   endReason: WorkerEnd | null;
 };
 
@@ -90,6 +94,7 @@ function countStates(workers: readonly Worker[]): Record<string, number> {
 
 function reportOf(worker: Worker, now: number): WorkerReport {
   const { id, state, stateAt, profile, zone, model, pooled, lease, pricePerHour, endReason } = worker;
+  const letter = lastLetterOf(worker);
   return {
     id,
     state,
@@ -103,6 +108,8 @@ function reportOf(worker: Worker, now: number): WorkerReport {
     pricePerHour,
     cost: costOf(worker, now),
     letterAgeSeconds: worker.letterAt === null ? null : secondsSince(worker.letterAt, now),
+    images: letter?.images.length ?? null,
+    driver: letter?.driver ?? null,
     endReason,
   };
 }
