@@ -1,11 +1,12 @@
 import { afterAll, expect, it } from 'vitest';
 import { isGoldfishError } from '../../src/core/errors.ts';
 import { WORKER_TRANSITIONS } from '../../src/core/worker-lifecycle.ts';
-import { createRandom } from '../faults/kit/random.ts';
+import { createRandom, type Random } from '../faults/kit/random.ts';
 import { type Amounts, isWrong, watchMoney } from './money.ts';
 import { watchPromises } from './promises.ts';
 import { pickStep, STEP_COUNTS } from './random-steps.ts';
 import { createRig, type Rig } from './rig.ts';
+import type { Deed } from './scripted-worker.ts';
 
 /** A few of them; `npm run test:pool` tries ten thousand. The seed repeats them. */
 const STEPS = Number(process.env['GOLDFISH_POOL_STEPS'] ?? 200);
@@ -26,7 +27,7 @@ const EDGES = Object.entries(WORKER_TRANSITIONS).flatMap(([event, { from, to }])
 const BIRTH = 'edge: reserve launching';
 const WANTED = [BIRTH, ...EDGES, ...STEP_COUNTS];
 
-function countEdges(rig: Rig): void {
+function countEdges(rig: Rig, count: Life['count']): void {
   const rows = rig.db
     .prepare<{ edge: string; n: number }>(
       `SELECT concat_ws(' ', 'edge:', from_state, event, to_state) AS edge, count(*) AS n
@@ -76,49 +77,62 @@ afterAll(() => {
   console.log(`reported ${reported}, billed ${billed}; allowed ${above} above, ${below} below`);
 });
 
+type Life = { count: (what: string, times?: number) => void; step: number };
+
+/** A pool from its beginning to its end. Returns all that machines did in it. */
+async function live(random: Random, { count, step }: Life): Promise<Deed[]> {
+  const rig = createRig({
+    // Mostly such as keep machines: only these come to rest.
+    policy: {
+      maxInstances: random.pick([0, 1, 2, 3, 4, 4, 4]),
+      idleTimeoutSeconds: random.pick([0, 60, 300, 300, 600]),
+    },
+    worker: { cleanSeconds: random.pick([3, 60, 120]) },
+  });
+  const watch = watchPromises(rig);
+  const bill = watchMoney(rig);
+  const isClockSet = random.next() < 0.5;
+  const pick = pickStep({ rig, random, bill, isClockSet, count });
+  try {
+    rig.start();
+    for (let one = 0; one < STEPS_OF_A_LIFE; one += 1) {
+      pick();
+      await rig.pass(random.between(0, 30));
+      const complaints = [...watch.complaints(), ...bill.complaints()];
+      expect(complaints, `step ${step + one}, seed ${SEED}`).toEqual([]);
+    }
+    await settleDown(rig);
+    const amounts = bill.amounts();
+    const complaints = [...watch.complaints(), ...unaccounted(rig)];
+    expect([complaints, isWrong(amounts) && amounts], `life of step ${step}, seed ${SEED}`).toEqual([
+      [],
+      false,
+    ]);
+    // What was refused or had no answer; anything else is a defect of ours.
+    expect(rig.defects.filter((error) => !isGoldfishError(error))).toEqual([]);
+    countEdges(rig, count);
+    count('fault: reboot', rig.reboots);
+    count('fault: storage refuses', rig.storage.struck.refused);
+    count('fault: storage loses an answer', rig.storage.struck.lost);
+    if (!isClockSet) addAmounts(amounts);
+    return rig.deeds;
+  } finally {
+    rig.dispose();
+  }
+}
+
 it(`keeps every promise of the pool in ${STEPS} random steps, seed ${SEED}`, {
   timeout: 600_000,
 }, async () => {
   const random = createRandom(SEED);
-  for (let step = 0; step < STEPS; step += STEPS_OF_A_LIFE) {
-    const rig = createRig({
-      // Mostly such as keep machines: only these come to rest.
-      policy: {
-        maxInstances: random.pick([0, 1, 2, 3, 4, 4, 4]),
-        idleTimeoutSeconds: random.pick([0, 60, 300, 300, 600]),
-      },
-      worker: { cleanSeconds: random.pick([3, 60, 120]) },
-    });
-    const watch = watchPromises(rig);
-    const bill = watchMoney(rig);
-    const isClockSet = random.next() < 0.5;
-    const pick = pickStep({ rig, random, bill, isClockSet, count });
-    try {
-      rig.start();
-      for (let one = 0; one < STEPS_OF_A_LIFE; one += 1) {
-        pick();
-        await rig.pass(random.between(0, 30));
-        const complaints = [...watch.complaints(), ...bill.complaints()];
-        expect(complaints, `step ${step + one}, seed ${SEED}`).toEqual([]);
-      }
-      await settleDown(rig);
-      const amounts = bill.amounts();
-      const complaints = [...watch.complaints(), ...unaccounted(rig)];
-      expect([complaints, isWrong(amounts) && amounts], `life of step ${step}, seed ${SEED}`).toEqual([
-        [],
-        false,
-      ]);
-      // What was refused or had no answer; anything else is a defect of ours.
-      expect(rig.defects.filter((error) => !isGoldfishError(error))).toEqual([]);
-      countEdges(rig);
-      count('fault: reboot', rig.reboots);
-      count('fault: storage refuses', rig.storage.struck.refused);
-      count('fault: storage loses an answer', rig.storage.struck.lost);
-      if (!isClockSet) addAmounts(amounts);
-    } finally {
-      rig.dispose();
-    }
-  }
+  for (let step = 0; step < STEPS; step += STEPS_OF_A_LIFE) await live(random, { count, step });
+});
+
+it('lives the same life again with the same seed', async () => {
+  const once = () => live(createRandom(SEED), { count: () => undefined, step: 0 });
+  const deeds = await once();
+  expect(deeds.length).toBeGreaterThan(0);
+  expect(await once()).toEqual(deeds);
 });
 
 const DEMAND =

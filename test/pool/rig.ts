@@ -1,6 +1,6 @@
 import { createGceProvider } from '../../src/backends/gce/gce-provider.ts';
 import { GCE_PROFILES } from '../../src/config/gce-profiles.ts';
-import { createIds } from '../../src/core/ids.ts';
+import type { Ids } from '../../src/core/ids.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { JobKey, ProvisioningModel, Worker } from '../../src/core/rows.ts';
 import { attemptPrefix } from '../../src/pool/documents.ts';
@@ -136,7 +136,14 @@ export function createRig(options: RigOptions = {}): Rig {
   world.storage = options.worker?.storage ?? storage;
   const calls = simulatedCompute(sim);
   const clock = { ...clockOf(time), now: () => time.now() + rig.clockAheadMs };
-  const ids = createIds();
+  let made = 0;
+  // Counted, not drawn: lists are in the order of names, and a seed is to make the same life again.
+  const ids: Pick<Ids, 'worker'> = {
+    worker: () => {
+      made += 1;
+      return `goldfish-${made.toString(16).padStart(12, '0')}`;
+    },
+  };
   const wishes = new Map<Job, Wish>();
   let life: Life | undefined;
 
