@@ -37,6 +37,8 @@ const FAULTS: readonly ((random: Random) => FaultInput)[] = [
   slowBoot,
   slowBoot,
   slowBoot,
+  slowBoot,
+  slowBoot,
   (random) => ({
     kind: 'late-visibility',
     ms: random.between(0, 90_000),
@@ -62,7 +64,7 @@ const FAULTS: readonly ((random: Random) => FaultInput)[] = [
 ];
 
 function slowBoot(random: Random): FaultInput {
-  return { kind: 'slow-boot', ms: random.between(0, 240_000) };
+  return { kind: 'slow-boot', ms: random.between(20_000, 240_000) };
 }
 
 function stockOut(random: Random): FaultInput {

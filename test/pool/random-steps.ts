@@ -133,8 +133,8 @@ const crash: Step = ({ rig, random, count }) => {
 
 const STEPS: readonly (readonly [weight: number, Step])[] = [
   [10, submit],
-  [10, cancel],
-  [14, fault],
+  [12, cancel],
+  [16, fault],
   [6, strike],
   [2, storageOutage],
   [2, storageTrouble],
