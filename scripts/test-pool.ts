@@ -1,7 +1,7 @@
 /**
- * `npm run test:pool`: ten thousand random steps against the pool on simulated time, with every event of a worker and every
- * fault at least twenty times. `-- --steps N` tries more or fewer, `-- --seed N` repeats an earlier run. A few of the steps
- * are part of `npm test`.
+ * `npm run test:pool`: ten thousand random steps against the pool on simulated time, with every edge of the table of workers
+ * and every fault at least twenty times, and what the pool says of money held to the bill of the simulator. `-- --steps N`
+ * tries more or fewer, `-- --seed N` repeats an earlier run. A few of the steps are part of `npm test`.
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';

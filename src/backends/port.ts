@@ -39,6 +39,8 @@ export type BackendCapabilities = {
   /** What separates a stage from the machine, in the words of the documents. */
   isolation: 'none' | 'namespaces' | 'container' | 'machine';
   maxNodes: number;
+  /** The most seconds a stage may ask for, its time limit and its grace together; null: no limit. */
+  longestSeconds: number | null;
   /** `local`: log segments appear in the run folder as the program writes; `pulled`: the supervisor fetches them. */
   liveLogs: 'local' | 'pulled';
   hasLaunchDelay: boolean;

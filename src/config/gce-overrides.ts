@@ -1,4 +1,4 @@
-import { GCE_PROFILES, type GceProfile, gceProfile, usualDiskType } from './gce-profiles.ts';
+import { GCE_PROFILES, type GceProfile, gceProfile, type Prices, usualDiskType } from './gce-profiles.ts';
 import type { ProfileOverride } from './gce-schema.ts';
 import { builtInGpus, isSpotOnly, takesAccelerators } from './machine-types.ts';
 import type { Locate, Path, ProblemList } from './problem.ts';
@@ -42,9 +42,13 @@ function merge(name: string, said: ProfileOverride): GceProfile {
         type: type ?? usualDiskType(machineType, usual.gpus),
         mount,
       })) ?? usual.dataDisks,
-    pricePerHour: said.price_per_hour ?? usual.pricePerHour,
+    pricePerHour: pricesOf(said) ?? usual.pricePerHour,
     preflight: said.preflight ?? usual.preflight,
   };
+}
+
+function pricesOf({ price_per_hour: said }: ProfileOverride): Prices | undefined {
+  return said ? { spot: said.spot ?? null, standard: said.standard ?? null } : undefined;
 }
 
 /** Before what it says of payment, disks and checks. Another machine type brings its own GPUs and disks. */

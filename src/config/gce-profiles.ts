@@ -13,11 +13,13 @@ export type GceProfile = {
   models: readonly ProvisioningModel[];
   bootDisk: { image: string; sizeGb: number; type: string };
   dataDisks: readonly DataDisk[];
-  /** US dollars, where somebody said. */
-  pricePerHour: number | null;
+  /** By way of paying; null where nobody said. In whatever money the user counts in. */
+  pricePerHour: Prices;
   /** Commands that must end with 0 in the sandbox of a job before it is started there. */
   preflight: readonly (readonly string[])[];
 };
+
+export type Prices = Readonly<Record<ProvisioningModel, number | null>>;
 
 /** A second disk, made with the machine and deleted with it; `mount`: the folder that a stage has it as. */
 export type DataDisk = { name: string; sizeGb: number; type: string; mount: string };
@@ -40,7 +42,7 @@ export function gceProfile(
       type: usualDiskType(machineType, gpus),
     },
     dataDisks: [],
-    pricePerHour: null,
+    pricePerHour: { spot: null, standard: null },
     preflight: [],
     ...given,
   };

@@ -103,6 +103,15 @@ const wordSchema = z
 const commandSchema = z.array(wordSchema, COMMAND).min(1, COMMAND).max(100, COMMAND);
 const preflightSchema = z.array(commandSchema, COMMANDS).max(20, COMMANDS);
 
+const MONEY = 'an amount of money from 0';
+const PRICE = `must be ${MONEY}, or a mapping of spot and standard to one each`;
+const amountSchema = numberOf(MONEY, { min: 0, max: 1_000_000 });
+/** One number is the price of both ways of paying. */
+const priceSchema = z.preprocess((given) => {
+  const { success, data } = amountSchema.safeParse(given);
+  return success ? { spot: data, standard: data } : given;
+}, z.strictObject({ spot: amountSchema.nullish(), standard: amountSchema.nullish() }, PRICE).nullish());
+
 /** What a profile of rented machines says otherwise; of a new one only its machine type must be there. */
 const overrideSchema = section({
   machine_type: typeSchema('machine such as n2-standard-8').nullish(),
@@ -123,7 +132,7 @@ const overrideSchema = section({
     type: diskTypeSchema.nullish(),
   }),
   data_disks: disksSchema.nullish(),
-  price_per_hour: numberOf('an amount of money from 0', { min: 0, max: 1_000_000 }).nullish(),
+  price_per_hour: priceSchema,
   preflight: preflightSchema.nullish(),
 });
 export type ProfileOverride = z.output<typeof overrideSchema>;

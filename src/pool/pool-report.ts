@@ -2,8 +2,9 @@ import { isoTime } from '../core/clock.ts';
 import type { JobKey, ProvisioningModel, Worker } from '../core/rows.ts';
 import { WORKER_STATES, type WorkerEnd, type WorkerState } from '../core/worker-lifecycle.ts';
 import type { Db } from '../store/database.ts';
-import { type StartSum, startsByProfile, sumRented } from '../store/pool-report.ts';
+import { LEAST_BILLED_SECONDS, type StartSum, startsByProfile, sumRented } from '../store/pool-report.ts';
 import { livingWorkers } from '../store/workers.ts';
+import { lastLetterOf } from './letters.ts';
 import type { PoolPolicy } from './policy.ts';
 
 type PoolLimits = Pick<PoolPolicy, 'maxInstances' | 'idleTimeoutSeconds' | 'profiles'>;
@@ -28,6 +29,9 @@ export type WorkerReport = {
   cost: number | null;
   /** Since it was heard of last; null: never. */
   letterAgeSeconds: number | null;
+  /** How many images it holds, and the driver of its accelerators, as it told last; null: nothing was told of them. */
+  images: number | null;
+  driver: string | null;
   endReason: WorkerEnd | null;
 };
 
@@ -90,6 +94,7 @@ function countStates(workers: readonly Worker[]): Record<string, number> {
 
 function reportOf(worker: Worker, now: number): WorkerReport {
   const { id, state, stateAt, profile, zone, model, pooled, lease, pricePerHour, endReason } = worker;
+  const letter = lastLetterOf(worker);
   return {
     id,
     state,
@@ -103,15 +108,20 @@ function reportOf(worker: Worker, now: number): WorkerReport {
     pricePerHour,
     cost: costOf(worker, now),
     letterAgeSeconds: worker.letterAt === null ? null : secondsSince(worker.letterAt, now),
+    images: letter?.images.length ?? null,
+    driver: letter?.driver ?? null,
     endReason,
   };
 }
 
-/** From the asking for it, as `sumRented` counts it; one that nobody saw costs nothing yet. */
-function costOf({ pricePerHour, placedAt, runningAt, letterAt }: Worker, now: number): number | null {
+/** As `sumRented` counts it; one that nobody saw costs nothing yet. */
+function costOf(worker: Worker, now: number): number | null {
+  const { pricePerHour, placedAt, runningAt, letterAt, absentSince } = worker;
   if (pricePerHour === null) return null;
   if (placedAt === null || (runningAt === null && letterAt === null)) return 0;
-  return (secondsSince(placedAt, now) / 3600) * pricePerHour;
+  const absentAt = absentSince === null ? null : runningAt === null ? letterAt : absentSince;
+  const until = absentAt === null ? now : Date.parse(absentAt);
+  return (Math.max(LEAST_BILLED_SECONDS, secondsSince(placedAt, until)) / 3600) * pricePerHour;
 }
 
 /** The clock of whoever wrote a row may be ahead of ours. */

@@ -8,7 +8,7 @@ import type { GivenCompute } from './settle-compute.ts';
 export type Misfit = {
   /** The key that asks for it, as the stage's config or the pipeline has it. */
   at: { file: 'config' | 'pipeline'; path: Path };
-  key: 'nodes' | 'gpus' | 'image' | 'capacity_wait_seconds';
+  key: 'nodes' | 'gpus' | 'image' | 'timeout_seconds' | 'capacity_wait_seconds';
   message: string;
   hint: string;
 };
@@ -35,6 +35,16 @@ export function misfitsOf(stage: string, asked: AskedCompute, settled: GivenComp
       key: 'gpus',
       message: `${stage} asks for ${gpus} GPU${gpus === 1 ? '' : 's'}; ${backend} has ${most === 0 ? 'none' : most} here.`,
       hint: `Set compute.gpus to ${most === 0 ? '0' : `${Math.floor(most / compute.nodes)} or less`}, or compute.profile or compute.backend to one with more.`,
+    });
+  }
+  const { timeoutSeconds: timeout, stopGraceSeconds: grace } = compute;
+  const { longestSeconds } = capabilities;
+  if (longestSeconds !== null && timeout + grace > longestSeconds) {
+    found.push({
+      at: { file: 'config', path: ['compute', 'timeout_seconds'] },
+      key: 'timeout_seconds',
+      message: `${stage} may take ${timeout} s, with ${grace} s to stop; ${backend} runs ${longestSeconds} s at most.`,
+      hint: `Set compute.timeout_seconds to ${longestSeconds - grace} or less, or compute.backend to one that runs longer.`,
     });
   }
   const wait = compute.capacityWaitSeconds;

@@ -14,7 +14,7 @@ export type ListedProfile = {
   name: string;
   description: string | null;
   origin: NamedProfile['origin'];
-  /** Of the profile itself, else of the machine that is rented for it. */
+  /** Of the profile itself, else of the machine that is rented for it, paid for in the way that is tried first. */
   pricePerHour: number | null;
   available: boolean;
   /** Why it is, or is not. */
@@ -29,6 +29,8 @@ export type ListedMachine = {
   /** Where it is looked for, and how it is paid for, in the order to try. */
   zones: readonly string[];
   models: readonly ProvisioningModel[];
+  /** Of each of these; null where nobody said. */
+  pricesPerHour: readonly (number | null)[];
 };
 
 type Deps = Pick<RunsDeps, 'backends' | 'config' | 'settings'>;
@@ -60,7 +62,7 @@ export async function listProfiles(
     });
     const { description, origin } = profile;
     const rented = asked.backend.value === GCE ? gce?.profiles[machineProfileOf(gce, name)] : undefined;
-    const pricePerHour = profile.pricePerHour ?? rented?.pricePerHour ?? null;
+    const pricePerHour = profile.pricePerHour ?? priceOf(rented);
     const machine = rented === undefined ? null : toMachine(rented, gce?.zones ?? []);
     const row = { name, description, origin, pricePerHour, machine };
     try {
@@ -76,8 +78,14 @@ export async function listProfiles(
   return gce === null ? [...listed, ...cloudProfiles(profiles.names)] : listed;
 }
 
-function toMachine({ machineType, models }: GceProfile, zones: readonly string[]): ListedMachine {
-  return { machineType, zones, models };
+function toMachine(profile: GceProfile, zones: readonly string[]): ListedMachine {
+  const { machineType, models, pricePerHour } = profile;
+  return { machineType, zones, models, pricesPerHour: models.map((model) => pricePerHour[model]) };
+}
+
+function priceOf(rented: GceProfile | undefined): number | null {
+  const [first] = rented?.models ?? [];
+  return rented === undefined || first === undefined ? null : rented.pricePerHour[first];
 }
 
 /** Those that only rented machines have, where there are none; a profile of the user's own may have taken the name. */

@@ -13,17 +13,24 @@ export type RentedSum = {
   cost: number;
 };
 
-/** From the asking for a machine to its end, which is a little more than is billed. */
+/** A machine that was on for a moment is billed for so long. */
+export const LEAST_BILLED_SECONDS = 60;
+
+/**
+ * From the asking for a machine until it was not found any more, which is a little more than is billed; that it is gone is
+ * certain only some looks later. One that no list ever showed running is counted until it was heard of last.
+ */
 export function sumRented(db: Db, at: string): RentedSum {
   const row = db
     .prepare<RentedSum>(
       `SELECT count(*) AS machines, count(price_per_hour) AS priced,
-              total(max(0, unixepoch(coalesce(gone_at, ?), 'subsec') - unixepoch(placed_at, 'subsec'))
+              total(max(?, unixepoch(coalesce(iif(absent_since IS NULL OR running_at IS NOT NULL, absent_since, letter_at),
+                                              gone_at, ?), 'subsec') - unixepoch(placed_at, 'subsec'))
                     / 3600.0 * price_per_hour) AS cost
          FROM workers
         WHERE placed_at IS NOT NULL AND (running_at IS NOT NULL OR letter_at IS NOT NULL)`,
     )
-    .get(at);
+    .get(LEAST_BILLED_SECONDS, at);
   return row ?? { machines: 0, priced: 0, cost: 0 };
 }
 

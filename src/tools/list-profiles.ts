@@ -23,6 +23,7 @@ const profileRow = z.object({
       type: z.string(),
       zones: z.array(z.string()).describe('Where it is looked for, in this order'),
       provisioning: z.array(z.string()).describe('How it is paid for, in the order to try'),
+      prices_per_hour: z.array(z.number().nullable()).describe('Of each of these'),
     })
     .nullable()
     .describe('What is rented; null: nothing'),
@@ -84,6 +85,7 @@ function toRow(profile: ListedProfile): z.infer<typeof profileRow> {
       type: machine.machineType,
       zones: [...machine.zones],
       provisioning: [...machine.models],
+      prices_per_hour: [...machine.pricesPerHour],
     },
   };
 }

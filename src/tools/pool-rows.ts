@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { clip } from '../core/names.ts';
 import type { KeptPolicy, PoolReport, WorkerReport } from '../pool/pool-report.ts';
 import { count } from './text.ts';
 
@@ -18,6 +19,8 @@ export const workerRow = z.object({
   price_per_hour: z.number().nullable(),
   cost: z.number().nullable().describe('Until now'),
   heard_seconds_ago: z.int().nullable(),
+  images: z.int().nullable().describe('How many it holds'),
+  driver: z.string().nullable().describe('Of its accelerators'),
   end_reason: z.string().nullable().describe('Why it goes'),
 });
 
@@ -52,6 +55,8 @@ export function toWorkerRow(worker: WorkerReport): z.infer<typeof workerRow> {
     price_per_hour: worker.pricePerHour,
     cost: money(worker.cost),
     heard_seconds_ago: rounded(worker.letterAgeSeconds, 0),
+    images: worker.images,
+    driver: worker.driver === null ? null : clip(worker.driver),
     end_reason: worker.endReason,
   };
 }

@@ -1,4 +1,4 @@
-import { pricePerHour, type Rented } from './prices.ts';
+import { pricePerHour as listPrice, type Rented } from './prices.ts';
 import type { SimulatedTime } from './time.ts';
 
 /** One stretch of a machine from its start to its stop. */
@@ -35,7 +35,10 @@ export type Ledger = {
   usd(name?: string): number;
 };
 
-export function createLedger(time: SimulatedTime): Ledger {
+/** US dollars an hour of a machine in its zone. */
+export type Prices = (rented: Rented & { zone: string }) => number;
+
+export function createLedger(time: SimulatedTime, pricePerHour: Prices = listPrice): Ledger {
   const usages: Usage[] = [];
   const billed = (usage: Usage): BilledUsage => {
     const ms = (usage.endedAt ?? time.now()) - usage.startedAt;

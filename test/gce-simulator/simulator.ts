@@ -2,7 +2,7 @@ import { type ApiAnswer, type ApiRequest, answerCall } from './answer-calls.ts';
 import { type Calls, createCalls } from './calls.ts';
 import { breakHost, preempt, stopByOthers, vanish } from './events.ts';
 import { createFaultBook, type FaultBook } from './faults.ts';
-import { createLedger, type Ledger } from './ledger.ts';
+import { createLedger, type Ledger, type Prices } from './ledger.ts';
 import type { CreateMachine } from './machine.ts';
 import type { Metadata } from './metadata.ts';
 import { createOperations, serviceNow } from './operations.ts';
@@ -22,6 +22,8 @@ export type SimulatorOptions = {
   timings?: Partial<Timings>;
   /** Limits that differ from the ample ones: `{ 'us-central1': { CPUS: 24 }, global: { GPUS_ALL_REGIONS: 1 } }`. */
   quotas?: Quotas;
+  /** Other prices than those of the list (prices.ts), which are the same in all zones. */
+  pricePerHour?: Prices;
 };
 
 export type Simulator = {
@@ -62,6 +64,7 @@ export function createSimulator({
   createMachine = scriptedMachine(idleScript),
   timings,
   quotas = {},
+  pricePerHour,
 }: SimulatorOptions): Simulator {
   let id = FIRST_ID;
   const nextId = (): string => String(id++);
@@ -76,7 +79,7 @@ export function createSimulator({
     timings: { ...USUAL_TIMINGS, ...timings },
     faults,
     operations: createOperations({ project, time, stamp, faults, nextId }),
-    ledger: createLedger(time),
+    ledger: createLedger(time, pricePerHour),
     quotas,
     createMachine: machines.create,
     nextId,

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Letter } from '../../src/pool/documents.ts';
 import { type KeptPolicy, poolReport } from '../../src/pool/pool-report.ts';
 import { machinesOfRuns } from '../../src/pool/run-machines.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
@@ -8,6 +9,21 @@ import { begin, finish, giveJob, happen, POOL_START, poolTime, rent, vanish } fr
 const A = 'goldfish-aaaaaaaaaaaa';
 const B = 'goldfish-bbbbbbbbbbbb';
 const POLICY: KeptPolicy = { enabled: true, maxInstances: 2, idleTimeoutSeconds: 300, profiles: null };
+
+/** What A has told last. */
+const LETTER: Letter = {
+  schema: 1,
+  worker: A,
+  boot: 1,
+  phase: 'working',
+  number: 1,
+  job: 'claimed',
+  leaves: null,
+  publicKey: null,
+  images: ['sha256:aaaa', 'sha256:bbbb'],
+  driver: '550.54.15',
+  at: '2026-01-01T00:00:00Z',
+};
 
 let db: Db;
 beforeEach(() => {
@@ -50,7 +66,7 @@ describe('the report of the pool', () => {
   it('shows a machine with its run, its age and what it has cost', () => {
     rent(db, A, { runId: 'stage-000000000001', at: 600 });
     begin(db, A, 690);
-    happen(db, A, { sighting: { letter: { generation: '1', content: {} } } }, 3590);
+    happen(db, A, { sighting: { letter: { generation: '1', content: LETTER } } }, 3590);
     const { workers, counts } = report();
     expect(counts).toMatchObject({ busy: 1, launching: 0 });
     expect(workers).toEqual([
@@ -67,6 +83,8 @@ describe('the report of the pool', () => {
         pricePerHour: 0.36,
         cost: expect.closeTo(0.3, 9),
         letterAgeSeconds: 10,
+        images: 2,
+        driver: '550.54.15',
         endReason: null,
       },
     ]);
@@ -78,7 +96,7 @@ describe('the report of the pool', () => {
     begin(db, B, 60);
     happen(db, B, { event: 'delete', reason: 'silent' }, 1000);
     expect(report().workers).toMatchObject([
-      { id: A, state: 'launching', cost: 0, letterAgeSeconds: null },
+      { id: A, state: 'launching', cost: 0, letterAgeSeconds: null, images: null, driver: null },
       { id: B, state: 'deleting', job: null, endReason: 'silent', cost: expect.closeTo(0.36, 9) },
     ]);
   });
@@ -150,6 +168,47 @@ describe('what was rented in all', () => {
     const { machines, cost, workers } = report();
     expect({ machines, workers: workers.map(({ id }) => id) }).toEqual({ machines: 2, workers: [B] });
     expect(cost).toBeCloseTo(0.36, 9);
+  });
+
+  /** What the machine costs while its row is there, and what all cost once it is gone: the same. */
+  function costOfGone(goneAt: number): number | null {
+    const own = report().workers[0]?.cost ?? null;
+    vanish(db, A, goneAt);
+    expect(report().cost).toBe(own);
+    return own;
+  }
+
+  it('is paid for until it was not found, however long it takes to be certain', () => {
+    rent(db, A, { runId: 'stage-000000000001' });
+    begin(db, A, 90);
+    happen(db, A, { sighting: { absent: true } }, 1000);
+    happen(db, A, { sighting: { absent: true } }, 2000);
+    expect(costOfGone(3000)).toBeCloseTo(0.1, 9);
+  });
+
+  it('is paid for on after it was not found for a moment', () => {
+    rent(db, A, { runId: 'stage-000000000001' });
+    begin(db, A, 90);
+    happen(db, A, { sighting: { absent: true } }, 1000);
+    happen(db, A, { sighting: { absent: false } }, 1010);
+    expect(report()).toMatchObject({
+      cost: expect.closeTo(0.36, 9),
+      workers: [{ cost: expect.closeTo(0.36, 9) }],
+    });
+  });
+
+  it('is paid for until its last letter where no list ever showed it', () => {
+    rent(db, A, { runId: 'stage-000000000001' });
+    happen(db, A, { sighting: { absent: true } }, 10);
+    happen(db, A, { sighting: { absent: true, letter: { generation: '1', content: {} } } }, 1000);
+    expect(costOfGone(3000)).toBeCloseTo(0.1, 9);
+  });
+
+  it('is paid for a minute at least', () => {
+    rent(db, A, { runId: 'stage-000000000001' });
+    begin(db, A, 9);
+    happen(db, A, { sighting: { absent: true } }, 11);
+    expect(costOfGone(26)).toBeCloseTo(0.006, 9);
   });
 
   it('does not count what no place was found for', () => {

@@ -1,16 +1,14 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createGceProvider } from '../../src/backends/gce/gce-provider.ts';
 import { GCE_PROFILES } from '../../src/config/gce-profiles.ts';
-import { createIds } from '../../src/core/ids.ts';
+import type { Ids } from '../../src/core/ids.ts';
 import type { Logger } from '../../src/core/logger.ts';
-import type { JobKey, Worker } from '../../src/core/rows.ts';
+import type { JobKey, ProvisioningModel, Worker } from '../../src/core/rows.ts';
 import type { KeepConsole } from '../../src/pool/deps.ts';
 import { attemptPrefix } from '../../src/pool/documents.ts';
-import { createMail } from '../../src/pool/mail.ts';
+import { createMail, type Mail } from '../../src/pool/mail.ts';
 import { type PoolPolicy, USUAL_POLICY } from '../../src/pool/policy.ts';
 import { createPool, type Pool } from '../../src/pool/pool.ts';
+import type { MachineList, Place, WorkerProvider } from '../../src/pool/port.ts';
 import type { JobRequest } from '../../src/pool/take-worker.ts';
 import type { ObjectStorage } from '../../src/storage/port.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
@@ -24,6 +22,13 @@ import { type Deed, scriptedWorker, type WorkerWorld } from './scripted-worker.t
 
 export const ZONES = ['us-central1-a', 'us-central1-b'];
 const TICK_MS = 1_000;
+/** US dollars an hour: no two places cost the same, so that a bill tells which of them was paid for. */
+const PRICES: Readonly<Record<string, Readonly<Record<ProvisioningModel, number>>>> = {
+  'us-central1-a': { standard: 2.1, spot: 0.7 },
+  'us-central1-b': { standard: 3.7, spot: 0.9 },
+  // Of a machine that is where none is rented any more.
+  'us-central1-c': { standard: 4.3, spot: 1.1 },
+};
 
 export type JobState = 'open' | 'canceled' | 'done' | 'lost' | 'no_place' | 'unfit';
 export type Job = JobKey & {
@@ -36,7 +41,7 @@ export type Job = JobKey & {
 };
 
 /** What a test may want otherwise of a job's machine. */
-type Asked = Pick<JobRequest, 'zones' | 'models' | 'capacityWaitSeconds' | 'maxSeconds'>;
+type Wish = Pick<JobRequest, 'zones' | 'models' | 'capacityWaitSeconds' | 'maxSeconds' | 'images'>;
 
 /**
  * The pool on a real store, with the adapter of Compute Engine on the simulator, workers that only let time pass, and a
@@ -56,7 +61,15 @@ export type Rig = {
   consoles: Parameters<KeepConsole>[0][];
   /** Errors of the supervisor's own work: things that no fault explains. */
   defects: unknown[];
-  submit(options?: { seconds?: number } & Partial<Asked>): Job;
+  /** What lists showed to a supervisor that lived to see it. */
+  looks: RigLook[];
+  /** By worker: when the place that it has now was committed. True time. */
+  placedAt: ReadonlyMap<string, number>;
+  /** By worker: when a letter of it was read last. True time. */
+  heardAt: ReadonlyMap<string, number>;
+  /** Machines that booted once more. */
+  reboots: number;
+  submit(options?: Partial<Wish> & { seconds?: number }): Job;
   cancel(job: Job): void;
   /** The supervisor is gone in the middle of whatever it does; nothing of it happens any more. */
   crash(): void;
@@ -80,6 +93,8 @@ export type Rig = {
   dispose(): void;
 };
 
+export type RigLook = MachineList & { at: number };
+
 export type RigOptions = {
   policy?: Partial<PoolPolicy>;
   worker?: Partial<WorkerWorld>;
@@ -88,11 +103,14 @@ export type RigOptions = {
 };
 
 export function createRig(options: RigOptions = {}): Rig {
-  const folder = mkdtempSync(join(tmpdir(), 'goldfish-pool-'));
-  const db = openDatabase(join(folder, 'pool.db'), { create: true });
+  // Nothing here cuts the power, and a disk would take most of the time.
+  const db = openDatabase(':memory:', { create: true });
   const deeds: Deed[] = [];
   const jobs: Job[] = [];
   const defects: unknown[] = [];
+  const looks: RigLook[] = [];
+  const placedAt = new Map<string, number>();
+  const heardAt = new Map<string, number>();
   const policy: PoolPolicy = {
     enabled: true,
     maxInstances: 2,
@@ -108,6 +126,8 @@ export function createRig(options: RigOptions = {}): Rig {
     deeds,
     seconds: (key) => jobs.find((job) => keyOf(job) === key)?.seconds ?? 1,
     idleSeconds: policy.idleTimeoutSeconds + 120,
+    cleanSeconds: 3,
+    images: () => [],
     singleUse: (worker) => !isPooled(db, worker),
     deleteSelf: (worker, zone) =>
       void sim.call({
@@ -119,22 +139,33 @@ export function createRig(options: RigOptions = {}): Rig {
   const time = createManualTime();
   const sim = createSimulator({
     time,
-    createMachine: (context) => scriptedMachine(scriptedWorker(world))(context),
+    createMachine: scriptedMachine((guest) => {
+      if (guest.boot > 1) rig.reboots += 1;
+      scriptedWorker(world)(guest);
+    }),
+    pricePerHour: ({ zone, model }) => priceOf(zone, model === 'SPOT' ? 'spot' : 'standard'),
   });
   const storage = createMemoryStorage({ now: () => time.now() });
   world.storage = options.worker?.storage ?? storage;
   const calls = simulatedCompute(sim);
   const clock = { ...clockOf(time), now: () => time.now() + rig.clockAheadMs };
-  const ids = createIds();
-  const requests = new Map<Job, Partial<Asked>>();
+  let made = 0;
+  // Counted, not drawn: lists are in the order of names, and a seed is to make the same life again.
+  const ids: Pick<Ids, 'worker'> = {
+    worker: () => {
+      made += 1;
+      return `goldfish-${made.toString(16).padStart(12, '0')}`;
+    },
+  };
+  const wishes = new Map<Job, Partial<Wish>>();
   let life: Life | undefined;
 
   const begin = (): Life => {
     const mortality = { dead: false };
     const mortal = <T extends object>(target: T): T => whileAlive(target, mortality);
-    const provider = mortal(
+    const gce = mortal(
       createGceProvider({
-        calls,
+        calls: mortal(calls),
         clock: mortal(clock),
         settings: {
           project: 'p1',
@@ -147,13 +178,37 @@ export function createRig(options: RigOptions = {}): Rig {
         },
         profiles: GCE_PROFILES,
         zones: ZONES,
-        pricePerHour: () => 0.1,
+        pricePerHour: ({ zone, model }) => priceOf(zone, model),
       }),
     );
+    const provider: WorkerProvider = {
+      ...gce,
+      create: (request, call) => {
+        const onPlace = (place: Place): number => {
+          const number = call.onPlace(place);
+          placedAt.set(request.id, time.now());
+          return number;
+        };
+        return gce.create(request, { ...call, onPlace });
+      },
+      list: async (call) => {
+        const list = await gce.list(call);
+        looks.push({ ...list, at: time.now() });
+        return list;
+      },
+    };
     const log = loggerInto(defects);
-    const mail = mortal(createMail(options.bucket?.(storage) ?? storage));
     const keepConsole: KeepConsole = async (of) => {
       if (!mortality.dead) rig.consoles.push(of);
+    };
+    const letters = mortal(createMail(options.bucket?.(storage) ?? storage));
+    const mail: Mail = {
+      ...letters,
+      read: async (known, call) => {
+        const found = await letters.read(known, call);
+        for (const { worker } of found.letters) heardAt.set(worker, time.now());
+        return found;
+      },
     };
     return {
       mortality,
@@ -172,7 +227,11 @@ export function createRig(options: RigOptions = {}): Rig {
     policy,
     consoles: [],
     defects,
-    submit: ({ seconds = 60, ...asked } = {}) => {
+    looks,
+    placedAt,
+    heardAt,
+    reboots: 0,
+    submit: ({ seconds = 60, ...wish } = {}) => {
       const job: Job = {
         runId: `stage-${String(jobs.length + 1).padStart(6, '0')}`,
         attempt: 1,
@@ -181,7 +240,7 @@ export function createRig(options: RigOptions = {}): Rig {
         isWanted: true,
         workers: [],
       };
-      requests.set(job, asked);
+      wishes.set(job, wish);
       jobs.push(job);
       return job;
     },
@@ -224,7 +283,6 @@ export function createRig(options: RigOptions = {}): Rig {
     dispose: () => {
       rig.crash();
       db.close();
-      rmSync(folder, { recursive: true, force: true });
     },
   };
   async function advanceJobs(own: Life): Promise<void> {
@@ -279,10 +337,16 @@ export function createRig(options: RigOptions = {}): Rig {
       models: ['standard'],
       capacityWaitSeconds: 120,
       maxSeconds: 7_200,
-      ...requests.get(job),
+      ...wishes.get(job),
     };
   }
   return rig;
+}
+
+function priceOf(zone: string, model: ProvisioningModel): number {
+  const price = PRICES[zone]?.[model];
+  if (price === undefined) throw new Error(`nobody knows what ${zone} costs`);
+  return price;
 }
 
 type Life = { mortality: { dead: boolean }; pool: Pool; going: Map<Job, AbortController> };

@@ -22,6 +22,9 @@ export type WorkerWorld = {
   seconds: (job: string) => number;
   /** The machine's own rules, in seconds. */
   idleSeconds: number;
+  cleanSeconds: number;
+  /** Digests of images that a machine holds. */
+  images: (worker: string) => string[];
   singleUse: (worker: string) => boolean;
   /** What is wrong with the machine, so that it cannot begin anything. */
   unfit?: (worker: string) => string | undefined;
@@ -31,7 +34,6 @@ export type WorkerWorld = {
 
 const LOOK_MS = 2_000;
 const LETTER_MS = 20_000;
-const CLEAN_MS = 3_000;
 const SHUTDOWN_MS = 1_000;
 
 /**
@@ -87,7 +89,7 @@ function createWorker({ storage, deeds, ...world }: WorkerWorld, guest: Guest) {
       job: known.job,
       leaves,
       publicKey: null,
-      images: [],
+      images: world.images(name),
       driver: null,
       at: new Date(guest.now()).toISOString(),
     };
@@ -142,7 +144,9 @@ function createWorker({ storage, deeds, ...world }: WorkerWorld, guest: Guest) {
       await writeResult(prefix, { by: name });
       known.job = 'ended';
       become('cleaning');
-      guest.after(CLEAN_MS, () => (world.singleUse(name) ? void leave('single_use') : become('idle')));
+      guest.after(world.cleanSeconds * 1000, () =>
+        world.singleUse(name) ? void leave('single_use') : become('idle'),
+      );
     });
   };
 

@@ -67,7 +67,7 @@ gce:
 describe('the list of profiles', () => {
   it('shows what is rented for each, where and at what price', async () => {
     const listed = await list(
-      `${RENTED}  profile_overrides:\n    h100-spot: { price_per_hour: 2.5 }\nprofiles: { mine: { backend: gce, price_per_hour: 9 } }\n`,
+      `${RENTED}  profile_overrides:\n    h100-spot: { price_per_hour: 2.5 }\n    a100-spot: { provisioning: [spot, standard], price_per_hour: { spot: 1.5, standard: 3.5 } }\nprofiles: { mine: { backend: gce, price_per_hour: 9 } }\n`,
     );
     expect(
       listed.map(({ name, available, pricePerHour, machine }) => [
@@ -76,16 +76,17 @@ describe('the list of profiles', () => {
         pricePerHour,
         machine?.machineType,
         machine?.models.join(),
+        machine?.pricesPerHour,
       ]),
     ).toEqual([
-      ['default', true, null, undefined, undefined],
-      ['cpu-small', true, null, 'n2-standard-4', 'standard'],
-      ['cpu-large', true, null, 'c4-highcpu-192', 'standard'],
-      ['h100-spot', true, 2.5, 'a3-highgpu-1g', 'spot'],
-      ['h100-on-demand', true, null, 'a3-highgpu-8g', 'standard'],
-      ['a100-spot', true, null, 'a2-highgpu-1g', 'spot'],
-      ['a100-on-demand', true, null, 'a2-highgpu-1g', 'standard'],
-      ['mine', true, 9, 'n2-standard-4', 'standard'],
+      ['default', true, null, undefined, undefined, undefined],
+      ['cpu-small', true, null, 'n2-standard-4', 'standard', [null]],
+      ['cpu-large', true, null, 'c4-highcpu-192', 'standard', [null]],
+      ['h100-spot', true, 2.5, 'a3-highgpu-1g', 'spot', [2.5]],
+      ['h100-on-demand', true, null, 'a3-highgpu-8g', 'standard', [null]],
+      ['a100-spot', true, 1.5, 'a2-highgpu-1g', 'spot,standard', [1.5, 3.5]],
+      ['a100-on-demand', true, null, 'a2-highgpu-1g', 'standard', [null]],
+      ['mine', true, 9, 'n2-standard-4', 'standard', [null]],
     ]);
     const h100 = listed.find(({ name }) => name === 'h100-spot');
     expect(h100).toMatchObject({

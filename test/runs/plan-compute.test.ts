@@ -255,6 +255,11 @@ describe('what a backend cannot give', () => {
       'Set compute.gpus to 1 or less, or compute.profile or compute.backend to one with more.',
     ],
     [
+      { backend: 'boxes', ...compute({ timeout_seconds: 999_991 }) },
+      'one may take 999991 s, with 10 s to stop; the backend "boxes" runs 1000000 s at most.',
+      'Set compute.timeout_seconds to 999990 or less, or compute.backend to one that runs longer.',
+    ],
+    [
       { profile: 'own' },
       'one is to run in the image "my/own:1" of its profile own; the backend "process" runs in none.',
       'Set compute.backend to one that runs containers, or take the image away.',
@@ -266,6 +271,11 @@ describe('what a backend cannot give', () => {
     expect(project.db.prepare<{ n: number }>('SELECT count(*) AS n FROM pipeline_runs').get()).toEqual(
       before,
     );
+  });
+
+  it('is no more time than it has, grace included', async () => {
+    const longest = { backend: 'boxes', ...compute({ timeout_seconds: 999_990 }) };
+    expect((await plan(longest)).compute.timeoutSeconds).toBe(999_990);
   });
 
   it('is a search for a machine that leaves no time to boot it', async () => {

@@ -81,6 +81,7 @@ export function createFakeBackend(): FakeBackend {
         spot: false,
         isolation: 'none',
         maxNodes: 1,
+        longestSeconds: null,
         liveLogs: 'local',
         hasLaunchDelay: false,
         ackTimeoutSeconds: 1,

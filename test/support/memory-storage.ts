@@ -19,6 +19,8 @@ export type MemoryStorage = ObjectStorage & {
   troubles: StorageTrouble[];
   /** While it is out, every call is refused. */
   out: boolean;
+  /** How many calls each of them has struck. */
+  struck: Record<StorageTrouble | 'out', number>;
   keys(): string[];
   text(key: string): string | undefined;
 };
@@ -43,8 +45,9 @@ export function createMemoryStorage({ now }: { now: () => number }): MemoryStora
   };
   const call = async <T>(signal: AbortSignal | undefined, work: () => T | Promise<T>): Promise<T> => {
     signal?.throwIfAborted();
-    const trouble = storage.out ? 'refused' : storage.troubles.shift();
-    if (trouble === 'refused') throw unavailable();
+    const trouble = storage.out ? 'out' : storage.troubles.shift();
+    if (trouble !== undefined) storage.struck[trouble] += 1;
+    if (trouble === 'out' || trouble === 'refused') throw unavailable();
     const done = await work();
     if (trouble === 'lost') throw unavailable();
     return done;
@@ -54,6 +57,7 @@ export function createMemoryStorage({ now }: { now: () => number }): MemoryStora
     name: 'memory',
     troubles: [],
     out: false,
+    struck: { out: 0, refused: 0, lost: 0 },
     put: (key, body, options = {}) =>
       call(options.signal, async () => {
         if ('file' in body) throw new Error('files are not put into memory');

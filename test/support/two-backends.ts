@@ -21,12 +21,18 @@ const BOX_LIMITS: BackendLimits = {
   },
 };
 
-/** `process` as it is, and `boxes`: images, limits of its own, four ranks, two GPUs. Both execute nothing. */
+/** `process` as it is, and `boxes`: images, limits of its own, four ranks, two GPUs, a million seconds. Both execute nothing. */
 export function twoBackends(own: Backends, fake: FakeBackend): Backends {
   const boxes = {
     ...fake.backend,
     name: 'boxes',
-    capabilities: { ...fake.backend.capabilities, gpu: true, maxNodes: 4, isolation: 'container' } as const,
+    capabilities: {
+      ...fake.backend.capabilities,
+      gpu: true,
+      maxNodes: 4,
+      longestSeconds: 1_000_000,
+      isolation: 'container',
+    } as const,
   };
   const two: Backends = {
     ...own,

@@ -150,6 +150,8 @@ describe('warm_pool_status', () => {
             price_per_hour: 0.36,
             cost: 0.36,
             heard_seconds_ago: null,
+            images: null,
+            driver: null,
             end_reason: null,
           },
         ],
@@ -188,6 +190,19 @@ describe('warm_pool_status', () => {
     expect((await examine(ctx)).filter(({ component }) => component === 'supervisor')).toEqual([
       { component: 'supervisor', state: 'broken', detail: message, fix: hint },
     ]);
+  });
+
+  it('shows how many images a machine holds and its driver, as it told last', async () => {
+    coldAndWarm(A);
+    const told = { schema: 1, worker: A, boot: 1, phase: 'working', number: 2, job: 'claimed', leaves: null };
+    const held = { publicKey: null, images: ['sha256:a', 'sha256:b'], driver: '550.54.15', at: '' };
+    happen(opened.db, A, { sighting: { letter: { generation: '1', content: { ...told, ...held } } } }, 2020);
+    to(2030);
+    const { structured, text } = await call(withGce(), 'warm_pool_status');
+    expect(structured).toMatchObject({
+      workers: [{ images: 2, driver: '550.54.15', heard_seconds_ago: 10 }],
+    });
+    expect(text).toMatch(/ cost {2}images {2}driver\n.* {2}2 {2}550\.54\.15\n/);
   });
 
   it('names no money where no price is known', async () => {

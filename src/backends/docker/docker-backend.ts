@@ -54,6 +54,7 @@ function createBackend(deps: DockerDeps, builder: ImageBuilder): RunBackend {
       spot: false,
       isolation: 'container',
       maxNodes: MAX_RANKS,
+      longestSeconds: null,
       liveLogs: 'local',
       hasLaunchDelay: false,
       ackTimeoutSeconds: 1,

@@ -1,6 +1,7 @@
 import type { GoldfishError } from '../../core/errors.ts';
 import { livingWorkers } from '../../store/workers.ts';
 import type { RunBackend } from '../port.ts';
+import { LONGEST_SECONDS } from './job-request.ts';
 import { launchAttempt, MAX_RANKS } from './launch.ts';
 import { openRented } from './open-rented.ts';
 import type { GceBackendOptions, GceDeps, Rented } from './options.ts';
@@ -45,6 +46,7 @@ export function createGceBackend(options: GceBackendOptions): GceAdapter {
         spot: true,
         isolation: 'machine',
         maxNodes: MAX_RANKS,
+        longestSeconds: LONGEST_SECONDS,
         liveLogs: 'pulled',
         hasLaunchDelay: true,
         ackTimeoutSeconds: 1,

@@ -23,6 +23,9 @@ const LABEL_PROFILE = 'goldfish-profile';
 /** What the worker may do is decided by the roles of its account. */
 const SCOPES = ['https://www.googleapis.com/auth/cloud-platform'];
 
+/** The service refuses a machine that is to be ended later: cloud.google.com/compute/docs/instances/limit-vm-runtime. */
+export const LONGEST_LIFE_SECONDS = 120 * 24 * 3_600;
+
 export type BodyRequest = {
   id: string;
   profileName: string;
@@ -35,7 +38,7 @@ export type BodyRequest = {
 
 /** A machine as it is asked for. The rules of the service for spot machines and accelerators are kept here. */
 export function instanceBody(settings: MachineSettings, request: BodyRequest): InstanceBody {
-  const { id, profileName, profile, zone, model, maxSeconds } = request;
+  const { id, profileName, profile, zone, model } = request;
   const labels = { [LABEL_PROJECT]: settings.project, [LABEL_PROFILE]: profileName };
   const { accelerators } = profile;
   const spot = model === 'spot';
@@ -71,7 +74,7 @@ export function instanceBody(settings: MachineSettings, request: BodyRequest): I
       automaticRestart: false,
       // Also where nobody of ours is left: what is stopped would still have disks to be paid for.
       instanceTerminationAction: 'DELETE',
-      maxRunDuration: { seconds: `${Math.ceil(maxSeconds)}` },
+      maxRunDuration: { seconds: `${lifeSeconds(request)}` },
     },
     ...(accelerators === null
       ? {}
@@ -88,14 +91,20 @@ export function instanceBody(settings: MachineSettings, request: BodyRequest): I
   };
 }
 
+/** Of a machine that is kept only the time for other runs is shortened: the first one alone never takes so long. */
+function lifeSeconds({ maxSeconds }: BodyRequest): number {
+  return Math.min(Math.ceil(maxSeconds), LONGEST_LIFE_SECONDS);
+}
+
 /** What the worker program of this machine is told beside what all are told. */
-function ownSettings({ id, profileName, profile, maxSeconds, singleUse }: BodyRequest) {
+function ownSettings(request: BodyRequest) {
+  const { id, profileName, profile, singleUse } = request;
   return {
     worker: id,
     profile: profileName,
     image: profile.bootDisk.image,
     singleUse,
-    lifeSeconds: maxSeconds,
+    lifeSeconds: lifeSeconds(request),
     accelerators: profile.gpus > 0,
     dataDisks: profile.dataDisks.map(({ name }) => name),
   };

@@ -5,12 +5,16 @@ import { hashJson } from '../../core/json.ts';
 import { nearest } from '../../core/suggest.ts';
 import type { JobRequest } from '../../pool/take-worker.ts';
 import type { RunSpec } from '../port.ts';
+import { LONGEST_LIFE_SECONDS } from './instance-body.ts';
 import type { GceBackendOptions } from './options.ts';
 
 /** Beside the program's own time: fetching of image and inputs, sending of outputs. */
 const AROUND_SECONDS = 3_600;
 /** Beside the job: the machine's boot, and an engine and a driver that take their time. */
 const MACHINE_SECONDS = 900;
+
+/** A stage whose machine would have to live longer can never have one. */
+export const LONGEST_SECONDS = LONGEST_LIFE_SECONDS - AROUND_SECONDS - MACHINE_SECONDS;
 
 export type NamedGceProfile = { name: string; profile: GceProfile };
 

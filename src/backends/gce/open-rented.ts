@@ -29,7 +29,7 @@ export async function openRented(options: GceBackendOptions): Promise<Rented> {
     settings: await machineSettings(options, { projectMark, bucketPrefix }),
     profiles: gce.profiles,
     zones: gce.zones,
-    pricePerHour: ({ profile }) => profile.pricePerHour,
+    pricePerHour: ({ profile, model }) => profile.pricePerHour[model],
   });
   const policy = policyOf(options);
   const mail = createMail(bucket);

@@ -55,6 +55,7 @@ function capabilities(sandbox: Sandbox): BackendCapabilities {
     spot: false,
     isolation: sandbox.kind === 'bubblewrap' ? 'namespaces' : 'none',
     maxNodes: MAX_RANKS,
+    longestSeconds: null,
     liveLogs: 'local',
     hasLaunchDelay: false,
     ackTimeoutSeconds: 1,

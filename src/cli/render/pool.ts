@@ -21,6 +21,8 @@ const COLUMNS: readonly Column[] = [
   { title: 'age', align: 'right' },
   { title: 'cost', align: 'right' },
   { title: 'heard of', align: 'right' },
+  { title: 'images', align: 'right' },
+  { title: 'driver' },
 ];
 
 /** The answer of `warm_pool_status`, in lines. */
@@ -38,6 +40,8 @@ export function poolText(answer: Row, look: Pick<Cli, 'style' | 'streams'>): str
     secondsAt(row, 'age_seconds'),
     textAt(row, 'cost'),
     secondsAt(row, 'heard_seconds_ago'),
+    textAt(row, 'images'),
+    textAt(row, 'driver'),
   ]);
   const table = renderTable(COLUMNS, cells, { style: look.style, width: look.streams.out.columns() });
   return [

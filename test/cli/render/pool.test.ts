@@ -46,6 +46,13 @@ describe('the pool on a terminal', () => {
     );
   });
 
+  it('shows how many images machines hold and their driver, where they have told it', () => {
+    const told = { ...WORKER, images: 2, driver: '550.54.15' };
+    const [, head, row] = textOf({ ...ANSWER, workers: [told] }).split('\n');
+    expect(head).toMatch(/HEARD OF {2}IMAGES {2}DRIVER$/);
+    expect(row).toMatch(/12 s {7}2 {2}550\.54\.15$/);
+  });
+
   it('says why nothing is kept, and where there is no machine', () => {
     const why = 'gce.warm_pool.enabled is false: each machine is given back after its run.';
     const nothing = { workers: [], starts: 0, warm_starts: 0, machines: 0, cost: 0, hit_rate: null };

@@ -48,6 +48,17 @@ function makes(said: object, expected: object, title: string) {
   });
 }
 
+/** `list_profiles` shows the price of the way of paying that is tried first. */
+function priced(model: 'spot' | 'standard', title: string) {
+  return effect(title, async (kit) => {
+    const mine = { machine_type: 'n1-standard-4', provisioning: [model], price_per_hour: { [model]: 1.5 } };
+    const overrides = JSON.stringify({ ...NEEDED, profile_overrides: { mine } });
+    const { runsDeps } = await kit.open(`storage: { gcs: { bucket: my-bucket } }\ngce: ${overrides}\n`);
+    const prices = (await listProfiles(runsDeps, {})).map(({ name, pricePerHour }) => [name, pricePerHour]);
+    expect(Object.fromEntries(prices)).toMatchObject({ mine: 1.5, 'a100-on-demand': null });
+  });
+}
+
 const T4 = 'nvidia-tesla-t4';
 const ENDPOINT = 'http://127.0.0.1:8080';
 
@@ -171,13 +182,11 @@ export const GCE_EFFECTS: Effects = {
     { dataDisks: [{ name: 'cache', sizeGb: 100, type: 'pd-balanced', mount: '/mnt/cache' }] },
     'are more disks, each where it is mounted',
   ),
-  'gce.profile_overrides.*.price_per_hour': effect('is what list_profiles shows', async (kit) => {
-    const profile_overrides = { 'a100-spot': { price_per_hour: 1.5 } };
-    const overrides = JSON.stringify({ ...NEEDED, profile_overrides });
-    const { runsDeps } = await kit.open(`storage: { gcs: { bucket: my-bucket } }\ngce: ${overrides}\n`);
-    const prices = (await listProfiles(runsDeps, {})).map(({ name, pricePerHour }) => [name, pricePerHour]);
-    expect(Object.fromEntries(prices)).toMatchObject({ 'a100-spot': 1.5, 'a100-on-demand': null });
-  }),
+  'gce.profile_overrides.*.price_per_hour.spot': priced(
+    'spot',
+    'is what list_profiles shows of a spot machine',
+  ),
+  'gce.profile_overrides.*.price_per_hour.standard': priced('standard', 'is what it shows of another one'),
   'gce.profile_overrides.*.preflight': makes(
     { preflight: [['nvidia-smi'], ['df', '-h']] },
     { preflight: [['nvidia-smi'], ['df', '-h']] },
