@@ -171,12 +171,12 @@ class Attempt:
     # --- running --------------------------------------------------------------------------------------------------
 
     def run(self):
-        if self.folder.given_up():
-            self.ranks[0].ending = not_started("It was given up before its program started.")._replace(lost=True)
-        elif self.folder.stop_requested():
+        if self.folder.stop_requested():
             request = self.folder.stop_request(self.grace)
             self.request = request._replace(reason=request.reason or "cancel")
             self.ranks[0].ending = not_started("It was stopped before its program started.")
+        elif self.folder.given_up():
+            self.ranks[0].ending = not_started("It was given up before its program started.")._replace(lost=True)
         else:
             self.execute()
         self.finish()

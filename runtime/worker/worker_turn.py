@@ -128,7 +128,8 @@ class Turns:
         # kill point: turn/wiped
         # Nothing is left that could tell one, but in what is said of a failure.
         say_through(None)
-        if self._broken:
+        # A machine that failed a check would fail the next one too, and is nothing to keep.
+        if self._broken or document.get("failedStep") == "preflight":
             raise Leaving("failed")
 
     def _write_end(self, job, document, **told):

@@ -20,6 +20,7 @@ import { type Layout, projectLayout } from '../core/layout.ts';
 import { hashFile } from '../data/hash-file.ts';
 import { hashOfKey } from '../data/object-keys.ts';
 import { syncFolder, writeFileAtomic } from '../os/files.ts';
+import { requireOwnDisk } from '../os/network-disk.ts';
 import { settleRun } from '../runs/settle.ts';
 import { checkDatabase, openDatabase } from '../store/database.ts';
 import { disownRestored, nameOfContent } from '../store/restored.ts';
@@ -68,6 +69,7 @@ export async function restoreBackup(
   const manifest = await readManifest(backup);
   await checkEntries(backup, manifest);
   const layout = projectLayout(root);
+  requireOwnDisk(layout.stateDir);
   const config = join(backup, CONFIG_COPY);
   const interrupted = await readMarker(layout, manifest);
   try {

@@ -17,7 +17,7 @@ export function requireOwnDisk(stateDir: string): void {
   if (type === undefined || !SHARED.has(type)) return;
   throw new GoldfishError('STORAGE_UNAVAILABLE', {
     message: `The project's state would lie on a network file system (${type}), where its database is not safe.`,
-    hint: 'Set state_dir in goldfish.yaml to a folder of a disk of this machine, written out from "/".',
+    hint: 'Set state_dir in goldfish.yaml to a folder of a disk of this machine, written out from "/"; move what is in the old one there first, while nothing runs.',
     details: { field: 'state_dir', file_system: type },
   });
 }

@@ -111,7 +111,11 @@ export async function supervise(
   await deps.backends.close();
   if (end === 'stopped' || end === 'config_changed') {
     await wakes.close();
-    releaseLease(context.db, { token, isIdle: () => true });
+    try {
+      releaseLease(context.db, { token, isIdle: () => true });
+    } catch (error) {
+      if (!isOver(error)) throw error;
+    }
   }
   log.info({ token, end }, 'supervisor ended');
   return end;

@@ -89,7 +89,7 @@ export function describeCauses(
               ? {}
               : { message: message.replace(/RUN (\w+)/, (_, stage: string) => ids[stage] ?? '') }),
           });
-          expect(byStream(await made.tail(runId, 5))).toEqual(byStream(log));
+          expect(await made.tail(runId, 5)).toEqual(log);
           const last = (run['events'] as Record<string, unknown>[]).at(-1);
           expect(last).toMatchObject({ to: given.ended.state, at: run['ended_at'] });
           if (failure === null) {
@@ -228,9 +228,4 @@ export async function firstLineIs(
   }
   const { lines } = await of.client.call('logs', { run_id: runId, cursor });
   expect((lines as { text: string }[])[0]?.text).toBe(line);
-}
-
-/** Two lines of one stream are in their order; of two streams of a container the engine may bring the later line first. */
-function byStream(lines: readonly string[]): string[] {
-  return lines.toSorted((one, other) => (one.split(':')[0] ?? '').localeCompare(other.split(':')[0] ?? ''));
 }

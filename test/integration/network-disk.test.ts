@@ -38,25 +38,31 @@ async function doctorOn(type: string): Promise<Ended> {
 
 const needs = canMount ? '' : ' (needs the right to mount: run as root)';
 
-describe.skipIf(!canMount)(`a project whose state would lie on a disk that other machines share${needs}`, () => {
-  it.each(['nfs4', 'cifs', 'fuse.sshfs'])('is refused and names the key that moves it: %s', async (type) => {
-    const { out, code } = await doctorOn(type);
-    expect(code).not.toBe(0);
-    expect(JSON.parse(out).findings).toMatchObject([
-      {
-        component: 'project',
-        state: 'broken',
-        detail: `The project's state would lie on a network file system (${type}), where its database is not safe.`,
-        fix: expect.stringContaining('state_dir'),
+describe.skipIf(!canMount)(
+  `a project whose state would lie on a disk that other machines share${needs}`,
+  () => {
+    it.each(['nfs4', 'cifs', 'fuse.sshfs'])(
+      'is refused and names the key that moves it: %s',
+      async (type) => {
+        const { out, code } = await doctorOn(type);
+        expect(code).not.toBe(0);
+        expect(JSON.parse(out).findings).toMatchObject([
+          {
+            component: 'project',
+            state: 'broken',
+            detail: `The project's state would lie on a network file system (${type}), where its database is not safe.`,
+            fix: expect.stringContaining('state_dir'),
+          },
+        ]);
+        expect(await readdir(home)).not.toContain('.goldfish');
       },
-    ]);
-    expect(await readdir(home)).not.toContain('.goldfish');
-  });
-
-  it.each(['btrfs', '9p', 'fuse.overlayfs'])('is opened on a disk of this machine: %s', async (type) => {
-    const { out } = await doctorOn(type);
-    expect(JSON.parse(out).findings).toEqual(
-      expect.arrayContaining([expect.objectContaining({ component: 'disk', state: 'ok' })]),
     );
-  });
-});
+
+    it.each(['btrfs', '9p', 'fuse.overlayfs'])('is opened on a disk of this machine: %s', async (type) => {
+      const { out } = await doctorOn(type);
+      expect(JSON.parse(out).findings).toEqual(
+        expect.arrayContaining([expect.objectContaining({ component: 'disk', state: 'ok' })]),
+      );
+    });
+  },
+);

@@ -73,6 +73,12 @@ it('starts nothing where it was given up before it had said that it lives', asyn
   expect((await startWrapper(dir).ended).code).toBe(0);
   expect(await wrapperResult(dir)).toMatchObject({ started: false, lost: true, stoppedBy: null });
   expect(await readdir(home)).not.toContain('ran');
+  const stopped = await attemptFolder(['true']);
+  const request = { reason: 'cancel', graceSeconds: 0, because: { rank: 0, message: 'It is late.' } };
+  await writeFile(join(stopped, 'stop-request.json'), JSON.stringify(request));
+  await writeFile(join(stopped, 'given-up'), '');
+  await startWrapper(stopped).ended;
+  expect(await wrapperResult(stopped)).toMatchObject({ started: false, lost: false, error: 'It is late.' });
 });
 
 it('notes now and then that the attempt still runs, for the day on which the machine loses its power', async () => {

@@ -34,6 +34,7 @@ Environment=${quoted(`PATH=${of.searchPath}`)}
 Restart=on-failure
 RestartSec=30
 KillMode=process
+OOMPolicy=continue
 
 [Install]
 WantedBy=default.target

@@ -54,6 +54,7 @@ Environment="PATH=/usr/local/bin:/usr/bin"
 Restart=on-failure
 RestartSec=30
 KillMode=process
+OOMPolicy=continue
 
 [Install]
 WantedBy=default.target
@@ -74,7 +75,7 @@ WantedBy=default.target
           node,
           searchPath: root,
         });
-        expect(text.split('\n')).toHaveLength(14);
+        expect(text.split('\n')).toHaveLength(15);
         const [program, ...words] = wordsOf(lineOf(text, 'ExecStart').slice('ExecStart='.length), {
           dollars: true,
         });

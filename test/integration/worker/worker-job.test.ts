@@ -265,6 +265,7 @@ it.skipIf(!canContain)(`begins nothing where a check of the sandbox fails ${CONT
     error: 'The check `sh -c echo no such device; exit 3` ended with exit code 3: no such device.',
   });
   expect(existsSync(ran)).toBe(false);
+  expect(await rig.told({ leaves: 'failed' })).toMatchObject({ job: 'ended' });
 });
 
 it('waits for the driver of its accelerators before it says a word', async () => {
