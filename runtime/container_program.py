@@ -323,8 +323,11 @@ class ContainerProgram:
     def _with_word_of_memory(self, state):
         """Where it was killed, and not by us."""
         pause, limit = Pause(), time.monotonic() + MEMORY_WORD_SECONDS
-        status = self._init.said.get("status") if self._init is not None else None
+        said = self._init.said if self._init is not None else {}
+        status = said.get("status")
         killed = state.exit_code == 128 + signal.SIGKILL if status is None else read_status(status)[1] == "SIGKILL"
+        if killed and said.get("oom"):
+            return state._replace(oom=True)
         while killed and not state.oom and self._wanted != "SIGKILL" and time.monotonic() < limit:
             pause.rest(self._look)
             try:

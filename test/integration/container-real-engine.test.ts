@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Transform } from 'node:stream';
 import Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TEST_IMAGE } from '../../scripts/setup/test-image.ts';
@@ -25,7 +27,32 @@ const INIT = ['python3', '-I', '-S', '-B', '/goldfish/container_init.py', '--'];
 const sh = (script: string): string[] => ['/bin/sh', '-c', script];
 const py = (script: string): string[] => ['python3', '-c', script];
 
-type Box = { argv: string[]; init?: boolean; memory?: number; gpus?: number; environment?: string[] };
+type Box = {
+  argv: string[];
+  init?: boolean;
+  memory?: number;
+  gpus?: number;
+  environment?: string[];
+  engine?: string;
+};
+
+/** The engine behind another socket, as it is where it hears of a container's end before it hears of its memory. */
+async function forgetfulEngine(path: string): Promise<{ close: () => Promise<void> }> {
+  const server = createServer({ allowHalfOpen: true }, (client) => {
+    const engine = connect({ path: SOCKET, allowHalfOpen: true });
+    const forget = new Transform({
+      transform: (part: Buffer, _encoding, done) => {
+        const told = part.toString('latin1').replace('"OOMKilled":true', '"OOMKilled":null');
+        done(null, Buffer.from(told, 'latin1'));
+      },
+    });
+    client.pipe(engine);
+    engine.pipe(forget).pipe(client);
+    for (const socket of [client, engine]) socket.on('error', () => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  return { close: () => new Promise((resolve) => server.close(() => resolve())) };
+}
 
 /** What the docker backend is not needed for: the wrapper, container_init and a real engine alone. */
 describe.skipIf(!ready)(
@@ -43,7 +70,7 @@ describe.skipIf(!ready)(
     });
 
     const create = async (control: string, box: Box): Promise<RankSpec['program']> => {
-      const { argv, init = true, memory = 0, gpus = 0, environment = [] } = box;
+      const { argv, init = true, memory = 0, gpus = 0, environment = [], engine = `unix://${SOCKET}` } = box;
       await chmod(control, 0o777);
       const [first = '', ...rest] = init ? [...INIT, ...argv] : argv;
       const container = await docker.createContainer({
@@ -66,7 +93,7 @@ describe.skipIf(!ready)(
         },
       });
       made.push(container);
-      return { kind: 'container', engine: `unix://${SOCKET}`, container: container.id, init };
+      return { kind: 'container', engine, container: container.id, init };
     };
     const attempt = async (box: Box, graceSeconds = 1): Promise<{ dir: string; control: string }> => {
       const program = { current: null as RankSpec['program'] | null };
@@ -143,6 +170,20 @@ describe.skipIf(!ready)(
       });
       const child = `import subprocess, sys; subprocess.run([sys.executable, '-c', '${eat}']); print('on')`;
       expect((await run({ argv: py(child), memory })).result).toMatchObject({ oom: false, exitCode: 0 });
+    });
+
+    it('runs out of memory by the kernel’s word where the engine missed it', async () => {
+      const memory = 48 * 1024 * 1024;
+      const forgetful = await forgetfulEngine(join(home, 'forgetful.sock'));
+      try {
+        const engine = `unix://${join(home, 'forgetful.sock')}`;
+        const eaten = await run({ argv: py('x = bytearray(200_000_000)'), memory, engine });
+        expect(eaten.result).toMatchObject({ oom: true, signal: 'SIGKILL', exitCode: null });
+        const killed = await run({ argv: sh('kill -KILL $$'), memory, engine });
+        expect(killed.result).toMatchObject({ oom: false, signal: 'SIGKILL' });
+      } finally {
+        await forgetful.close();
+      }
     });
 
     it('is asked to end with all it started, and killed where it is deaf', async () => {
