@@ -2,8 +2,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { execute } from '../../src/cli/program.ts';
 import { assetPath } from '../../src/core/assets.ts';
+import { goldfishIn } from '../support/cli-in-process.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -12,19 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-async function goldfish(...argv: string[]) {
-  const written = { out: '', err: '' };
-  const sink = (name: 'out' | 'err') => ({
-    write: (text: string) => {
-      written[name] += text;
-    },
-    isTerminal: false,
-    columns: () => undefined,
-  });
-  const streams = { out: sink('out'), err: sink('err') };
-  const code = await execute(argv, { streams, environment: {}, cwd: folder });
-  return { code, ...written };
-}
+const goldfish = (...argv: string[]) => goldfishIn(folder, argv);
 
 describe('goldfish supervisor --install', () => {
   it('prints a unit that starts this program in this project, and writes nothing', async () => {

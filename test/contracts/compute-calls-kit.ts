@@ -81,6 +81,20 @@ export function insertion(name: string, change: Partial<InstanceBody> = {}, zone
   return { zone, requestId: randomUUID(), body: machineBody(name, change, zone) };
 }
 
+/** Waits as a caller must: again, while it is not DONE. */
+export async function endOf(
+  { calls, settled }: Pick<ComputeUnderTest, 'calls' | 'settled'>,
+  asked: OperationFacts | undefined,
+  zone: string,
+): Promise<OperationFacts> {
+  if (!asked) throw new Error('there is no operation');
+  let operation = asked;
+  while (operation.status !== 'DONE') {
+    operation = await settled(calls.waitOperation({ zone, operation: operation.name }));
+  }
+  return operation;
+}
+
 /** The service of the test that is running. */
 export function opened(harness: ComputeHarness): ComputeUnderTest {
   let current: OpenedCompute | undefined;
@@ -92,15 +106,7 @@ export function opened(harness: ComputeHarness): ComputeUnderTest {
     current = await harness.open();
   });
   afterEach(() => now().dispose());
-  const ended: ComputeUnderTest['ended'] = async (asked, zone = A) => {
-    let operation = await asked;
-    if (!operation) throw new Error('there is no operation');
-    while (operation.status !== 'DONE') {
-      const { name }: OperationFacts = operation;
-      operation = await now().settled(now().calls.waitOperation({ zone, operation: name }));
-    }
-    return operation;
-  };
+  const ended: ComputeUnderTest['ended'] = async (asked, zone = A) => endOf(now(), await asked, zone);
   return {
     get calls() {
       return now().calls;

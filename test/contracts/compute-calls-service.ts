@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { classifyFailure } from '../../src/backends/gce/classify-failure.ts';
 import type { ComputeCalls, InstanceBody, OperationFacts } from '../../src/backends/gce/compute-calls.ts';
-import { failureOf } from './compute-calls-kit.ts';
+import { endOf, failureOf } from './compute-calls-kit.ts';
 
 type Insertion = { zone: string; requestId: string; body: InstanceBody };
 
@@ -170,15 +170,7 @@ function opened({ zones, open }: ServiceHarness): ServiceUnderTest {
     current = await open();
   });
   afterEach(() => now().dispose());
-  const ended: ServiceUnderTest['ended'] = async (asked, zone = zones[0]) => {
-    let operation = asked;
-    if (!operation) throw new Error('there is no operation');
-    while (operation.status !== 'DONE') {
-      const { name }: OperationFacts = operation;
-      operation = await now().settled(now().calls.waitOperation({ zone, operation: name }));
-    }
-    return operation;
-  };
+  const ended: ServiceUnderTest['ended'] = (asked, zone = zones[0]) => endOf(now(), asked, zone);
   return {
     get calls() {
       return now().calls;

@@ -17,7 +17,7 @@ import { scriptedMachine } from '../gce-simulator/scripted-machine.ts';
 import { createSimulator, type Simulator } from '../gce-simulator/simulator.ts';
 import { clockOf, createManualTime, type ManualTime } from '../gce-simulator/time.ts';
 import { createMemoryStorage, type MemoryStorage } from '../support/memory-storage.ts';
-import { simulatedCompute } from '../support/simulated-compute.ts';
+import { MACHINE_SETTINGS, simulatedCompute } from '../support/simulated-compute.ts';
 import { type Deed, scriptedWorker, type WorkerWorld } from './scripted-worker.ts';
 
 export const ZONES = ['us-central1-a', 'us-central1-b'];
@@ -167,15 +167,7 @@ export function createRig(options: RigOptions = {}): Rig {
       createGceProvider({
         calls: mortal(calls),
         clock: mortal(clock),
-        settings: {
-          project: 'p1',
-          network: 'default',
-          subnetwork: null,
-          externalAddress: true,
-          serviceAccount: 'default',
-          startupScript: '#!/bin/sh',
-          settings: {},
-        },
+        settings: MACHINE_SETTINGS,
         profiles: GCE_PROFILES,
         zones: ZONES,
         pricePerHour: ({ zone, model }) => priceOf(zone, model),

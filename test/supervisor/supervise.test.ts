@@ -1,6 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { isoTime } from '../../src/core/clock.ts';
@@ -310,18 +309,6 @@ describe('a supervisor that has lost its lease', () => {
     await project.tick();
     expect(project.run(id).cause).toBe('success');
     expect(project.fake.launched).toHaveLength(1);
-  });
-
-  it('ends where a newer program has changed the project under it, and changes nothing more', async () => {
-    const running = start();
-    await until(() => project.run(id).state === 'launching', 'the launch');
-    const newer = new Database(project.deps.layout.database);
-    newer.pragma('user_version = 999');
-    const before = eventsOfRun(project.db, id).length;
-    project.fake.end(id);
-    expect(await running).toBe('lease_lost');
-    expect(eventsOfRun(project.db, id)).toHaveLength(before);
-    newer.close();
   });
 
   it('notices it when it would give the lease back', async () => {

@@ -5,6 +5,7 @@ import {
   type InstanceFacts,
   type OperationFacts,
 } from '../../src/backends/gce/compute-calls.ts';
+import type { MachineSettings } from '../../src/backends/gce/instance-body.ts';
 import type { Simulator } from '../gce-simulator/simulator.ts';
 
 type Json = ReturnType<typeof JSON.parse>;
@@ -13,6 +14,17 @@ type Request = {
   path: string;
   query?: Record<string, string>;
   body?: unknown;
+};
+
+/** Of machines about which a test wants nothing in particular. */
+export const MACHINE_SETTINGS: MachineSettings = {
+  project: 'p1',
+  network: 'default',
+  subnetwork: null,
+  externalAddress: true,
+  serviceAccount: 'default',
+  startupScript: '#!/bin/sh',
+  settings: {},
 };
 
 /** The calls of the adapter against the simulator in the same process: no HTTP, and time that moves only when told. */

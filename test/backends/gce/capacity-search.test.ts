@@ -6,7 +6,7 @@ import { GCE_PROFILES } from '../../../src/config/gce-profiles.ts';
 import { type MachineRequest, newPlaceSearch, type Place } from '../../../src/pool/port.ts';
 import { createSimulator } from '../../gce-simulator/simulator.ts';
 import { clockOf, createManualTime } from '../../gce-simulator/time.ts';
-import { simulatedCompute } from '../../support/simulated-compute.ts';
+import { MACHINE_SETTINGS, simulatedCompute } from '../../support/simulated-compute.ts';
 
 const [A, B] = ['us-central1-a', 'us-central1-b'] as const;
 
@@ -33,15 +33,7 @@ function searchIn(change: (calls: ComputeCalls, now: () => number) => Partial<Co
   const provider = createGceProvider({
     calls: { ...calls, ...change(calls, () => time.now()) },
     clock: clockOf(time),
-    settings: {
-      project: 'p1',
-      network: 'default',
-      subnetwork: null,
-      externalAddress: true,
-      serviceAccount: 'default',
-      startupScript: '#!/bin/sh',
-      settings: {},
-    },
+    settings: MACHINE_SETTINGS,
     profiles: GCE_PROFILES,
     zones: [A, B],
     pricePerHour: () => null,
